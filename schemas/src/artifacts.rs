@@ -1,0 +1,100 @@
+//! The folder that holds a study.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Partition, Provenance, Reader, Source, Table, Writer};
+
+/// The folder that holds all tables of a study, one folder a table.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    root: PathBuf,
+}
+
+/// A table's rows and what they came from.
+#[derive(Clone, Debug)]
+pub struct Loaded<T> {
+    /// The rows, in the order of the file.
+    pub rows: Vec<T>,
+    /// The file, as an input of what is made from it.
+    pub source: Source,
+    /// Who made the file, with which parameters, from what.
+    pub provenance: Provenance,
+}
+
+impl Artifacts {
+    /// A study in this folder, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a table's file lies, relative to the root.
+    ///
+    /// # Errors
+    /// [`Error::Unkeyed`] if the partition lacks one of the table's keys.
+    pub fn relative<T: Table>(partition: &Partition) -> Result<PathBuf, Error> {
+        let mut path = PathBuf::from(T::NAME);
+        for key in T::KEYS {
+            let value = partition.value(*key).ok_or_else(|| Error::Unkeyed { table: T::NAME, key: key.to_string() })?;
+            path.push(format!("{key}={value}"));
+        }
+        path.push(format!("{}.parquet", T::NAME));
+        Ok(path)
+    }
+
+    /// Where a table's file lies.
+    pub fn path<T: Table>(&self, partition: &Partition) -> Result<PathBuf, Error> {
+        Ok(self.root.join(Self::relative::<T>(partition)?))
+    }
+
+    /// Whether a table's file is there.
+    pub fn has<T: Table>(&self, partition: &Partition) -> bool {
+        self.path::<T>(partition).is_ok_and(|path| path.is_file())
+    }
+
+    /// Opens a table's file for reading it row group by row group.
+    pub fn open<T: Table>(&self, partition: &Partition) -> Result<Reader<T>, Error> {
+        Reader::open(self.path::<T>(partition)?, partition)
+    }
+
+    /// Reads a whole table's file.
+    pub fn read<T: Table>(&self, partition: &Partition) -> Result<Loaded<T>, Error> {
+        let reader = self.open::<T>(partition)?;
+        let mut rows = Vec::with_capacity(reader.rows());
+        for group in 0..reader.groups() {
+            rows.append(&mut reader.group(group)?);
+        }
+        let source = self.source::<T>(partition)?;
+        Ok(Loaded { rows, source, provenance: reader.provenance().clone() })
+    }
+
+    /// A table's file as an input: its relative path and the hash of its bytes.
+    pub fn source<T: Table>(&self, partition: &Partition) -> Result<Source, Error> {
+        let path = self.path::<T>(partition)?;
+        let mut hasher = blake3::Hasher::new();
+        let read = File::open(&path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+        read.map_err(|source| Error::Io { action: "read", path, source })?;
+        let relative = Self::relative::<T>(partition)?;
+        Ok(Source { path: relative.to_string_lossy().into_owned(), blake3: hasher.finalize().to_hex().to_string() })
+    }
+
+    /// Starts a table's file.
+    pub fn create<T: Table>(&self, partition: &Partition, provenance: &Provenance) -> Result<Writer<T>, Error> {
+        Writer::create(self.path::<T>(partition)?, partition, provenance)
+    }
+
+    /// Writes a whole table's file.
+    pub fn write<T: Table>(&self, partition: &Partition, provenance: &Provenance, rows: &[T]) -> Result<(), Error> {
+        const ROWS_A_GROUP: usize = 1 << 20;
+        let mut writer = self.create::<T>(partition, provenance)?;
+        for rows in rows.chunks(ROWS_A_GROUP) {
+            writer.write(rows)?;
+        }
+        writer.finish()
+    }
+}

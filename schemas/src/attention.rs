@@ -1,0 +1,115 @@
+//! The attention table by the window: its columns as they lie in memory, without a row type in between, because it is
+//! the one table that is large.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, UInt16Type};
+use arrow_array::{ArrayRef, Float32Array, ListArray, RecordBatch, UInt16Array};
+use arrow_buffer::OffsetBuffer;
+
+use crate::tables::Attention;
+use crate::{Error, Reader, Table, Writer, cell};
+
+/// All attention of one probe window.
+///
+/// # Shapes
+/// `weights` holds, for each layer, each head in it and each query `i` in order, the `i + 1` weights of that row: layers ×
+/// heads × `triangle(queries)` values without gaps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// The probe window, as in `windows`.
+    pub window: u16,
+    /// Layers.
+    pub layers: usize,
+    /// Heads a layer.
+    pub heads: usize,
+    /// Queries, the window's length.
+    pub queries: usize,
+    /// The rows' weights, one row after the other.
+    pub weights: Vec<f32>,
+}
+
+/// The number of weights in the rows of one head: `1 + 2 + … + queries`.
+pub const fn triangle(queries: usize) -> usize {
+    queries * (queries + 1) / 2
+}
+
+impl Window {
+    /// The rows of one head, one after the other: row `i` starts at `triangle(i)` and has `i + 1` weights.
+    pub fn head(&self, layer: usize, head: usize) -> &[f32] {
+        let size = triangle(self.queries);
+        &self.weights[(layer * self.heads + head) * size..][..size]
+    }
+}
+
+impl Writer<Attention> {
+    /// Appends one window as one row group.
+    ///
+    /// # Panics
+    /// If `weights` is not of the length that the other fields say.
+    pub fn write_window(&mut self, window: &Window) -> Result<(), Error> {
+        let Window { window: number, layers, heads, queries, ref weights } = *window;
+        assert_eq!(weights.len(), layers * heads * triangle(queries), "a window's weights fill its triangles");
+        let rows = layers * heads * queries;
+        let column = |value: &dyn Fn(usize) -> usize| -> ArrayRef {
+            Arc::new(UInt16Array::from_iter_values((0..rows).map(|row| value(row) as u16)))
+        };
+        let lists = ListArray::new(
+            cell::element::<Float32Type>(),
+            OffsetBuffer::from_lengths((0..rows).map(|row| row % queries + 1)),
+            Arc::new(Float32Array::from(weights.clone())),
+            None,
+        );
+        let columns = vec![
+            column(&|_| number.into()),
+            column(&|row| row / (heads * queries)),
+            column(&|row| row / queries % heads),
+            column(&|row| row % queries),
+            Arc::new(lists),
+        ];
+        let batch = RecordBatch::try_new(Arc::new(Attention::schema()), columns)
+            .expect("the arrays are built after the declaration of the table");
+        self.write_batch(&batch)
+    }
+}
+
+impl Reader<Attention> {
+    /// Reads the window of one row group.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if the rows are not one whole window, sorted by layer, head and query.
+    pub fn window(&self, group: usize) -> Result<Window, Error> {
+        let damaged =
+            |reason: String| Error::Damaged { path: self.path().to_owned(), reason, producer: Attention::PRODUCER };
+        let batches = self.batches(group)?;
+        let [batch] = batches.as_slice() else {
+            return Err(damaged(format!("row group {group} is empty")));
+        };
+        let column = |position: usize| batch.column(position).as_primitive::<UInt16Type>().values().as_ref();
+        let (windows, layers, heads, queries): (&[u16], &[u16], &[u16], &[u16]) =
+            (column(0), column(1), column(2), column(3));
+        let size = |column: &[u16]| column.iter().max().map_or(0, |last| usize::from(*last) + 1);
+        let window = Window {
+            window: windows[0],
+            layers: size(layers),
+            heads: size(heads),
+            queries: size(queries),
+            weights: batch.column(4).as_list::<i32>().values().as_primitive::<Float32Type>().values().to_vec(),
+        };
+        let ends = batch.column(4).as_list::<i32>().value_offsets();
+        let whole = batch.num_rows() == window.layers * window.heads * window.queries
+            && (0..batch.num_rows()).all(|row| {
+                let query = row % window.queries;
+                windows[row] == window.window
+                    && usize::from(queries[row]) == query
+                    && usize::from(heads[row]) == row / window.queries % window.heads
+                    && usize::from(layers[row]) == row / (window.queries * window.heads)
+                    && (ends[row + 1] - ends[row]) as usize == query + 1
+            });
+        if !whole {
+            return Err(damaged(format!("row group {group} is not one whole window sorted by layer, head and query")));
+        }
+        Ok(window)
+    }
+}

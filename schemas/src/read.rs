@@ -1,0 +1,176 @@
+//! Reading a file, and refusing what is not what it should be.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Schema};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+
+use crate::{Error, Partition, Provenance, Table, footer};
+
+/// An open file of a table, checked: name, version, columns and keys are what this program knows.
+pub struct Reader<T: Table> {
+    path: PathBuf,
+    file: File,
+    metadata: ArrowReaderMetadata,
+    provenance: Provenance,
+    table: PhantomData<T>,
+}
+
+impl<T: Table> Reader<T> {
+    pub(crate) fn open(path: PathBuf, partition: &Partition) -> Result<Self, Error> {
+        let file = File::open(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::Missing { path: path.clone(), table: T::NAME, producer: T::PRODUCER }
+            }
+            _ => Error::Io { action: "read", path: path.clone(), source },
+        })?;
+        let metadata =
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| damaged::<T>(&path, error))?;
+        let said: BTreeMap<String, String> = metadata
+            .metadata()
+            .file_metadata()
+            .key_value_metadata()
+            .into_iter()
+            .flatten()
+            .filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?)))
+            .collect();
+        check_version::<T>(&path, &said)?;
+        check_partition::<T>(&path, &said, partition)?;
+        check_columns::<T>(&path, metadata.schema())?;
+        let provenance = Provenance::parse(&said);
+        Ok(Self { path, file, metadata, provenance, table: PhantomData })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who made the file, with which parameters, from what.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
+    /// The number of row groups.
+    pub fn groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.metadata.metadata().file_metadata().num_rows() as usize
+    }
+
+    /// The rows of one row group.
+    pub fn group(&self, group: usize) -> Result<Vec<T>, Error> {
+        let batches = self.batches(group)?;
+        Ok(batches.iter().flat_map(|batch| T::from_batch(batch)).collect())
+    }
+
+    /// The Arrow batches of one row group.
+    pub(crate) fn batches(&self, group: usize) -> Result<Vec<RecordBatch>, Error> {
+        let file =
+            self.file.try_clone().map_err(|source| Error::Io { action: "read", path: self.path.clone(), source })?;
+        let rows = self.metadata.metadata().row_group(group).num_rows() as usize;
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size(rows.max(1))
+            .build()
+            .map_err(|error| damaged::<T>(&self.path, error))?;
+        batches
+            .map(|batch| {
+                let batch = batch.map_err(|error| damaged::<T>(&self.path, error.into()))?;
+                check_nulls::<T>(&self.path, &batch)?;
+                Ok(batch)
+            })
+            .collect()
+    }
+}
+
+fn check_version<T: Table>(path: &Path, said: &BTreeMap<String, String>) -> Result<(), Error> {
+    let version = T::VERSION.to_string();
+    let found = (said.get(footer::NAME), said.get(footer::VERSION));
+    if found == (Some(&T::NAME.to_owned()), Some(&version)) {
+        return Ok(());
+    }
+    let found = match found {
+        (Some(name), Some(version)) => format!("`{name}` version {version}"),
+        _ => "no table of this pipeline (its footer has no schema.name and schema.version)".to_owned(),
+    };
+    let expected = format!("`{}` version {version}", T::NAME);
+    Err(Error::Version { path: path.to_owned(), expected, found, producer: T::PRODUCER })
+}
+
+fn check_partition<T: Table>(path: &Path, said: &BTreeMap<String, String>, asked: &Partition) -> Result<(), Error> {
+    let found = said.get(footer::PARTITION).map_or("nothing", String::as_str);
+    match serde_json::from_str::<Partition>(found) {
+        Ok(partition) if partition == asked.only(T::KEYS) => Ok(()),
+        _ => Err(Error::Misplaced { path: path.to_owned(), found: found.to_owned(), producer: T::PRODUCER }),
+    }
+}
+
+fn check_columns<T: Table>(path: &Path, found: &Schema) -> Result<(), Error> {
+    let wrong = |column: &str, expected: String, found: String| Error::Column {
+        path: path.to_owned(),
+        column: column.to_owned(),
+        expected,
+        found,
+        producer: T::PRODUCER,
+    };
+    for (position, column) in T::columns().iter().enumerate() {
+        match found.fields().get(position) {
+            Some(field) if field.name() != column.name => {
+                return Err(wrong(
+                    column.name,
+                    format!("it as column {position}"),
+                    format!("`{}` there", field.name()),
+                ));
+            }
+            Some(field) if field.data_type() != &column.data_type => {
+                return Err(wrong(column.name, name(&column.data_type), name(field.data_type())));
+            }
+            Some(_) => {}
+            None => return Err(wrong(column.name, name(&column.data_type), "no such column".to_owned())),
+        }
+    }
+    Ok(())
+}
+
+fn check_nulls<T: Table>(path: &Path, batch: &RecordBatch) -> Result<(), Error> {
+    let holey = T::columns().into_iter().enumerate().find(|(position, column)| {
+        let array = batch.column(*position);
+        let inner =
+            array.as_any().downcast_ref::<arrow_array::ListArray>().map_or(0, |list| list.values().null_count());
+        !column.nullable && array.null_count() + inner > 0
+    });
+    match holey {
+        None => Ok(()),
+        Some((_, column)) => Err(Error::Column {
+            path: path.to_owned(),
+            column: column.name.to_owned(),
+            expected: "a value in every row".to_owned(),
+            found: "nulls".to_owned(),
+            producer: T::PRODUCER,
+        }),
+    }
+}
+
+/// The name of an Arrow type as the documentation spells it.
+fn name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::List(element) => format!("list<{}>", name(element.data_type())),
+        DataType::Utf8 => "string".to_owned(),
+        DataType::Float32 => "float32".to_owned(),
+        DataType::Float64 => "float64".to_owned(),
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+fn damaged<T: Table>(path: &Path, error: ParquetError) -> Error {
+    Error::Damaged { path: path.to_owned(), reason: error.to_string(), producer: T::PRODUCER }
+}

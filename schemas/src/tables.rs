@@ -1,0 +1,459 @@
+//! The tables. A row type's doc says what a row is, its fields' docs what the columns measure; both are also in the footer
+//! of every file. Layers, heads and positions count from 0; a step counts optimizer updates done, 0 being the untrained
+//! model.
+
+use crate::table::tables;
+
+tables! {
+    /// One character of a text, in the order of the text.
+    "corpus" version 1 by "prep" keyed [Dataset, Split]
+    struct Corpus {
+        /// The character's symbol in `vocabulary`.
+        token: u16 = "1",
+    }
+
+    /// One symbol of a dataset's alphabet, sorted by code point.
+    "vocabulary" version 1 by "prep" keyed [Dataset]
+    struct Vocabulary {
+        /// The symbol's number, counted from 0.
+        token: u16 = "1",
+        /// The symbol itself.
+        symbol: String = "text",
+        /// Its Unicode code point; the byte's value where the dataset is read as bytes.
+        code_point: u32 = "1",
+        /// How often it occurs in the train split.
+        train_count: u64 = "characters",
+    }
+
+    /// One word of the latent semantic space that `coherence` is measured in.
+    "semantic_space" version 1 by "prep" keyed [Dataset]
+    struct SemanticSpace {
+        /// The word, lower-cased.
+        word: String = "text",
+        /// Its inverse document frequency, 1 + ln((1 + segments) / (1 + segments with the word)).
+        idf: f64 = "1",
+        /// The word's coordinates on the leading right singular vectors, at most 64.
+        loadings: Vec<f64> = "1",
+    }
+
+    /// One logged training iteration.
+    "training_log" version 1 by "train" keyed [Dataset, Run, Seed]
+    struct TrainingLog {
+        /// Optimizer updates done before this batch.
+        step: u32 = "updates",
+        /// Cross-entropy of that batch, before the update.
+        loss: f64 = "nats per character",
+        /// The learning rate of the update.
+        learning_rate: f64 = "1",
+        /// The gradient's global L2 norm, before clipping.
+        grad_norm: f64 = "1",
+    }
+
+    /// One evaluation of both splits.
+    "evaluations" version 1 by "train" keyed [Dataset, Run, Seed]
+    struct Evaluations {
+        /// Optimizer updates done.
+        step: u32 = "updates",
+        /// Mean cross-entropy over the train split's evaluation batches.
+        train_loss: f64 = "nats per character",
+        /// Mean cross-entropy over the validation split's evaluation batches.
+        val_loss: f64 = "nats per character",
+        /// Standard error of `train_loss` over evaluation batches.
+        train_loss_stderr: f64 = "nats per character",
+        /// Standard error of `val_loss` over evaluation batches.
+        val_loss_stderr: f64 = "nats per character",
+        /// `val_loss` in bits.
+        val_bits_per_char: f64 = "bits per character",
+        /// The learning rate of the next update.
+        learning_rate: f64 = "1",
+    }
+
+    /// One measured piece of work.
+    "timings" version 1 by "train or generate" keyed [Dataset, Run, Seed, Stage]
+    struct Timings {
+        /// What was done: `steps` (training iterations since the row before), `evaluation`, `checkpoint`, `tracking`, `generation`.
+        activity: String = "text",
+        /// Optimizer updates done when the work ended.
+        step: u32 = "updates",
+        /// The generated sample; null in training.
+        sample: Option<u16> = "1",
+        /// How long it took by the clock.
+        wall_secs: f64 = "seconds",
+        /// Characters processed or generated.
+        characters: u64 = "characters",
+    }
+
+    /// One head's attention in the very forward pass that trained, over every query but the first of all micro-batches.
+    "tracking" version 1 by "train" keyed [Dataset, Run, Seed]
+    struct Tracking {
+        /// Optimizer updates done before this batch.
+        step: u32 = "updates",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// Mean entropy of the attention rows.
+        entropy_nats: f64 = "nats",
+        /// Mean of entropy over its maximum, ln(keys).
+        normalized_entropy: f64 = "1",
+        /// Mean distance of the attended characters.
+        mean_distance: f64 = "characters",
+        /// Mean attention to the window's first character.
+        first_token_mass: f64 = "1",
+    }
+
+    /// One tensor of a model, named and shaped as in nanoGPT's state_dict.
+    "checkpoints" version 1 by "train" keyed [Dataset, Run, Seed, Step]
+    struct Checkpoints {
+        /// The parameter's name.
+        tensor: String = "text",
+        /// Its shape.
+        shape: Vec<u32> = "1",
+        /// Its values, row-major.
+        values: Vec<f32> = "1",
+    }
+
+    /// One moment of one tensor: what resuming needs beside the newest checkpoint.
+    "optimizer" version 1 by "train" keyed [Dataset, Run, Seed]
+    struct Optimizer {
+        /// Optimizer updates done.
+        step: u32 = "updates",
+        /// The parameter's name.
+        tensor: String = "text",
+        /// `first` or `second`.
+        moment: String = "text",
+        /// Its shape.
+        shape: Vec<u32> = "1",
+        /// Its values, row-major.
+        values: Vec<f32> = "1",
+    }
+
+    /// One attention row: one query of one head in one probe window. A row group is one window.
+    "attention" version 1 by "snapshot" keyed [Dataset, Run, Seed, Step]
+    struct Attention {
+        /// The probe window, as in `windows`.
+        window: u16 = "1",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// The position that attends.
+        query: u16 = "1",
+        /// Post-softmax attention to the keys 0 to `query`, without dropout; sums to 1 within 1e-5.
+        weights: Vec<f32> = "1",
+    }
+
+    /// One probe window: the same at every step, run and seed of a dataset and block size.
+    "windows" version 1 by "snapshot" keyed [Dataset, Run, Seed]
+    struct Windows {
+        /// The window's number.
+        window: u16 = "1",
+        /// `val`: text of the validation split; `repeat`: a random block twice.
+        kind: String = "text",
+        /// Where it starts in its split; 0 for `repeat`.
+        start: u32 = "characters",
+        /// Its characters as symbols of `vocabulary`.
+        tokens: Vec<u16> = "1",
+        /// Its characters.
+        text: String = "text",
+    }
+
+    /// What one head adds to the residual stream at one step.
+    "head_outputs" version 1 by "snapshot" keyed [Dataset, Run, Seed]
+    struct HeadOutputs {
+        /// Optimizer updates done.
+        step: u32 = "updates",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// Mean L2 norm of the head's output after its slice of the output projection, over the queries of the `val` windows but the first.
+        output_norm: f64 = "1",
+    }
+
+    /// One head at one step, over the `val` windows.
+    "head_metrics" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    struct HeadMetrics {
+        /// Optimizer updates done.
+        step: u32 = "updates",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// Mean entropy of the attention rows.
+        entropy_nats: f64 = "nats",
+        /// Mean of entropy over its maximum, ln(keys).
+        normalized_entropy: f64 = "1",
+        /// Mean distance of the attended characters.
+        mean_distance: f64 = "characters",
+        /// Mean distance within which 90 % of the attention lies.
+        span_90: f64 = "characters",
+        /// Mean attention to the last three characters, the current one included.
+        local_mass_3: f64 = "1",
+        /// Mean attention to the window's first character.
+        first_token_mass: f64 = "1",
+        /// Mean attention to the current character.
+        self_mass: f64 = "1",
+        /// Mean attention to the previous character.
+        previous_token_score: f64 = "1",
+        /// Mean attention to earlier occurrences of the current character.
+        duplicate_token_score: f64 = "1",
+        /// Mean attention, in the second copy of a repeated block, to what followed the current character in the first; null if the block is one character.
+        induction_score: Option<f64> = "1",
+        /// Attention rows averaged.
+        queries: u64 = "rows",
+    }
+
+    /// One layer at one step, over the `val` windows.
+    "layer_metrics" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    struct LayerMetrics {
+        /// Optimizer updates done.
+        step: u32 = "updates",
+        /// The layer.
+        layer: u16 = "1",
+        /// Mean over queries of the variance over heads, summed over keys.
+        head_variance: f64 = "1",
+        /// Mean generalised Jensen-Shannon divergence of the heads.
+        head_js_divergence: f64 = "bits",
+        /// The largest head's share of the layer's output norms.
+        dominant_head_share: f64 = "1",
+    }
+
+    /// One pair of layers at one step, each layer being the mean of its heads, over the `val` windows.
+    "layer_similarity" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    struct LayerSimilarity {
+        /// Optimizer updates done.
+        step: u32 = "updates",
+        /// The lower layer.
+        layer_a: u16 = "1",
+        /// The upper layer.
+        layer_b: u16 = "1",
+        /// Mean Jensen-Shannon divergence of the two layers' attention rows.
+        js_divergence: f64 = "bits",
+        /// 1 − `js_divergence`.
+        js_similarity: f64 = "1",
+        /// Mean over windows of the cosine of the two layers' attention.
+        cosine_similarity: f64 = "1",
+        /// The same after subtracting uniform causal attention from both.
+        centered_cosine_similarity: f64 = "1",
+    }
+
+    /// One metric of `head_metrics` under uniform causal attention.
+    "baselines" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    struct Baselines {
+        /// The column of `head_metrics`.
+        metric: String = "text",
+        /// What uniform causal attention gives, in the column's unit.
+        value: f64 = "as the metric",
+    }
+
+    /// One generated sample.
+    "samples" version 1 by "generate" keyed [Dataset, Run, Seed]
+    struct Samples {
+        /// Optimizer updates that the generating model had done.
+        step: u32 = "updates",
+        /// The sample's number.
+        sample: u16 = "1",
+        /// The text that it was given.
+        prompt: String = "text",
+        /// The text that it wrote, without the prompt.
+        text: String = "text",
+        /// That text as symbols of `vocabulary`.
+        tokens: Vec<u16> = "1",
+        /// The sampling temperature.
+        temperature: f64 = "1",
+        /// How many of the likeliest symbols were drawn from.
+        top_k: u32 = "1",
+        /// What the model saw past its block size: `exact` or `rollover`.
+        context_policy: String = "text",
+    }
+
+    /// One head over one text, over the rows that predicted the text's characters.
+    "sample_attention" version 1 by "generate" keyed [Dataset, Run, Seed]
+    struct SampleAttention {
+        /// Optimizer updates that the model had done.
+        step: u32 = "updates",
+        /// `model`: while sampling; `validation`: real text fed with the same prompt length and policy.
+        source: String = "text",
+        /// The text's number within its source.
+        sample: u16 = "1",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// Mean entropy of the attention rows.
+        entropy_nats: f64 = "nats",
+        /// Mean of entropy over its maximum, ln(keys).
+        normalized_entropy: f64 = "1",
+        /// Mean distance of the attended characters.
+        mean_distance: f64 = "characters",
+        /// Mean attention to the context's first character.
+        first_token_mass: f64 = "1",
+        /// Mean L2 norm of what the head adds to the residual stream.
+        output_norm: f64 = "1",
+    }
+
+    /// One pair of adjacent layers over one generated sample.
+    "sample_layers" version 1 by "generate" keyed [Dataset, Run, Seed]
+    struct SampleLayers {
+        /// Optimizer updates that the generating model had done.
+        step: u32 = "updates",
+        /// The sample's number.
+        sample: u16 = "1",
+        /// The lower layer.
+        layer_a: u16 = "1",
+        /// The upper layer.
+        layer_b: u16 = "1",
+        /// Mean Jensen-Shannon divergence of the two layers' attention rows.
+        js_divergence: f64 = "bits",
+    }
+
+    /// One scored text.
+    "sample_scores" version 1 by "generate" keyed [Dataset, Run, Seed]
+    struct SampleScores {
+        /// Optimizer updates that the generating model had done; null for the references.
+        step: Option<u32> = "updates",
+        /// `model`; `validation`: real text of the same length; `shuffled`: that text with its characters permuted; `trigram`: a character trigram model.
+        source: String = "text",
+        /// The text's number within its source.
+        sample: u16 = "1",
+        /// Distinct characters over characters.
+        distinct_1: Option<f64> = "1",
+        /// Distinct 2-grams over 2-grams.
+        distinct_2: Option<f64> = "1",
+        /// Distinct 3-grams over 3-grams.
+        distinct_3: Option<f64> = "1",
+        /// Distinct 4-grams over 4-grams.
+        distinct_4: Option<f64> = "1",
+        /// Distinct 8-grams over 8-grams.
+        distinct_8: Option<f64> = "1",
+        /// Share of 4-gram occurrences whose 4-gram occurs more than once.
+        repetition_4: Option<f64> = "1",
+        /// Share of 8-gram occurrences whose 8-gram occurs more than once.
+        repetition_8: Option<f64> = "1",
+        /// Share of 16-gram occurrences whose 16-gram occurs more than once.
+        repetition_16: Option<f64> = "1",
+        /// Mean cosine of adjacent 100-character segments in the dataset's latent semantic space.
+        coherence: Option<f64> = "1",
+        /// UTF-8 bytes over bytes after zlib, level 9.
+        compression_ratio: Option<f64> = "1",
+        /// Share of 16-grams that do not occur in the train split.
+        novelty_16: Option<f64> = "1",
+        /// Share of words that occur in the train split.
+        word_validity: Option<f64> = "1",
+        /// Minus the mean distance to real text's scores, in their standard deviations.
+        quality: Option<f64> = "standard deviations",
+    }
+
+    /// One tested pair of a metric of attention and a measure of learning or of generated text.
+    "correlations" version 1 by "correlate" keyed [Dataset, Run]
+    struct Correlations {
+        /// `training`: over steps and seeds; `generation`: over the final checkpoint's samples.
+        scope: String = "text",
+        /// The metric of attention.
+        x: String = "text",
+        /// The layer of `x`; null for the mean over all layers.
+        layer: Option<u16> = "1",
+        /// What it is held against.
+        y: String = "text",
+        /// Observations.
+        n: u32 = "observations",
+        /// Seeds, the replicates.
+        seeds: u32 = "seeds",
+        /// Mean over seeds of Pearson's correlation; confounded by step in the training scope.
+        pearson: Option<f64> = "1",
+        /// Mean over seeds of Spearman's correlation; confounded by step in the training scope.
+        spearman: Option<f64> = "1",
+        /// Lower end of the 95 % interval of `spearman` over seeds; null with one seed.
+        spearman_low: Option<f64> = "1",
+        /// Upper end of that interval.
+        spearman_high: Option<f64> = "1",
+        /// Spearman's correlation of what remains after taking out, at each step, the mean over seeds; null in the generation scope.
+        partial_spearman: Option<f64> = "1",
+        /// Permutation p-value.
+        p_value: Option<f64> = "1",
+        /// Benjamini-Hochberg adjusted p-value over the rows of this file that have one.
+        q_value: Option<f64> = "1",
+        /// Why something is null.
+        reason: Option<String> = "text",
+    }
+
+    /// One claim of the study, tested.
+    "findings" version 1 by "correlate" keyed [Dataset]
+    struct Findings {
+        /// The run whose artifacts decided.
+        run: String = "text",
+        /// The claim's short name.
+        claim: String = "text",
+        /// The claim in words.
+        statement: String = "text",
+        /// What was computed.
+        statistic: String = "text",
+        /// Its value: the mean over seeds.
+        value: Option<f64> = "as the statistic",
+        /// Lower end of its 95 % interval over seeds; null with one seed.
+        low: Option<f64> = "as the statistic",
+        /// Upper end of that interval.
+        high: Option<f64> = "as the statistic",
+        /// The claim holds above this.
+        threshold_low: Option<f64> = "as the statistic",
+        /// The claim holds below this.
+        threshold_high: Option<f64> = "as the statistic",
+        /// `supported`, `refuted`, `inconclusive` or `not_tested`.
+        verdict: String = "text",
+        /// Why, in plain words.
+        reason: String = "text",
+        /// Seeds, the replicates.
+        n: u32 = "seeds",
+    }
+
+    /// One run on one dataset: the study's table of results. Standard errors are over seeds, null with one.
+    "results" version 1 by "correlate" keyed []
+    struct Results {
+        /// The dataset.
+        dataset: String = "text",
+        /// The run.
+        run: String = "text",
+        /// The run's name for people.
+        label: String = "text",
+        /// Seeds, the replicates.
+        seeds: u32 = "seeds",
+        /// Mean of the last logged training loss.
+        final_train_loss_mean: f64 = "nats per character",
+        /// Its standard error.
+        final_train_loss_stderr: Option<f64> = "nats per character",
+        /// Mean of the lowest validation loss over multiples of the evaluation interval.
+        best_val_loss_mean: f64 = "nats per character",
+        /// Its standard error.
+        best_val_loss_stderr: Option<f64> = "nats per character",
+        /// Mean time of all activities of training.
+        total_train_time_secs_mean: f64 = "seconds",
+        /// Its standard error.
+        total_train_time_secs_stderr: Option<f64> = "seconds",
+        /// Mean speed of generation from the final checkpoint, untracked.
+        inference_tokens_per_sec_mean: f64 = "characters per second",
+        /// Its standard error.
+        inference_tokens_per_sec_stderr: Option<f64> = "characters per second",
+    }
+
+    /// One execution of a stage.
+    "lineage" version 1 by "driver" keyed []
+    struct Lineage {
+        /// The node of the graph: stage, dataset, run and seed.
+        node: String = "text",
+        /// The stage.
+        stage: String = "text",
+        /// The command that ran.
+        command: String = "text",
+        /// What decides the content: program, parameters and inputs, hashed.
+        fingerprint: String = "text",
+        /// `done` or `failed`.
+        status: String = "text",
+        /// How long it took by the clock.
+        wall_secs: f64 = "seconds",
+        /// The largest resident set; null where the platform does not say.
+        peak_rss_bytes: Option<u64> = "bytes",
+        /// When it started, since the Unix epoch.
+        started_at_secs: f64 = "seconds",
+    }
+}
