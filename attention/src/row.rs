@@ -1,39 +1,56 @@
 //! One row alone.
 
-/// Float32 weights as float64 that sum to one, written over `row`.
+use crate::sum::{sum, sum_pairs};
+
+/// Float32 weights as float64 that sum to one, `a_j / Σ_k a_k`, written over `row`. Returns the sum that was divided by.
 ///
 /// A row whose weights sum to nothing is left as it is.
-pub fn renormalize(weights: &[f32], row: &mut Vec<f64>) {
+pub fn renormalize(weights: &[f32], row: &mut Vec<f64>) -> f64 {
+    let total = sum(weights, |_, weight| f64::from(weight));
+    let divisor = if total > 0.0 { total } else { 1.0 };
     row.clear();
-    row.extend(weights.iter().map(|&weight| f64::from(weight)));
-    let sum: f64 = row.iter().sum();
-    if sum > 0.0 {
-        row.iter_mut().for_each(|weight| *weight /= sum);
-    }
+    row.extend(weights.iter().map(|&weight| f64::from(weight) / divisor));
+    total
 }
 
-/// `H = −Σ_j A[i,j] ln A[i,j]`, in nats, 0 to `ln(i+1)` (Clark et al. 2019; Zhai et al. 2023).
+/// `H = −Σ_j A[i,j] ln A[i,j]`, in nats, 0 to `ln(i+1)` (Clark et al. 2019; Zhai et al. 2023). All attention on one key is
+/// 0, uniform attention `ln(i+1)`.
 pub fn entropy_nats(row: &[f64]) -> f64 {
-    let entropy: f64 = row.iter().filter(|&&weight| weight > 0.0).map(|&weight| -weight * weight.ln()).sum();
-    entropy.clamp(0.0, (row.len() as f64).ln())
+    sum(row, |_, weight| entropy_term(weight)).clamp(0.0, maximal_entropy(row.len()))
+}
+
+/// `−w ln w`, without a branch: 0 for 0, since the logarithm is kept finite. Renormalised float32 weights are 0 or far above
+/// the smallest float64.
+pub(crate) fn entropy_term(weight: f64) -> f64 {
+    -weight * weight.max(f64::MIN_POSITIVE).ln()
+}
+
+/// `ln(keys)`, 0 for no keys.
+pub(crate) fn maximal_entropy(keys: usize) -> f64 {
+    (keys.max(1) as f64).ln()
 }
 
 /// `H / ln(i+1)`, 0 to 1; 0 for the row of one key, which has no entropy to have.
 pub fn normalized_entropy(row: &[f64]) -> f64 {
-    if row.len() < 2 {
+    normalize_entropy(entropy_nats(row), row.len())
+}
+
+/// [`normalized_entropy`] of a row of `keys` whose [`entropy_nats`] is known already.
+pub fn normalize_entropy(entropy_nats: f64, keys: usize) -> f64 {
+    if keys < 2 {
         return 0.0;
     }
-    (entropy_nats(row) / (row.len() as f64).ln()).clamp(0.0, 1.0)
+    (entropy_nats / maximal_entropy(keys)).clamp(0.0, 1.0)
 }
 
-/// `Σ_j A[i,j]·(i−j)`, in characters: the effective span (Vig & Belinkov 2019).
+/// `Σ_j A[i,j]·(i−j)`, in characters, 0 to `i`: the effective span (Vig & Belinkov 2019).
 pub fn mean_distance(row: &[f64]) -> f64 {
     let farthest = row.len().saturating_sub(1) as f64;
-    let distance: f64 = row.iter().rev().enumerate().map(|(distance, weight)| weight * distance as f64).sum();
-    distance.clamp(0.0, farthest)
+    sum(row, |key, weight| weight * (farthest - key)).clamp(0.0, farthest)
 }
 
-/// The smallest `d` with `Σ_{i−j≤d} A[i,j] ≥ 0.9 − 1e-9`, summed from the query downward, in characters.
+/// The smallest `d` with `Σ_{i−j≤d} A[i,j] ≥ 0.9 − 1e-9`, summed from the query downward, in characters: within this
+/// distance lies 0.9 of the attention.
 pub fn span_90(row: &[f64]) -> f64 {
     let mut mass = 0.0;
     let near = row.iter().rev().position(|weight| {
@@ -64,11 +81,10 @@ pub fn previous_token_mass(row: &[f64]) -> f64 {
 }
 
 /// `Σ_{j<i, x_j=x_i} A[i,j]`: the mass on earlier occurrences of the current character; 0 to 1. `tokens` are the
-/// characters at the row's keys.
+/// characters `x_0` to `x_i` at the row's keys.
 pub fn duplicate_token_mass(row: &[f64], tokens: &[u16]) -> f64 {
-    let Some((current, earlier)) = tokens.split_last() else {
+    let Some((&current, earlier)) = tokens.split_last() else {
         return 0.0;
     };
-    let mass: f64 = earlier.iter().zip(row).filter(|(token, _)| *token == current).map(|(_, weight)| weight).sum();
-    mass.clamp(0.0, 1.0)
+    sum_pairs(earlier, row, |token, weight| if token == current { weight } else { 0.0 }).clamp(0.0, 1.0)
 }
