@@ -43,3 +43,12 @@ pub fn stream(purpose: &str, key: &[&dyn KeyPart]) -> ChaCha8Rng {
     }
     ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
 }
+
+/// A number derived from a seed and an index: for consumers that take a seed of their own, such as a kernel.
+pub fn derive(seed: u64, index: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    seed.absorb(&mut hasher);
+    index.absorb(&mut hasher);
+    let hash = hasher.finalize();
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}

@@ -1,0 +1,22 @@
+//! What can be wrong with a model.
+
+/// Why a model could not be built or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The shape is impossible.
+    #[error("{0}")]
+    Config(String),
+
+    /// A checkpoint's tensors are not those of the model that its footer describes.
+    #[error("the checkpoint {path} does not hold the model that its footer describes: {reason}: rerun `train`")]
+    Checkpoint {
+        /// The checkpoint.
+        path: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+
+    /// The device is not there, or this build cannot use it.
+    #[error("{0}")]
+    Device(String),
+}

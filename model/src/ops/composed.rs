@@ -1,0 +1,55 @@
+//! The operations, composed of Burn's own: the definition that every other implementation is held against.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Distribution, Tensor, activation};
+
+use super::{Dropout, Heads, LAYER_NORM_EPSILON};
+
+/// Queries, keys and values by head.
+///
+/// # Shapes
+/// `[batch·time, 3·embd]` to three times `[batch, heads, time, head_size]`.
+pub(crate) fn split_heads<B: Backend>(qkv: Tensor<B, 2>, Heads { batch, heads }: Heads) -> [Tensor<B, 4>; 3] {
+    let [rows, width] = qkv.dims();
+    let (time, embd) = (rows / batch, width / 3);
+    let qkv = qkv.reshape([batch, time, 3 * embd]);
+    [0, 1, 2].map(|part| {
+        let part = qkv.clone().narrow(2, part * embd, embd);
+        part.reshape([batch, time, heads, embd / heads]).swap_dims(1, 2)
+    })
+}
+
+/// Post-softmax attention of every query to the keys up to itself.
+///
+/// # Shapes
+/// Queries and keys are `[batch, heads, time, head_size]`; returns `[batch, heads, query, key]`.
+pub(crate) fn attention_weights<B: Backend>(queries: Tensor<B, 4>, keys: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [_, _, time, head_size] = queries.dims();
+    let mask = Tensor::<B, 2, Bool>::tril_mask([time, time], 0, &queries.device()).unsqueeze::<4>();
+    let scores = queries.matmul(keys.swap_dims(2, 3)) / (head_size as f64).sqrt();
+    activation::softmax(scores.mask_fill(mask, f32::NEG_INFINITY), 3)
+}
+
+pub(super) fn causal_attention<B: Backend>(qkv: Tensor<B, 2>, heads: Heads, place: Dropout) -> Tensor<B, 2> {
+    let [rows, width] = qkv.dims();
+    let [queries, keys, values] = split_heads(qkv, heads);
+    let weights = dropout(attention_weights(queries, keys), place);
+    weights.matmul(values).swap_dims(1, 2).reshape([rows, width / 3])
+}
+
+pub(super) fn layer_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>) -> Tensor<B, 2> {
+    let centered = x.clone() - x.mean_dim(1);
+    let variance = centered.clone().powi_scalar(2).mean_dim(1);
+    centered / (variance + LAYER_NORM_EPSILON).sqrt() * weight.unsqueeze()
+}
+
+/// Drops each value with the given rate and scales the others up.
+pub(crate) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rate, seed }: Dropout) -> Tensor<B, D> {
+    if rate == 0.0 {
+        return x;
+    }
+    // The backend's one stream is set before every draw, so that what was drawn elsewhere changes nothing here.
+    B::seed(&x.device(), seed);
+    let kept = x.random_like(Distribution::Bernoulli(1.0 - rate));
+    x * kept / (1.0 - rate)
+}

@@ -1,0 +1,105 @@
+//! The operations that a GPT's training spends its time in, each with a default composed of Burn's own operations. A
+//! backend that has something better overrides them; every other needs an empty implementation.
+//!
+//! Activations are matrices `[batch·time, width]` throughout, so that no operation has to reshape them.
+
+mod composed;
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::flex::Flex;
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+
+/// nanoGPT's, PyTorch's default.
+pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// Dropout at one place of one pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dropout {
+    /// The share of values that are dropped; 0 is none.
+    pub(crate) rate: f64,
+    /// What decides which, for this step and this place.
+    pub(crate) seed: u64,
+}
+
+impl Dropout {
+    pub(crate) const OFF: Dropout = Dropout { rate: 0.0, seed: 0 };
+}
+
+/// How a matrix of activations is divided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heads {
+    pub(crate) batch: usize,
+    pub(crate) heads: usize,
+}
+
+/// The operations of a GPT.
+pub(crate) trait GptOps: Backend {
+    /// Causal self-attention, `softmax(q kᵀ/√d + mask) v` per head, with dropout on the attention weights.
+    ///
+    /// # Shapes
+    /// `qkv` is `[batch·time, 3·embd]`: queries, keys and values side by side, each divided into heads. Returns
+    /// `[batch·time, embd]`.
+    fn causal_attention(qkv: FloatTensor<Self>, heads: Heads, dropout: Dropout) -> FloatTensor<Self> {
+        lower(composed::causal_attention(lift::<Self, 2>(qkv), heads, dropout))
+    }
+
+    /// The exact GELU, `x·Φ(x)` (Hendrycks & Gimpel 2016).
+    fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        lower(burn::tensor::activation::gelu(lift::<Self, 2>(x)))
+    }
+
+    /// Layer normalisation over the last axis times `weight` (Ba et al. 2016), without bias.
+    ///
+    /// # Shapes
+    /// `x` is `[batch·time, embd]`, `weight` `[embd]`.
+    fn layer_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        lower(composed::layer_norm(lift::<Self, 2>(x), lift::<Self, 1>(weight)))
+    }
+
+    /// `dropout(x) + residual`.
+    fn dropout_add(x: FloatTensor<Self>, residual: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
+        lower(composed::dropout(lift::<Self, 2>(x), dropout) + lift::<Self, 2>(residual))
+    }
+}
+
+impl GptOps for Flex {}
+impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {}
+
+#[cfg(feature = "cuda")]
+impl GptOps for burn::backend::Cuda {}
+#[cfg(feature = "cuda")]
+impl<C: CheckpointStrategy> GptOps for Autodiff<burn::backend::Cuda, C> {}
+
+#[cfg(feature = "vulkan")]
+impl GptOps for burn::backend::Vulkan {}
+#[cfg(feature = "vulkan")]
+impl<C: CheckpointStrategy> GptOps for Autodiff<burn::backend::Vulkan, C> {}
+
+fn lift<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn lower<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+pub(crate) fn causal_attention<B: GptOps>(qkv: Tensor<B, 2>, heads: Heads, dropout: Dropout) -> Tensor<B, 2> {
+    lift(B::causal_attention(lower(qkv), heads, dropout))
+}
+
+pub(crate) fn gelu<B: GptOps>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    lift(<B as GptOps>::gelu(lower(x)))
+}
+
+pub(crate) fn layer_norm<B: GptOps>(x: Tensor<B, 2>, weight: Tensor<B, 1>) -> Tensor<B, 2> {
+    lift(<B as GptOps>::layer_norm(lower(x), lower(weight)))
+}
+
+pub(crate) fn dropout_add<B: GptOps>(x: Tensor<B, 2>, residual: Tensor<B, 2>, dropout: Dropout) -> Tensor<B, 2> {
+    lift(B::dropout_add(lower(x), lower(residual), dropout))
+}
+
+pub(crate) use composed::{attention_weights, dropout, split_heads};

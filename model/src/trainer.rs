@@ -1,0 +1,216 @@
+//! Learning: one step is one AdamW update.
+
+use burn::backend::Autodiff;
+use burn::backend::flex::Flex;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Int, Tensor};
+
+use crate::gpt::{self, Gpt};
+use crate::ops::GptOps;
+use crate::optimizer::Optimizer;
+use crate::tracking::{self, LayerPass};
+use crate::{AdamW, DeviceChoice, Error, GptConfig, HeadAttention, Moments, Weights};
+
+/// Texts to learn from or to be evaluated on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// How many texts.
+    pub size: usize,
+    /// Their characters, `size` times as many as a context, text by text.
+    pub inputs: Vec<u16>,
+    /// The character that follows each of them.
+    pub targets: Vec<u16>,
+}
+
+/// What one step of learning was like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Mean cross-entropy of the batches, before the update, in nats per character.
+    pub loss: f64,
+    /// The gradient's global L2 norm, before clipping.
+    pub grad_norm: f64,
+    /// Every head's attention, where it was asked for.
+    pub attention: Vec<HeadAttention>,
+    /// How long recomputing that attention took.
+    pub tracking_secs: f64,
+}
+
+/// A model that learns, on any device.
+pub struct Trainer(Box<dyn Learner>);
+
+impl Trainer {
+    /// A model with these weights, and moments of zero or saved ones, that has done `updates` updates.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is not to be had.
+    pub fn new(
+        device: DeviceChoice,
+        weights: &Weights,
+        adamw: AdamW,
+        moments: Option<&[Moments]>,
+        updates: u32,
+    ) -> Result<Self, Error> {
+        device.check()?;
+        Ok(Self(match device {
+            DeviceChoice::Cpu => learner::<Autodiff<Flex>>(weights, adamw, moments, updates),
+            #[cfg(feature = "cuda")]
+            DeviceChoice::Cuda => learner::<Autodiff<burn::backend::Cuda>>(weights, adamw, moments, updates),
+            #[cfg(feature = "vulkan")]
+            DeviceChoice::Vulkan => learner::<Autodiff<burn::backend::Vulkan>>(weights, adamw, moments, updates),
+            #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
+            other => return Err(Error::Device(format!("this build has no {other:?}"))),
+        }))
+    }
+
+    /// One update from the mean gradient over micro-batches, clipped to a global norm of `clip` (0: not at all).
+    /// `dropout_seed` decides what is dropped in this step.
+    pub fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport {
+        self.0.step(batches, learning_rate, clip, dropout_seed, track)
+    }
+
+    /// Mean cross-entropy of a batch without dropout, in nats per character. Changes nothing.
+    pub fn evaluate(&self, batch: &Batch) -> f64 {
+        self.0.evaluate(batch)
+    }
+
+    /// The weights on the host.
+    pub fn weights(&self) -> Weights {
+        self.0.weights()
+    }
+
+    /// The optimizer's moments on the host, in the order of the weights.
+    pub fn moments(&self) -> Vec<Moments> {
+        self.0.moments()
+    }
+
+    /// The gradients of a batch without dropout, in the order of the weights, and the loss. Changes nothing.
+    pub fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>) {
+        self.0.gradients(batch)
+    }
+}
+
+trait Learner {
+    fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport;
+    fn evaluate(&self, batch: &Batch) -> f64;
+    fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>);
+    fn weights(&self) -> Weights;
+    fn moments(&self) -> Vec<Moments>;
+}
+
+/// A model that learns on one kind of device.
+struct On<B: AutodiffBackend> {
+    gpt: Gpt<B::InnerBackend>,
+    optimizer: Optimizer<B::InnerBackend>,
+    updates: u32,
+}
+
+fn learner<B>(weights: &Weights, adamw: AdamW, moments: Option<&[Moments]>, updates: u32) -> Box<dyn Learner>
+where
+    B: AutodiffBackend + GptOps,
+    B::InnerBackend: GptOps,
+{
+    let device = B::Device::default();
+    let gpt = Gpt::new(weights, &device);
+    let optimizer = Optimizer::new(adamw, &weights.config, moments, &device);
+    Box::new(On::<B> { gpt, optimizer, updates })
+}
+
+impl<B> On<B>
+where
+    B: AutodiffBackend + GptOps,
+    B::InnerBackend: GptOps,
+{
+    /// The loss and the gradients of one micro-batch, its loss weighted by `share`.
+    fn pass(
+        &self,
+        batch: &Batch,
+        share: f64,
+        dropout_seed: Option<u64>,
+        tap: Option<&mut Vec<Tensor<B, 2>>>,
+    ) -> (f64, Vec<Tensor<B::InnerBackend, 1>>) {
+        let device = self.gpt.device();
+        let parameters: Vec<_> =
+            self.gpt.parameters.iter().map(|one| Tensor::<B, 1>::from_inner(one.clone()).require_grad()).collect();
+        let gpt = Gpt { config: self.gpt.config, parameters };
+        let logits = gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), dropout_seed, tap);
+        let loss = gpt::cross_entropy(logits, targets(batch, &device));
+        let value = loss.clone().into_scalar().elem::<f64>();
+        let mut gradients = (loss * share).backward();
+        let gradient = |one: &Tensor<B, 1>| one.grad_remove(&mut gradients).unwrap_or_else(|| one.clone().inner().zeros_like());
+        (value, gpt.parameters.iter().map(gradient).collect())
+    }
+
+    fn config(&self) -> &GptConfig {
+        &self.gpt.config
+    }
+}
+
+impl<B> Learner for On<B>
+where
+    B: AutodiffBackend + GptOps,
+    B::InnerBackend: GptOps,
+{
+    fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport {
+        let share = 1.0 / batches.len() as f64;
+        let dropout_seed = (self.config().dropout > 0.0).then_some(dropout_seed);
+        let (mut loss, mut total, mut passes, mut tracking_secs) = (0.0, None::<Vec<_>>, Vec::new(), 0.0);
+        for (micro, batch) in batches.iter().enumerate() {
+            let mut tap = Vec::new();
+            let seed = dropout_seed.map(|seed| random::derive(seed, micro as u64));
+            let (value, gradients) = self.pass(batch, share, seed, track.then_some(&mut tap));
+            loss += value * share;
+            total = Some(match total {
+                None => gradients,
+                Some(total) => total.into_iter().zip(gradients).map(|(sum, one)| sum + one).collect(),
+            });
+            let started = std::time::Instant::now();
+            let host = |(layer, qkv): (usize, Tensor<B, 2>)| LayerPass { layer, batch: batch.size, qkv: gpt::to_host(qkv) };
+            passes.extend(tap.into_iter().enumerate().map(host));
+            tracking_secs += started.elapsed().as_secs_f64();
+        }
+        let mut gradients = total.unwrap_or_default();
+        let grad_norm = global_norm(&gradients);
+        if clip > 0.0 && grad_norm > clip {
+            // PyTorch's clip_grad_norm_ divides by the norm plus 1e-6.
+            let scale = clip / (grad_norm + 1e-6);
+            gradients = gradients.into_iter().map(|gradient| gradient * scale).collect();
+        }
+        self.updates += 1;
+        self.optimizer.update(&mut self.gpt.parameters, gradients, learning_rate, self.updates);
+        let started = std::time::Instant::now();
+        let attention = if track { tracking::heads(self.config(), &passes) } else { Vec::new() };
+        tracking_secs += started.elapsed().as_secs_f64();
+        StepReport { loss, grad_norm, attention, tracking_secs }
+    }
+
+    fn evaluate(&self, batch: &Batch) -> f64 {
+        let device = self.gpt.device();
+        let logits = self.gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), None, None);
+        gpt::cross_entropy(logits, targets(batch, &device)).into_scalar().elem::<f64>()
+    }
+
+    fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>) {
+        let (loss, gradients) = self.pass(batch, 1.0, None, None);
+        (loss, gradients.into_iter().map(gpt::to_host).collect())
+    }
+
+    fn weights(&self) -> Weights {
+        self.gpt.weights()
+    }
+
+    fn moments(&self) -> Vec<Moments> {
+        self.optimizer.moments()
+    }
+}
+
+fn targets<B: burn::tensor::backend::Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 1, Int> {
+    gpt::tokens::<B>(&batch.targets, 1, device).squeeze_dim(0)
+}
+
+/// `√Σ‖g‖²` over all gradients.
+fn global_norm<B: burn::tensor::backend::Backend>(gradients: &[Tensor<B, 1>]) -> f64 {
+    let squares: Vec<_> = gradients.iter().map(|gradient| gradient.clone().powi_scalar(2).sum()).collect();
+    // One tensor of all sums is one transfer from a GPU.
+    let sums = gpt::to_host(Tensor::cat(squares, 0));
+    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>().sqrt()
+}
