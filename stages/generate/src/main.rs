@@ -1,2 +1,13 @@
-//! Stage binary.
-fn main() {}
+//! Lets a trained model write, and scores what it wrote.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run(
+        |arguments: &generate::Arguments| arguments.verbosity,
+        |arguments, terminal| generate::run(&arguments, terminal),
+    )
+}

@@ -1,0 +1,210 @@
+//! The stage on small tables: what it writes, that it writes the same again, and what it refuses.
+
+use std::path::Path;
+
+use clap::Parser;
+use cli::{Fault, Kind, Terminal};
+use model::GptConfig;
+use random::{Distribution, RngExt, StandardNormal, stream};
+use schemas::tables::{
+    Checkpoints, Corpus, SampleAttention, SampleLayers, SampleScores, Samples, SemanticSpace, Timings, Vocabulary,
+};
+use schemas::{Artifacts, Partition, Provenance};
+
+const SYMBOLS: &str = "\n abcdefgh";
+const CONFIG: GptConfig =
+    GptConfig { n_layer: 3, n_head: 2, n_embd: 8, block_size: 12, vocab_size: 10, bias: false, dropout: 0.0 };
+
+fn node() -> Partition {
+    Partition::dataset("little").run("run_3").seed(7)
+}
+
+fn text(split: &str, length: usize) -> Vec<u16> {
+    let mut stream = stream("test text", &[&split]);
+    (0..length).map(|_| stream.random_range(0..SYMBOLS.len() as u32) as u16).collect()
+}
+
+/// The inputs: a text of random letters and a model with random weights at two steps.
+fn inputs(root: &Path) -> Result<Artifacts, schemas::Error> {
+    let artifacts = Artifacts::new(root);
+    let made = Provenance::new("test", serde_json::json!({}));
+    for (split, length) in [("train", 3000), ("val", 400)] {
+        let rows: Vec<Corpus> = text(split, length).into_iter().map(|token| Corpus { token }).collect();
+        artifacts.write(&node().split(split), &made, &rows)?;
+    }
+    let symbol = |(token, symbol): (usize, char)| Vocabulary {
+        token: token as u16,
+        symbol: symbol.to_string(),
+        code_point: symbol.into(),
+        train_count: 300,
+    };
+    artifacts.write(&node(), &made, &SYMBOLS.chars().enumerate().map(symbol).collect::<Vec<_>>())?;
+    let word = |(word, loadings): (&str, [f64; 2])| SemanticSpace {
+        word: word.to_owned(),
+        idf: 1.5,
+        loadings: loadings.into(),
+    };
+    let words = [("a", [0.5, 0.1]), ("b", [0.2, 0.9]), ("cd", [-0.3, 0.4]), ("h", [0.1, -0.7])];
+    artifacts.write(&node(), &made, &words.map(word))?;
+
+    let made = Provenance::new("train", serde_json::to_value(CONFIG).expect("plain data"));
+    for step in [0u32, 5] {
+        let rows: Vec<Checkpoints> = CONFIG
+            .parameters()
+            .into_iter()
+            .map(|parameter| {
+                let mut stream = stream("test weights", &[&parameter.name.as_str(), &u64::from(step)]);
+                let draws = StandardNormal.sample_iter(&mut stream);
+                let values = draws.take(parameter.len()).map(|value: f32| value * 0.3).collect();
+                let shape = parameter.shape.iter().map(|&size| size as u32).collect();
+                Checkpoints { tensor: parameter.name, shape, values }
+            })
+            .collect();
+        artifacts.write(&node().step(step), &made, &rows)?;
+    }
+    Ok(artifacts)
+}
+
+fn generate(root: &Path, flags: &str) -> Result<(), Fault> {
+    let root = root.to_str().expect("a UTF-8 path");
+    let line = format!("generate --artifacts {root} --dataset little --run run_3 --seed 7 {flags}");
+    generate::run(&generate::Arguments::parse_from(line.split(' ')), &Terminal::silent())
+}
+
+const QUALITY: &str = "--steps 0,5 --samples 3 --length 60 --score true --track true";
+
+#[test]
+fn everything_is_written() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let artifacts = inputs(folder.path())?;
+    generate(folder.path(), QUALITY)?;
+
+    let samples = artifacts.read::<Samples>(&node())?;
+    let keys: Vec<_> = samples.rows.iter().map(|row| (row.step, row.sample)).collect();
+    assert_eq!(keys, [(0, 0), (0, 1), (0, 2), (5, 0), (5, 1), (5, 2)]);
+    for row in &samples.rows {
+        let decoded: String = row.tokens.iter().filter_map(|&token| SYMBOLS.chars().nth(token.into())).collect();
+        assert_eq!((row.text.as_str(), row.tokens.len()), (decoded.as_str(), 60));
+        assert_eq!((row.prompt.as_str(), row.temperature, row.top_k), (" ", 0.8, 10));
+        assert_eq!(row.context_policy, "exact");
+    }
+    assert_ne!(samples.rows[0].text, samples.rows[1].text);
+    assert_eq!(samples.provenance.config["steps"], "0,5");
+    assert_eq!(samples.provenance.inputs.len(), 3, "the vocabulary and two checkpoints");
+
+    let timings = artifacts.read::<Timings>(&node().stage("generate"))?.rows;
+    let keys: Vec<_> = timings.iter().map(|row| (row.step, row.sample, row.characters)).collect();
+    assert_eq!(keys[..3], [(0, Some(0), 60), (0, Some(1), 60), (0, Some(2), 60)]);
+    assert_eq!(keys.len(), 6);
+    assert!(timings.iter().all(|row| row.activity == "generation" && row.wall_secs > 0.0));
+
+    let attention = artifacts.read::<SampleAttention>(&node())?.rows;
+    let of = |step, source: &str| attention.iter().filter(|row| row.step == step && row.source == source).count();
+    assert_eq!((of(0, "model"), of(5, "model"), of(5, "validation"), attention.len()), (18, 18, 18, 54));
+    for row in &attention {
+        assert!((0.0..=1.0).contains(&row.normalized_entropy) && (0.0..=1.0).contains(&row.first_token_mass));
+        assert!(row.entropy_nats <= 12f64.ln() && row.mean_distance <= 11.0 && row.output_norm > 0.0);
+    }
+    let layers = artifacts.read::<SampleLayers>(&node())?.rows;
+    let keys: Vec<_> = layers.iter().map(|row| (row.step, row.sample, row.layer_a, row.layer_b)).collect();
+    assert_eq!(keys[..3], [(0, 0, 0, 1), (0, 0, 1, 2), (0, 1, 0, 1)]);
+    assert_eq!(layers.len(), 12);
+    assert!(layers.iter().all(|row| (0.0..=1.0).contains(&row.js_divergence)));
+
+    let scores = artifacts.read::<SampleScores>(&node())?.rows;
+    let of = |source: &str| scores.iter().filter(|row| row.source == source).collect::<Vec<_>>();
+    assert_eq!(["model", "validation", "shuffled", "trigram"].map(|source| of(source).len()), [6, 200, 200, 50]);
+    assert!(of("model").iter().all(|row| row.step.is_some()) && of("trigram").iter().all(|row| row.step.is_none()));
+    assert!(scores.iter().all(|row| row.quality.is_some_and(|quality| quality < 0.0)));
+    let (real, shuffled) = (of("validation"), of("shuffled"));
+    assert!(real.iter().zip(&shuffled).all(|(real, shuffled)| real.distinct_1 == shuffled.distinct_1));
+    // Sixty characters are one segment and a rest under fifty.
+    assert!(scores.iter().all(|row| row.coherence.is_none() && row.distinct_8.is_some() && row.novelty_16.is_some()));
+    Ok(())
+}
+
+#[test]
+fn the_same_work_gives_the_same_bytes() -> Result<(), Fault> {
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let bytes = |root: &Path, threads: u32| -> Result<Vec<Vec<u8>>, Fault> {
+        let artifacts = inputs(root)?;
+        generate(root, &format!("{QUALITY} --threads {threads}"))?;
+        let paths = [
+            artifacts.path::<Samples>(&node())?,
+            artifacts.path::<SampleAttention>(&node())?,
+            artifacts.path::<SampleLayers>(&node())?,
+            artifacts.path::<SampleScores>(&node())?,
+        ];
+        Ok(paths.iter().map(std::fs::read).collect::<Result<_, _>>()?)
+    };
+    assert_eq!(bytes(folders[0].path(), 1)?, bytes(folders[1].path(), 2)?);
+    Ok(())
+}
+
+#[test]
+fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let artifacts = inputs(folder.path())?;
+    generate(folder.path(), QUALITY)?;
+    let all = artifacts.read::<Samples>(&node())?.rows;
+
+    let alone = tempfile::tempdir()?;
+    let artifacts = inputs(alone.path())?;
+    generate(alone.path(), "--steps 5 --samples 2 --length 60")?;
+    assert_eq!(artifacts.read::<Samples>(&node())?.rows, all[3..5]);
+    assert!(!artifacts.has::<SampleScores>(&node()) && !artifacts.has::<SampleAttention>(&node()));
+
+    // Until the block of twelve is full, both policies see the same.
+    generate(alone.path(), "--steps 5 --samples 2 --length 60 --context-policy rollover")?;
+    let rollover = artifacts.read::<Samples>(&node())?.rows;
+    assert_eq!(rollover[0].tokens[..12], all[3].tokens[..12]);
+    assert_eq!(rollover[0].context_policy, "rollover");
+    Ok(())
+}
+
+#[test]
+fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
+    let rows = |flags: &str| -> Result<Vec<SampleAttention>, Fault> {
+        let folder = tempfile::tempdir()?;
+        let artifacts = inputs(folder.path())?;
+        generate(folder.path(), flags)?;
+        let rows = artifacts.read::<SampleAttention>(&node())?.rows;
+        Ok(rows.into_iter().filter(|row| row.step == 0 && row.source == "model").collect())
+    };
+    // Step 0 is followed where it is the last, and tracked while sampling where it is not.
+    assert_eq!(
+        rows("--steps 0 --samples 2 --length 30 --track")?,
+        rows("--steps 0,5 --samples 2 --length 30 --track")?
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_is_said() -> Result<(), Fault> {
+    let folder = tempfile::tempdir()?;
+    let artifacts = inputs(folder.path())?;
+    let fault = |flags: &str| {
+        let fault = generate(folder.path(), flags).expect_err("it cannot work");
+        (fault.kind(), fault.to_string())
+    };
+    let (kind, message) = fault("--steps 0,3");
+    assert!(kind == Kind::Input && message.contains("step=3") && message.contains("train"), "{message}");
+    let (kind, message) = fault("--steps 0 --prompt abz");
+    assert!(kind == Kind::Parameter && message.contains("'z'"), "{message}");
+    assert_eq!(fault("--steps ,").0, Kind::Parameter);
+    assert_eq!(fault("--steps 0 --prompt=").0, Kind::Parameter);
+
+    let path = artifacts.path::<Corpus>(&node().split("train"))?;
+    let whole = std::fs::read(&path)?;
+    std::fs::write(&path, &whole[..whole.len() / 2])?;
+    let (kind, message) = fault("--steps 0 --score");
+    assert!(kind == Kind::Input && message.contains("damaged"), "{message}");
+    assert!(!artifacts.has::<Samples>(&node()), "nothing is written by a stage that failed");
+
+    let mut rows = artifacts.read::<Vocabulary>(&node())?.rows;
+    rows.truncate(9);
+    artifacts.write(&node(), &Provenance::new("test", serde_json::json!({})), &rows)?;
+    let (kind, message) = fault("--steps 0");
+    assert!(kind == Kind::Input && message.contains("10 symbols") && message.contains("has 9"), "{message}");
+    Ok(())
+}
