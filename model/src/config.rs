@@ -76,7 +76,9 @@ impl GptConfig {
         }
         if !self.n_embd.is_multiple_of(self.n_head) {
             let (embd, heads) = (self.n_embd, self.n_head);
-            return Err(Error::Config(format!("n_embd {embd} is not a multiple of n_head {heads}: every head takes an equal share")));
+            return Err(Error::Config(format!(
+                "n_embd {embd} is not a multiple of n_head {heads}: every head takes an equal share"
+            )));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::Config(format!("dropout {} is not at least 0 and below 1", self.dropout)));

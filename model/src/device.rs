@@ -24,10 +24,13 @@ impl DeviceChoice {
     pub fn check(self) -> Result<(), Error> {
         match self {
             DeviceChoice::Cpu => Ok(()),
-            DeviceChoice::Cuda if cfg!(feature = "cuda") => {
-                require("--device cuda", &[&["libcuda.so.1", "libcuda.so"], &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"]])
+            DeviceChoice::Cuda if cfg!(feature = "cuda") => require(
+                "--device cuda",
+                &[&["libcuda.so.1", "libcuda.so"], &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"]],
+            ),
+            DeviceChoice::Vulkan if cfg!(feature = "vulkan") => {
+                require("--device vulkan", &[&["libvulkan.so.1", "libvulkan.so"]])
             }
-            DeviceChoice::Vulkan if cfg!(feature = "vulkan") => require("--device vulkan", &[&["libvulkan.so.1", "libvulkan.so"]]),
             DeviceChoice::Cuda => Err(not_built("cuda")),
             DeviceChoice::Vulkan => Err(not_built("vulkan")),
         }

@@ -104,7 +104,11 @@ impl<B: GptOps> Inference for Gpt<B> {
             let mixed = square.clone().matmul(values).squeeze_dim::<3>(0).swap_dims(0, 1);
             // Query by head to head by query.
             let norms = gpt::to_host(output_norms_of(&block.c_proj, mixed));
-            output_norms.extend((0..heads.heads).flat_map(|head| (0..time).map(move |query| query * heads.heads + head)).map(|at| norms[at]));
+            output_norms.extend(
+                (0..heads.heads)
+                    .flat_map(|head| (0..time).map(move |query| query * heads.heads + head))
+                    .map(|at| norms[at]),
+            );
             let square = gpt::to_host(square);
             weights.extend(square.chunks_exact(time).enumerate().flat_map(|(row, keys)| &keys[..=row % time]));
             if layer + 1 < self.config.n_layer {

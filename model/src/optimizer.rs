@@ -40,11 +40,13 @@ impl<B: Backend> Optimizer<B> {
         let parameters = config.parameters();
         let moments = match saved {
             None => {
-                let zeros = |parameter: &crate::ParameterShape| [(); 2].map(|()| Tensor::zeros([parameter.len()], device));
+                let zeros =
+                    |parameter: &crate::ParameterShape| [(); 2].map(|()| Tensor::zeros([parameter.len()], device));
                 parameters.iter().map(zeros).collect()
             }
             Some(saved) => {
-                let tensor = |values: &Vec<f32>| Tensor::from_data(TensorData::new(values.clone(), [values.len()]), device);
+                let tensor =
+                    |values: &Vec<f32>| Tensor::from_data(TensorData::new(values.clone(), [values.len()]), device);
                 saved.iter().map(|moments| [tensor(&moments.first), tensor(&moments.second)]).collect()
             }
         };

@@ -171,7 +171,8 @@ impl<'model, B: GptOps> OnDevice<'model, B> {
             let at = text * heads + head;
             HeadRow { weights: weights[at * context..][..context].to_vec(), output_norm: norms[at] }
         };
-        let every = (0..batch).flat_map(|text| (0..rows.len()).flat_map(move |layer| (0..heads).map(move |head| (text, layer, head))));
+        let every = (0..batch)
+            .flat_map(|text| (0..rows.len()).flat_map(move |layer| (0..heads).map(move |head| (text, layer, head))));
         let attention = every.map(|(text, layer, head)| row(text, layer, head)).collect();
         Prediction { logits: gpt::to_host(self.gpt.head(x)), attention }
     }

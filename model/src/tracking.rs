@@ -41,7 +41,8 @@ pub(crate) fn heads(config: &GptConfig, passes: &[LayerPass]) -> Vec<HeadAttenti
     let each = |(layer, head): (usize, usize)| {
         let windows: Vec<_> = of_layer(layer).flat_map(|pass| (0..pass.batch).map(move |text| (pass, text))).collect();
         // Each text's sums are added up in the texts' order, whichever thread had made them.
-        let sums: Vec<(Sums, usize)> = windows.par_iter().map(|(pass, text)| window(config, pass, *text, head)).collect();
+        let sums: Vec<(Sums, usize)> =
+            windows.par_iter().map(|(pass, text)| window(config, pass, *text, head)).collect();
         let rows: usize = sums.iter().map(|(_, rows)| rows).sum();
         let mean = |at: usize| sums.iter().map(|(sums, _)| sums[at]).sum::<f64>() / rows.max(1) as f64;
         HeadAttention {
@@ -61,13 +62,16 @@ pub(crate) fn heads(config: &GptConfig, passes: &[LayerPass]) -> Vec<HeadAttenti
 fn window(config: &GptConfig, pass: &LayerPass, text: usize, head: usize) -> (Sums, usize) {
     let (embd, size) = (config.n_embd, config.head_size());
     let time = pass.qkv.len() / (3 * embd) / pass.batch;
-    let part = |position: usize, part: usize| &pass.qkv[(text * time + position) * 3 * embd + part * embd + head * size..][..size];
+    let part = |position: usize, part: usize| {
+        &pass.qkv[(text * time + position) * 3 * embd + part * embd + head * size..][..size]
+    };
     let scale = 1.0 / (size as f64).sqrt();
     let mut row = Vec::with_capacity(time);
     let mut sums = [0.0; 4];
     for query in 1..time {
         let scores = (0..=query).map(|key| {
-            let product: f64 = part(query, 0).iter().zip(part(key, 1)).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
+            let product: f64 =
+                part(query, 0).iter().zip(part(key, 1)).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
             product * scale
         });
         softmax(scores, &mut row);

@@ -64,7 +64,14 @@ impl Trainer {
 
     /// One update from the mean gradient over micro-batches, clipped to a global norm of `clip` (0: not at all).
     /// `dropout_seed` decides what is dropped in this step.
-    pub fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport {
+    pub fn step(
+        &mut self,
+        batches: &[Batch],
+        learning_rate: f64,
+        clip: f64,
+        dropout_seed: u64,
+        track: bool,
+    ) -> StepReport {
         self.0.step(batches, learning_rate, clip, dropout_seed, track)
     }
 
@@ -136,7 +143,8 @@ where
         let loss = gpt::cross_entropy(logits, targets(batch, &device));
         let value = loss.clone().into_scalar().elem::<f64>();
         let mut gradients = (loss * share).backward();
-        let gradient = |one: &Tensor<B, 1>| one.grad_remove(&mut gradients).unwrap_or_else(|| one.clone().inner().zeros_like());
+        let gradient =
+            |one: &Tensor<B, 1>| one.grad_remove(&mut gradients).unwrap_or_else(|| one.clone().inner().zeros_like());
         (value, gpt.parameters.iter().map(gradient).collect())
     }
 
@@ -164,7 +172,8 @@ where
                 Some(total) => total.into_iter().zip(gradients).map(|(sum, one)| sum + one).collect(),
             });
             let started = std::time::Instant::now();
-            let host = |(layer, qkv): (usize, Tensor<B, 2>)| LayerPass { layer, batch: batch.size, qkv: gpt::to_host(qkv) };
+            let host =
+                |(layer, qkv): (usize, Tensor<B, 2>)| LayerPass { layer, batch: batch.size, qkv: gpt::to_host(qkv) };
             passes.extend(tap.into_iter().enumerate().map(host));
             tracking_secs += started.elapsed().as_secs_f64();
         }
