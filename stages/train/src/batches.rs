@@ -1,0 +1,68 @@
+//! Which texts are learned from and evaluated on.
+
+use cli::Fault;
+use model::Batch;
+use random::RngExt;
+use schemas::tables::Corpus;
+
+use crate::Parameters;
+
+/// A part of the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Split {
+    Train,
+    Val,
+}
+
+/// Both splits, and how to draw contexts from them: each batch by a stream of its own, named by seed and step, so that a
+/// batch is the same whether or not others were drawn before it.
+pub(crate) struct Texts {
+    train: Vec<u16>,
+    val: Vec<u16>,
+    block_size: usize,
+    seed: u64,
+}
+
+impl Texts {
+    pub(crate) fn new(train: Vec<Corpus>, val: Vec<Corpus>, block_size: usize, seed: u64) -> Result<Self, Fault> {
+        let tokens = |rows: Vec<Corpus>| rows.into_iter().map(|row| row.token).collect::<Vec<_>>();
+        let (train, val) = (tokens(train), tokens(val));
+        for (name, split) in [("train", &train), ("val", &val)] {
+            if split.len() <= block_size {
+                return Err(Fault::parameter(format!(
+                    "the {name} split has {} characters, and --block-size {block_size} needs at least {}: take a smaller block or a longer text",
+                    split.len(),
+                    block_size + 1
+                )));
+            }
+        }
+        Ok(Self { train, val, block_size, seed })
+    }
+
+    /// The micro-batches of one update.
+    pub(crate) fn batches(&self, parameters: &Parameters, step: u32) -> Vec<Batch> {
+        let mut stream = random::stream("batches", &[&self.seed, &u64::from(step)]);
+        (0..parameters.gradient_accumulation_steps)
+            .map(|_| self.draw(Split::Train, parameters.batch_size, &mut stream))
+            .collect()
+    }
+
+    /// The batches that a split is evaluated on at one step.
+    pub(crate) fn evaluation(&self, parameters: &Parameters, split: Split, step: u32) -> impl Iterator<Item = Batch> {
+        let mut stream = random::stream("evaluation batches", &[&self.seed, &u64::from(step), &(split as u64)]);
+        (0..parameters.eval_iters).map(move |_| self.draw(split, parameters.batch_size, &mut stream))
+    }
+
+    fn draw(&self, split: Split, size: usize, stream: &mut random::ChaCha8Rng) -> Batch {
+        let text = match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+        };
+        let starts: Vec<usize> = (0..size).map(|_| stream.random_range(0..text.len() - self.block_size)).collect();
+        let windows = |shift: usize| {
+            let window = |start: &usize| &text[start + shift..][..self.block_size];
+            starts.iter().flat_map(window).copied().collect()
+        };
+        Batch { size, inputs: windows(0), targets: windows(1) }
+    }
+}

@@ -1,0 +1,49 @@
+//! The learning rate.
+
+use std::f64::consts::PI;
+
+use crate::Parameters;
+
+/// The learning rate of the update after `step` updates: linear warm-up, then a cosine to the minimum (Loshchilov &
+/// Hutter 2017), as in nanoGPT.
+pub(crate) fn learning_rate(parameters: &Parameters, step: u32) -> f64 {
+    let Parameters { learning_rate, min_lr, warmup_iters, max_iters, lr_decay_iters, .. } = *parameters;
+    let decay_iters = lr_decay_iters.unwrap_or(max_iters);
+    if step < warmup_iters {
+        return learning_rate * f64::from(step + 1) / f64::from(warmup_iters + 1);
+    }
+    if step >= decay_iters {
+        return min_lr;
+    }
+    let progress = f64::from(step - warmup_iters) / f64::from(decay_iters - warmup_iters);
+    min_lr + 0.5 * (1.0 + (PI * progress).cos()) * (learning_rate - min_lr)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::Arguments;
+
+    fn rate(step: u32, more: &[&str]) -> f64 {
+        let line = ["train", "--dataset", "d", "--run", "r", "--seed", "1", "--max-iters", "1100"];
+        let arguments = Arguments::parse_from(line.iter().chain(more));
+        learning_rate(&arguments.parameters, step)
+    }
+
+    #[test]
+    fn warms_up_then_falls_to_the_minimum() {
+        assert!((rate(0, &[]) - 1e-3 / 101.0).abs() < 1e-15);
+        assert!((rate(99, &[]) - 1e-3 * 100.0 / 101.0).abs() < 1e-15);
+        assert_eq!(rate(100, &[]), 1e-3);
+        assert!((rate(600, &[]) - 5.5e-4).abs() < 1e-15, "half way down the cosine");
+        assert_eq!(rate(1100, &[]), 1e-4);
+    }
+
+    #[test]
+    fn an_earlier_end_of_the_decay_keeps_the_minimum() {
+        assert_eq!(rate(500, &["--lr-decay-iters", "500"]), 1e-4);
+        assert_eq!(rate(7, &["--warmup-iters", "0", "--lr-decay-iters", "0"]), 1e-4);
+    }
+}

@@ -1,0 +1,193 @@
+//! The stage as its users run it: on small tables, whole, watched more or less closely, and killed in the middle.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use random::RngExt;
+use schemas::tables::{Checkpoints, Corpus, Evaluations, Tracking, TrainingLog, Vocabulary};
+use schemas::{Artifacts, Partition, Provenance};
+
+const SYMBOLS: u16 = 11;
+
+/// A study with a text in which every character follows from the one before, so that there is something to learn.
+fn study() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let artifacts = Artifacts::new(folder.path());
+    let dataset = Partition::dataset("cycle");
+    let provenance = Provenance::new("prep", serde_json::json!({}));
+    let symbol = |token: u16| Vocabulary {
+        token,
+        symbol: char::from(b'a' + token as u8).to_string(),
+        code_point: u32::from(b'a') + u32::from(token),
+        train_count: 1,
+    };
+    let vocabulary: Vec<_> = (0..SYMBOLS).map(symbol).collect();
+    artifacts.write(&dataset, &provenance, &vocabulary).expect("the vocabulary is written");
+    let mut stream = random::stream("a test's text", &[]);
+    for (split, length) in [("train", 2000), ("val", 300)] {
+        let mut token = 0;
+        let rows = (0..length).map(|_| {
+            token = (token + stream.random_range(1..3)) % SYMBOLS;
+            Corpus { token }
+        });
+        artifacts
+            .write(&dataset.clone().split(split), &provenance, &rows.collect::<Vec<_>>())
+            .expect("the text is written");
+    }
+    folder
+}
+
+fn command(folder: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    let size = ["--n-layer", "2", "--n-head", "2", "--n-embd", "16", "--block-size", "12", "--batch-size", "6"];
+    let length = [
+        "--max-iters",
+        "60",
+        "--warmup-iters",
+        "5",
+        "--eval-interval",
+        "20",
+        "--eval-iters",
+        "3",
+        "--log-interval",
+        "4",
+    ];
+    let rate = ["--learning-rate", "1e-2", "--dropout", "0.1", "--gradient-accumulation-steps", "2"];
+    command.args(["--dataset", "cycle", "--run", "run_1", "--seed", "7", "--artifacts"]).arg(folder);
+    command.args(size).args(length).args(rate).args(more).stdin(Stdio::null());
+    command
+}
+
+fn train(folder: &Path, more: &[&str]) -> std::process::Output {
+    command(folder, more).output().expect("train starts")
+}
+
+fn trained(folder: &Path, more: &[&str]) {
+    let output = train(folder, more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn partition() -> Partition {
+    Partition::dataset("cycle").run("run_1").seed(7)
+}
+
+fn weights(folder: &Path, step: u32) -> Vec<Checkpoints> {
+    Artifacts::new(folder).read::<Checkpoints>(&partition().step(step)).expect("a checkpoint").rows
+}
+
+/// Every file but the timings, which were measured with a clock.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("timings.parquet") {
+                let bytes = std::fs::read(&path).expect("a file");
+                files.insert(path.strip_prefix(folder).expect("below the folder").to_owned(), bytes);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn learns_and_writes_every_table() {
+    let folder = study();
+    trained(folder.path(), &["--tracking", "true", "--checkpoint-steps", "0,30,60"]);
+    let artifacts = Artifacts::new(folder.path());
+    let evaluations = artifacts.read::<Evaluations>(&partition()).expect("evaluations").rows;
+    assert_eq!(evaluations.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 20, 30, 40, 60]);
+    let (first, last) = (evaluations[0].val_loss, evaluations[4].val_loss);
+    assert!((first - f64::from(SYMBOLS).ln()).abs() < 0.1, "an untrained model guesses: {first}");
+    assert!(last < 1.2, "one of two followers each: ln 2 is the floor, and it has come near: {last}");
+    let log = artifacts.read::<TrainingLog>(&partition()).expect("a log").rows;
+    assert_eq!(log.iter().map(|row| row.step).collect::<Vec<_>>(), (0..60).step_by(4).chain([59]).collect::<Vec<_>>());
+    assert!(log.iter().all(|row| row.grad_norm > 0.0 && row.learning_rate > 0.0));
+    let tracking = artifacts.read::<Tracking>(&partition()).expect("tracking").rows;
+    assert_eq!(tracking.len(), log.len() * 2 * 2, "a row a head and logged step");
+    let uniform = (2..=12).map(|keys| f64::from(keys).ln()).sum::<f64>() / 11.0;
+    assert!(tracking.iter().take(4).all(|row| (row.entropy_nats - uniform).abs() < 0.01), "attention starts uniform");
+    assert_eq!(weights(folder.path(), 30).len(), 2 + 2 * 6 + 1);
+    assert!(!artifacts.has::<Checkpoints>(&partition().step(20)), "only the listed checkpoints stay");
+}
+
+#[test]
+fn watching_changes_nothing_that_is_learned() {
+    let often = study();
+    trained(
+        often.path(),
+        &["--tracking", "true", "--checkpoint-steps", "0-60/5", "--eval-interval", "3", "--log-interval", "1"],
+    );
+    let seldom = study();
+    trained(seldom.path(), &["--eval-interval", "60", "--log-interval", "50"]);
+    assert_eq!(weights(often.path(), 60), weights(seldom.path(), 60));
+}
+
+#[test]
+fn threads_change_nothing() {
+    let [one, two] = [study(), study()];
+    trained(one.path(), &["--tracking", "true", "--threads", "1"]);
+    trained(two.path(), &["--tracking", "true", "--threads", "2"]);
+    assert_eq!(files(one.path()), files(two.path()));
+}
+
+#[test]
+fn a_killed_training_goes_on_and_ends_the_same() {
+    let more = ["--tracking", "true", "--checkpoint-steps", "0-60/4"];
+    let whole = study();
+    trained(whole.path(), &more);
+    let killed = study();
+    let mut kills = 0;
+    for delay in (0..).map(|time| Duration::from_millis(40 + 25 * time)) {
+        let mut child = command(killed.path(), &more).stderr(Stdio::null()).spawn().expect("train starts");
+        std::thread::sleep(delay);
+        if child.try_wait().expect("a child").is_some_and(|status| status.success()) {
+            break;
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it has ended");
+        kills += 1;
+    }
+    assert!(kills > 0, "it was killed at least once");
+    assert_eq!(files(whole.path()), files(killed.path()));
+}
+
+#[test]
+fn other_parameters_start_anew() {
+    let folder = study();
+    trained(folder.path(), &["--checkpoint-steps", "0-60/10"]);
+    let output = train(folder.path(), &["--max-iters", "20"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("starting anew"));
+    let fresh = study();
+    trained(fresh.path(), &["--max-iters", "20"]);
+    assert_eq!(files(folder.path()), files(fresh.path()), "nothing of the longer training is left");
+}
+
+#[test]
+fn faults_name_what_is_wrong() {
+    let folder = study();
+    let fails = |more: &[&str], code: i32, words: &[&str]| {
+        let output = train(folder.path(), more);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    };
+    fails(&["--n-head", "3"], 2, &["n_embd 16", "n_head 3"]);
+    fails(&["--block-size", "400"], 2, &["val split has 300", "--block-size 400"]);
+    fails(&["--checkpoint-steps", "0-90/10"], 2, &["--checkpoint-steps", "90", "--max-iters 60"]);
+    fails(&["--eval-iters", "0"], 2, &["--eval-iters"]);
+    fails(&["--device", "cuda"], 2, &["cuda"]);
+    fails(&["--dropout", "1"], 2, &["dropout"]);
+    let corpus =
+        Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split("val")).expect("a path");
+    std::fs::write(&corpus, b"not a table").expect("overwritten");
+    fails(&[], 3, &["corpus.parquet", "damaged", "prep"]);
+    std::fs::remove_file(&corpus).expect("removed");
+    fails(&[], 3, &["corpus.parquet", "missing", "prep"]);
+}
