@@ -1,0 +1,101 @@
+//! The stage on small tables: what it writes is what the model attends to.
+
+use clap::Parser;
+use model::{DeviceChoice, GptConfig, Model, Weights};
+use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
+use schemas::{Artifacts, Partition, Provenance};
+use snapshot::Arguments;
+
+const CONFIG: GptConfig =
+    GptConfig { n_layer: 2, n_head: 3, n_embd: 12, block_size: 9, vocab_size: 5, bias: true, dropout: 0.0 };
+
+fn partition() -> Partition {
+    Partition::dataset("letters").run("run_1").seed(3)
+}
+
+fn study(symbols: u16) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let artifacts = Artifacts::new(folder.path());
+    let dataset = Partition::dataset("letters");
+    let prep = Provenance::new("prep", serde_json::json!({}));
+    let symbol = |token| Vocabulary { token, symbol: token.to_string(), code_point: token.into(), train_count: 1 };
+    artifacts.write(&dataset, &prep, &(0..symbols).map(symbol).collect::<Vec<_>>()).expect("a vocabulary");
+    let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();
+    artifacts.write(&dataset.split("val"), &prep, &val).expect("a text");
+    for step in [0, 10] {
+        let provenance = Provenance::new("train", serde_json::to_value(CONFIG).expect("a configuration"));
+        let rows = Weights::initial(CONFIG, 3 + u64::from(step)).to_rows();
+        artifacts.write::<Checkpoints>(&partition().step(step), &provenance, &rows).expect("a checkpoint");
+    }
+    folder
+}
+
+fn run(folder: &tempfile::TempDir, more: &[&str]) -> Result<(), cli::Fault> {
+    let line = ["snapshot", "--dataset", "letters", "--run", "run_1", "--seed", "3", "--steps", "0,10", "--artifacts"];
+    let folder = folder.path().to_str().expect("a path of letters");
+    let arguments = Arguments::parse_from(line.iter().copied().chain([folder]).chain(more.iter().copied()));
+    snapshot::run(&arguments, &cli::Terminal::silent())
+}
+
+#[test]
+fn writes_what_the_model_attends_to() {
+    let folder = study(5);
+    run(&folder, &["--val-windows", "3", "--repeat-windows", "2"]).expect("it runs");
+    let artifacts = Artifacts::new(folder.path());
+    let windows = artifacts.read::<Windows>(&partition()).expect("windows").rows;
+    assert_eq!(
+        windows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>(),
+        ["val", "val", "val", "repeat", "repeat"]
+    );
+    let outputs = artifacts.read::<HeadOutputs>(&partition()).expect("head outputs").rows;
+    assert_eq!(outputs.len(), 2 * 2 * 3, "a row a step, layer and head");
+    for step in [0, 10] {
+        let model = Model::new(DeviceChoice::Cpu, &Weights::initial(CONFIG, 3 + u64::from(step))).expect("a model");
+        let reader = artifacts.open::<Attention>(&partition().step(step)).expect("attention");
+        assert_eq!(reader.groups(), windows.len(), "a row group is a window");
+        let mut norms = [0.0; 6];
+        for window in &windows {
+            let seen = model.observe(&window.tokens);
+            let written = reader.window(window.window.into()).expect("a window");
+            assert_eq!((written.window, written.weights), (window.window, seen.weights));
+            if window.kind == "val" {
+                for (norm, norms) in norms.iter_mut().zip(seen.output_norms.chunks(9)) {
+                    *norm += norms[1..].iter().map(|&norm| f64::from(norm)).sum::<f64>() / 24.0;
+                }
+            }
+        }
+        let of_step: Vec<_> = outputs.iter().filter(|row| row.step == step).collect();
+        assert!(of_step.iter().zip(norms).all(|(row, norm)| (row.output_norm - norm).abs() < 1e-12 && norm > 0.0));
+        let rows = reader.group(0).expect("rows");
+        assert!(rows.iter().all(|row| (row.weights.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+    }
+}
+
+#[test]
+fn is_the_same_every_time() {
+    let [one, two] = [study(5), study(5)];
+    run(&one, &["--threads", "1"]).expect("it runs");
+    run(&two, &["--threads", "2"]).expect("it runs");
+    run(&two, &[]).expect("it runs again");
+    let bytes = |folder: &tempfile::TempDir| {
+        let artifacts = Artifacts::new(folder.path());
+        let paths = [
+            artifacts.path::<Attention>(&partition().step(10)),
+            artifacts.path::<Windows>(&partition()),
+            artifacts.path::<HeadOutputs>(&partition()),
+        ];
+        paths.map(|path| std::fs::read(path.expect("a path")).expect("a file"))
+    };
+    assert_eq!(bytes(&one), bytes(&two));
+}
+
+#[test]
+fn faults_name_what_is_wrong() {
+    let fault = |symbols, more: &[&str]| run(&study(symbols), more).expect_err("a fault");
+    let missing = fault(5, &["--steps", "0,20"]);
+    assert_eq!(missing.kind(), cli::Kind::Input);
+    assert!(missing.to_string().contains("step=20") && missing.to_string().contains("train"), "{missing}");
+    assert_eq!(fault(5, &["--val-windows", "0"]).kind(), cli::Kind::Parameter);
+    assert_eq!(fault(5, &["--steps", ""]).kind(), cli::Kind::Parameter);
+    assert!(fault(6, &[]).to_string().contains("5 symbols"));
+}
