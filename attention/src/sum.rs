@@ -10,9 +10,9 @@ pub(crate) fn sum<T: Copy>(values: &[T], term: impl Fn(f64, T) -> f64) -> f64 {
     // Positions as floats throughout: SSE2 and AVX2 do not convert 64-bit integers.
     let mut positions: [f64; LANES] = std::array::from_fn(|lane| lane as f64);
     for chunk in chunks {
-        for lane in 0..LANES {
-            sums[lane] += term(positions[lane], chunk[lane]);
-            positions[lane] += LANES as f64;
+        for ((sum, position), &value) in sums.iter_mut().zip(&mut positions).zip(chunk) {
+            *sum += term(*position, value);
+            *position += LANES as f64;
         }
     }
     for ((sum, position), &value) in sums.iter_mut().zip(positions).zip(rest) {
@@ -28,8 +28,8 @@ pub(crate) fn sum_pairs<A: Copy, B: Copy>(a: &[A], b: &[B], term: impl Fn(A, B) 
     let (b_chunks, b_rest) = b[..length].as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += term(a[lane], b[lane]);
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += term(a, b);
         }
     }
     for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {

@@ -1,1 +1,187 @@
-//! metrics
+//! The `metrics` stage: what attention does, in numbers, as it changes while a model learns.
+//!
+//! Reads `attention`, `windows` and `head_outputs`; writes `head_metrics` ([`heads`]), `layer_metrics` ([`layers`]),
+//! `baselines` ([`baselines`]) and, if asked, `layer_similarity` ([`similarity`]). `val` windows decide everything but
+//! `induction_score`, which `repeat` windows decide alone. Windows of one character, or no `val` windows, leave nothing to
+//! average: the tables then have no rows.
+//!
+//! Memory is bounded by one window's attention a thread. The windows of all steps are measured in parallel, each by one
+//! thread, and their sums are added in the order of the windows: the tables do not depend on the number of threads.
+
+pub mod baselines;
+pub mod heads;
+pub mod inputs;
+pub mod layers;
+pub mod similarity;
+pub mod window;
+
+use std::sync::mpsc;
+use std::thread;
+
+use clap::{ArgAction, Args, Parser};
+use cli::{Fault, Steps, Terminal};
+use rayon::prelude::*;
+use schemas::tables::{Attention, Baselines, HeadMetrics, LayerMetrics, LayerSimilarity};
+use schemas::{Artifacts, Error, Partition, Provenance, Source};
+use serde::Serialize;
+
+use inputs::{OutputNorms, Probes, damaged, open_attention, read_window};
+use window::Sums;
+
+/// Measure the attention of snapshots: by head, by layer, between layers, and what uniform attention would give
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "metrics",
+    version,
+    after_help = "Example:
+  metrics --artifacts artifacts/laptop --dataset shakespeare_char --run run_2 --seed 1337 \\
+    --steps 0,50,100-2000/100 --layer-similarity true"
+)]
+pub struct Arguments {
+    /// Where the tables lie.
+    #[command(flatten)]
+    pub place: cli::Place,
+    /// Whose attention.
+    #[command(flatten)]
+    pub node: cli::Node,
+    /// What decides the content.
+    #[command(flatten)]
+    pub parameters: Parameters,
+    /// How many threads work.
+    #[command(flatten)]
+    pub threads: cli::Threads,
+    /// How much is said.
+    #[command(flatten)]
+    pub verbosity: cli::Verbosity,
+}
+
+/// What decides the content of the tables.
+#[derive(Args, Clone, Debug, Serialize)]
+#[command(next_help_heading = "What")]
+pub struct Parameters {
+    /// Snapshots to measure, by step: numbers and ranges such as 0,50,100-2000/100
+    #[arg(long, value_name = "STEPS")]
+    pub steps: Steps,
+
+    /// Also compare every pair of layers: the table layer_similarity
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
+    pub layer_similarity: bool,
+}
+
+/// Reads, measures, writes.
+///
+/// # Errors
+/// A parameter fault if no step is asked for; an input fault if a table is missing, damaged, or does not fit the others.
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
+    let Arguments { place, node, parameters, threads, .. } = arguments;
+    if parameters.steps.as_slice().is_empty() {
+        return Err(Fault::parameter("--steps names no step: write those of the snapshots, such as 0,50,100-2000/100"));
+    }
+    threads.install();
+    let artifacts = Artifacts::new(&place.artifacts);
+    let node = Partition::dataset(&node.dataset).run(&node.run).seed(node.seed);
+
+    let probes = Probes::read(&artifacts, &node)?;
+    let norms = OutputNorms::read(&artifacts, &node)?;
+    let measured = measure(&artifacts, &node, &probes, parameters, terminal)?;
+    let source = |&step: &u32| artifacts.source::<Attention>(&node.clone().step(step));
+    let sources = parameters.steps.as_slice().par_iter().map(source).collect::<Result<Vec<Source>, Error>>()?;
+    if probes.val_length() < 2 {
+        terminal.say("no `val` window has two characters: there is nothing to average, and the tables have no rows");
+    }
+
+    let (heads, layers, pairs) = (head_rows(&measured), layer_rows(&measured, &norms)?, pair_rows(&measured));
+    let baselines = baselines::baselines(probes.val_length(), &probes.blocks());
+    let provenance = Provenance::new("metrics", serde_json::to_value(parameters)?);
+    let attention = provenance.from_inputs(sources.iter().chain([&probes.source]));
+    let with_norms = provenance.from_inputs(sources.iter().chain([&probes.source, &norms.source]));
+    artifacts.write::<HeadMetrics>(&node, &attention, &heads)?;
+    artifacts.write::<LayerMetrics>(&node, &with_norms, &layers)?;
+    artifacts.write::<Baselines>(&node, &provenance.from_inputs([&probes.source]), &baselines)?;
+    if parameters.layer_similarity {
+        artifacts.write::<LayerSimilarity>(&node, &attention, &pairs)?;
+    }
+    Ok(())
+}
+
+/// The sums of every step.
+fn measure(
+    artifacts: &Artifacts,
+    node: &Partition,
+    probes: &Probes,
+    parameters: &Parameters,
+    terminal: &Terminal,
+) -> Result<Vec<(u32, Sums)>, Error> {
+    let steps = parameters.steps.as_slice();
+    // What is missing is said before any work is done.
+    for &step in steps {
+        open_attention(artifacts, node, step, probes)?;
+    }
+    let windows = probes.probes.len();
+    let tasks = steps.len() * windows;
+    let progress = terminal.progress("metrics", tasks as u64);
+    let (done, doing) = mpsc::channel();
+    let by_window = thread::scope(|scope| {
+        scope.spawn(move || doing.iter().for_each(|()| progress.advance(1)));
+        let task = |done: &mut mpsc::Sender<()>, task: usize| {
+            let (step, group) = (steps[task / windows], task % windows);
+            let reader = open_attention(artifacts, node, step, probes)?;
+            let probe = &probes.probes[group];
+            let window = read_window(&reader, group, probe)?;
+            let sums = window::measure(&window, probe, parameters.layer_similarity)
+                .map_err(|reason| damaged::<Attention>(reader.path(), reason))?;
+            // Nobody hears it only if the progress has ended already.
+            let _ = done.send(());
+            Ok(sums)
+        };
+        (0..tasks).into_par_iter().map_with(done, task).collect::<Result<Vec<Sums>, Error>>()
+    })?;
+    let shape = by_window[0].shape();
+    if let Some(other) = by_window.iter().position(|sums| sums.shape() != shape) {
+        let ((layers, heads), (layers_here, heads_here)) = (shape, by_window[other].shape());
+        let reason = format!(
+            "window {} has {layers_here} layers of {heads_here} heads where the first step's first window has {layers} of {heads}",
+            probes.probes[other % windows].window
+        );
+        let path = artifacts.path::<Attention>(&node.clone().step(steps[other / windows]))?;
+        return Err(damaged::<Attention>(path, reason));
+    }
+    let sum = |by_window: &[Sums]| {
+        let mut sums = by_window[0].clone();
+        by_window[1..].iter().for_each(|window| sums.merge(window));
+        sums
+    };
+    Ok(steps.iter().copied().zip(by_window.chunks(windows).map(sum)).collect())
+}
+
+fn head_rows(measured: &[(u32, Sums)]) -> Vec<HeadMetrics> {
+    let mut rows = Vec::new();
+    for (step, sums) in measured {
+        for (layer, heads) in sums.heads.iter().enumerate() {
+            rows.extend(
+                heads.iter().enumerate().filter_map(|(head, sums)| sums.means(*step, layer as u16, head as u16)),
+            );
+        }
+    }
+    rows
+}
+
+fn layer_rows(measured: &[(u32, Sums)], norms: &OutputNorms) -> Result<Vec<LayerMetrics>, Error> {
+    let mut rows = Vec::new();
+    for (step, sums) in measured {
+        for (layer, layer_sums) in sums.layers.iter().enumerate().filter(|(_, sums)| sums.queries > 0) {
+            let norms = norms.layer(*step, layer as u16, sums.shape().1 as u16)?;
+            rows.extend(layer_sums.means(*step, layer as u16, &norms));
+        }
+    }
+    Ok(rows)
+}
+
+fn pair_rows(measured: &[(u32, Sums)]) -> Vec<LayerSimilarity> {
+    let mut rows = Vec::new();
+    for (step, sums) in measured {
+        let pairs = similarity::pairs(sums.layers.len()).zip(&sums.pairs);
+        rows.extend(pairs.filter_map(|((a, b), sums)| sums.means(*step, a as u16, b as u16)));
+    }
+    rows
+}

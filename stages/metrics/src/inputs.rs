@@ -1,0 +1,150 @@
+//! What the stage reads, checked: the probe windows, the heads' output norms, and which attention belongs to which window.
+
+use std::collections::BTreeMap;
+
+use schemas::attention::Window;
+use schemas::tables::{Attention, HeadOutputs, Windows};
+use schemas::{Artifacts, Error, Partition, Reader, Source, Table};
+
+use crate::window::{Kind, Probe};
+
+/// The probe windows of a node, in the order of their row groups.
+pub struct Probes {
+    /// The windows.
+    pub probes: Vec<Probe>,
+    /// Their file.
+    pub source: Source,
+}
+
+impl Probes {
+    /// Reads `windows`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if a row is no probe window, or if `val` windows differ in length.
+    pub fn read(artifacts: &Artifacts, node: &Partition) -> Result<Self, Error> {
+        let loaded = artifacts.read::<Windows>(node)?;
+        let probes = loaded.rows.into_iter().map(probe).collect::<Result<Vec<_>, _>>();
+        let probes = probes.and_then(|probes| {
+            let mut lengths = probes.iter().filter(|probe| probe.kind == Kind::Val).map(|probe| probe.tokens.len());
+            match lengths.next() {
+                Some(first) if lengths.any(|length| length != first) => {
+                    Err("its `val` windows differ in length".to_owned())
+                }
+                _ if probes.is_empty() => Err("it holds no window".to_owned()),
+                _ => Ok(probes),
+            }
+        });
+        match probes {
+            Ok(probes) => Ok(Self { probes, source: loaded.source }),
+            Err(reason) => Err(damaged::<Windows>(artifacts.path::<Windows>(node)?, reason)),
+        }
+    }
+
+    /// The length `T` of the `val` windows; 0 where there are none.
+    pub fn val_length(&self) -> usize {
+        let val = self.probes.iter().find(|probe| probe.kind == Kind::Val);
+        val.map_or(0, |probe| probe.tokens.len())
+    }
+
+    /// The length `L` of the repeated block of each `repeat` window.
+    pub fn blocks(&self) -> Vec<usize> {
+        let block = |probe: &Probe| match probe.kind {
+            Kind::Repeat { block } => Some(block),
+            Kind::Val => None,
+        };
+        self.probes.iter().filter_map(block).collect()
+    }
+}
+
+fn probe(row: Windows) -> Result<Probe, String> {
+    let (window, length) = (row.window, row.tokens.len());
+    if length == 0 {
+        return Err(format!("the row of window {window} has no tokens"));
+    }
+    let block = length / 2;
+    let kind = match row.kind.as_str() {
+        "val" => Kind::Val,
+        "repeat" if length == 2 * block && row.tokens[..block] == row.tokens[block..] => Kind::Repeat { block },
+        "repeat" => return Err(format!("the row of window {window} is a `repeat`, but not of one block twice")),
+        kind => return Err(format!("the row of window {window} is of the unknown kind `{kind}`")),
+    };
+    Ok(Probe { window, kind, tokens: row.tokens })
+}
+
+/// Opens the attention of one step, which must be of all probe windows and of no others.
+///
+/// To be opened once a thread: row groups read through one file handle at the same time would share its position.
+pub fn open_attention(
+    artifacts: &Artifacts,
+    node: &Partition,
+    step: u32,
+    probes: &Probes,
+) -> Result<Reader<Attention>, Error> {
+    let reader = artifacts.open::<Attention>(&node.clone().step(step))?;
+    let (found, expected) = (reader.groups(), probes.probes.len());
+    if found != expected {
+        let reason = format!("it holds {found} windows where `windows` lists {expected}");
+        return Err(damaged::<Attention>(reader.path(), reason));
+    }
+    Ok(reader)
+}
+
+/// Reads the attention of one probe window, that of the row group with its position.
+pub fn read_window(reader: &Reader<Attention>, group: usize, probe: &Probe) -> Result<Window, Error> {
+    let window = reader.window(group)?;
+    let (found, expected) = ((window.window, window.queries), (probe.window, probe.tokens.len()));
+    if found != expected {
+        let reason = format!(
+            "row group {group} is window {} of {} queries where `windows` has window {} of {} characters",
+            found.0, found.1, expected.0, expected.1
+        );
+        return Err(damaged::<Attention>(reader.path(), reason));
+    }
+    Ok(window)
+}
+
+/// The mean norms of what heads add to the residual stream.
+pub struct OutputNorms {
+    norms: BTreeMap<(u32, u16, u16), f64>,
+    path: std::path::PathBuf,
+    /// Their file.
+    pub source: Source,
+}
+
+impl OutputNorms {
+    /// Reads `head_outputs`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if a norm is negative or not a number.
+    pub fn read(artifacts: &Artifacts, node: &Partition) -> Result<Self, Error> {
+        let loaded = artifacts.read::<HeadOutputs>(node)?;
+        let path = artifacts.path::<HeadOutputs>(node)?;
+        if let Some(row) = loaded.rows.iter().find(|row| !(row.output_norm >= 0.0 && row.output_norm.is_finite())) {
+            let HeadOutputs { step, layer, head, output_norm } = row;
+            let reason =
+                format!("the row of step {step}, layer {layer}, head {head} says that a norm is {output_norm}");
+            return Err(damaged::<HeadOutputs>(path, reason));
+        }
+        let norms = loaded.rows.iter().map(|row| ((row.step, row.layer, row.head), row.output_norm)).collect();
+        Ok(Self { norms, path, source: loaded.source })
+    }
+
+    /// The norms of one layer's heads at one step.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if one of them is missing.
+    pub fn layer(&self, step: u32, layer: u16, heads: u16) -> Result<Vec<f64>, Error> {
+        let norm = |head| {
+            self.norms.get(&(step, layer, head)).copied().ok_or_else(|| {
+                let reason = format!("it lacks the row of step {step}, layer {layer}, head {head}");
+                damaged::<HeadOutputs>(&self.path, reason)
+            })
+        };
+        (0..heads).map(norm).collect()
+    }
+}
+
+/// A file whose content cannot be what its table says.
+pub fn damaged<T: Table>(path: impl Into<std::path::PathBuf>, reason: String) -> Error {
+    Error::Damaged { path: path.into(), reason, producer: T::PRODUCER }
+}

@@ -1,0 +1,189 @@
+//! The columns of `layer_similarity`: how alike two layers attend.
+//!
+//! Notation: `P_l = mean_h A^{l,h}` is the attention of layer `l`; `Q` is every query `i ≥ 1` of every `val` window; a pair
+//! is `a < b`.
+
+use schemas::tables::LayerSimilarity;
+
+/// The pairs of layers, `a < b`, in the order of the table.
+pub fn pairs(layers: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..layers).flat_map(move |a| (a + 1..layers).map(move |b| (a, b)))
+}
+
+/// Sums of one pair of layers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PairSums {
+    /// Over `Q`: `JSD(P_a[i,·], P_b[i,·])`, the divergence and not its root, in bits, 0 to 1.
+    pub js_divergence: f64,
+    /// The queries summed.
+    pub queries: u64,
+    /// Over `val` windows: the cosine of `P_a` and `P_b`, each flattened over rows `i ≥ 1`, 0 to 1.
+    pub cosine_similarity: f64,
+    /// Over `val` windows: the same after subtracting uniform causal attention, `1/(i+1)`, from both, −1 to 1; 0 where either
+    /// is uniform. The triangle that all layers share inflates the plain cosine.
+    pub centered_cosine_similarity: f64,
+    /// The windows summed.
+    pub windows: u64,
+}
+
+impl PairSums {
+    /// Adds the sums over another window.
+    pub fn merge(&mut self, other: &Self) {
+        self.js_divergence += other.js_divergence;
+        self.queries += other.queries;
+        self.cosine_similarity += other.cosine_similarity;
+        self.centered_cosine_similarity += other.centered_cosine_similarity;
+        self.windows += other.windows;
+    }
+
+    /// The means; none where `Q` is empty. `js_similarity` is `1 − js_divergence`.
+    pub fn means(&self, step: u32, layer_a: u16, layer_b: u16) -> Option<LayerSimilarity> {
+        let queries = (self.queries > 0).then_some(self.queries as f64)?;
+        let js_divergence = self.js_divergence / queries;
+        Some(LayerSimilarity {
+            step,
+            layer_a,
+            layer_b,
+            js_divergence,
+            js_similarity: 1.0 - js_divergence,
+            cosine_similarity: self.cosine_similarity / self.windows as f64,
+            centered_cosine_similarity: self.centered_cosine_similarity / self.windows as f64,
+        })
+    }
+}
+
+/// Inner products of layers' attention, flattened over the rows of one window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Products {
+    plain: f64,
+    centered: f64,
+}
+
+impl Products {
+    fn add(&mut self, p: &[f64], q: &[f64]) {
+        self.plain += attention::inner_product(p, q);
+        self.centered += attention::centered_inner_product(p, q);
+    }
+}
+
+/// The pairs of layers in one window, query by query.
+#[derive(Clone, Debug)]
+pub struct WindowPairs {
+    norms: Vec<Products>,
+    products: Vec<Products>,
+    js_divergence: Vec<f64>,
+    queries: u64,
+}
+
+impl WindowPairs {
+    /// Nothing seen yet of so many layers.
+    pub fn new(layers: usize) -> Self {
+        let count = pairs(layers).count();
+        Self {
+            norms: vec![Products::default(); layers],
+            products: vec![Products::default(); count],
+            js_divergence: vec![0.0; count],
+            queries: 0,
+        }
+    }
+
+    /// Adds one query: the layers' attention to its keys, and the entropies of these rows in nats.
+    pub fn add(&mut self, layers: &[Vec<f64>], entropies_nats: &[f64]) {
+        self.queries += 1;
+        for (norm, layer) in self.norms.iter_mut().zip(layers) {
+            norm.add(layer, layer);
+        }
+        for (pair, (a, b)) in pairs(layers.len()).enumerate() {
+            self.products[pair].add(&layers[a], &layers[b]);
+            self.js_divergence[pair] += attention::js_divergence_bits_from_entropies(
+                attention::mixture_entropy_nats(&layers[a], &layers[b]),
+                (entropies_nats[a] + entropies_nats[b]) / 2.0,
+                2,
+            );
+        }
+    }
+
+    /// The window's sums, pair by pair.
+    pub fn finish(self) -> Vec<PairSums> {
+        let windows = u64::from(self.queries > 0);
+        pairs(self.norms.len())
+            .enumerate()
+            .map(|(pair, (a, b))| {
+                let (a, b, products) = (self.norms[a], self.norms[b], self.products[pair]);
+                let uniform = is_uniform(a) || is_uniform(b);
+                PairSums {
+                    js_divergence: self.js_divergence[pair],
+                    queries: self.queries,
+                    cosine_similarity: cosine(products.plain, a.plain, b.plain).clamp(0.0, 1.0),
+                    centered_cosine_similarity: if uniform {
+                        0.0
+                    } else {
+                        cosine(products.centered, a.centered, b.centered)
+                    },
+                    windows,
+                }
+            })
+            .collect()
+    }
+}
+
+/// `⟨a,b⟩ / (‖a‖·‖b‖)` from the product and the squared norms, −1 to 1; 0 where a norm is 0.
+fn cosine(product: f64, a_squared: f64, b_squared: f64) -> f64 {
+    let norms = a_squared.sqrt() * b_squared.sqrt();
+    if norms > 0.0 { (product / norms).clamp(-1.0, 1.0) } else { 0.0 }
+}
+
+/// Whether what is left after subtracting uniform attention is rounding alone. Float64 leaves some 1e-16 of the norm; a single
+/// float32 weight that is off by its last bit leaves more than 1e-12.
+fn is_uniform(norm: Products) -> bool {
+    norm.centered <= 1e-24 * norm.plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The only pair of two layers, each given as its rows `i ≥ 1`.
+    fn pair(a: &[Vec<f64>], b: &[Vec<f64>]) -> PairSums {
+        let mut window = WindowPairs::new(2);
+        for (a, b) in a.iter().zip(b) {
+            window.add(&[a.clone(), b.clone()], &[attention::entropy_nats(a), attention::entropy_nats(b)]);
+        }
+        window.finish().remove(0)
+    }
+
+    #[test]
+    fn pairs_are_ordered() {
+        assert_eq!(pairs(3).collect::<Vec<_>>(), [(0, 1), (0, 2), (1, 2)]);
+        assert_eq!((pairs(1).count(), pairs(0).count()), (0, 0));
+    }
+
+    #[test]
+    fn equal_layers_are_alike_and_disjoint_ones_are_not() {
+        let (a, b) = ([vec![1.0, 0.0], vec![0.0, 1.0, 0.0]], [vec![0.0, 1.0], vec![0.0, 0.0, 1.0]]);
+        let same = pair(&a, &a);
+        assert_eq!((same.js_divergence, same.queries, same.windows), (0.0, 2, 1));
+        assert!((same.cosine_similarity - 1.0).abs() < 1e-15 && (same.centered_cosine_similarity - 1.0).abs() < 1e-15);
+        let apart = pair(&a, &b);
+        assert_eq!((apart.js_divergence, apart.cosine_similarity), (2.0, 0.0));
+        // Row 1: centered (½,−½)·(−½,½) = −½, norms² ½. Row 2: (−⅓,⅔,−⅓)·(−⅓,−⅓,⅔) = −⅓, norms² ⅔.
+        assert!((apart.centered_cosine_similarity - (-5.0 / 7.0)).abs() < 1e-15);
+        let means = apart.means(3, 0, 1).expect("two queries");
+        assert_eq!((means.js_divergence, means.js_similarity), (1.0, 0.0));
+    }
+
+    #[test]
+    fn uniform_attention_has_no_direction() {
+        let uniform: Vec<Vec<f64>> = (2..40).map(|keys| vec![1.0 / f64::from(keys); keys as usize]).collect();
+        let first: Vec<Vec<f64>> = (2..40).map(|keys| (0..keys).map(|key| f64::from(key == 0)).collect()).collect();
+        assert_eq!(pair(&uniform, &first).centered_cosine_similarity, 0.0);
+        assert_eq!(pair(&uniform, &uniform).centered_cosine_similarity, 0.0);
+        assert!((pair(&uniform, &uniform).cosine_similarity - 1.0).abs() < 1e-14);
+    }
+
+    #[test]
+    fn nothing_to_average_is_no_row() {
+        assert_eq!(PairSums::default().means(0, 0, 1), None);
+        assert_eq!(WindowPairs::new(2).finish(), [PairSums::default()]);
+    }
+}
