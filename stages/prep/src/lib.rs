@@ -1,1 +1,222 @@
-//! prep
+//! prep: a text becomes tokens in splits (`corpus`), the alphabet that they number (`vocabulary`) and the latent semantic
+//! space in which generated texts are scored (`semantic_space`).
+
+pub mod dataset;
+pub mod digest;
+pub mod download;
+pub mod reading;
+pub mod semantic_space;
+pub mod sparse;
+pub mod truncated_svd;
+pub mod vocabulary;
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use cli::{Fault, Place, Terminal, Threads, Verbosity};
+use schemas::tables::{Corpus, SemanticSpace};
+use schemas::{Artifacts, Partition, Provenance, Source};
+use serde::Serialize;
+
+use crate::dataset::Origin;
+use crate::reading::{Encoding, Splits, Text};
+use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
+
+/// Rows of a row group of `corpus`.
+const GROUP: usize = 1 << 20;
+
+/// What this stage is asked on its command line.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "prep",
+    version,
+    about = "Turn a text into tokens, a vocabulary and a semantic space",
+    after_help = "Examples:\n  prep --dataset shakespeare_char\n  prep --dataset enwik8 --data data\n  \
+                  prep --dataset my_novel --source novel.txt --train-fraction 0.8 --val-fraction 0.1"
+)]
+pub struct Arguments {
+    /// Where the tables go.
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Name of the text: shakespeare_char (built in), enwik8 or text8 (downloaded), or a name for the text in --source
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    pub dataset: String,
+
+    /// Folder of downloaded texts; what is there already is verified and used
+    #[arg(long, value_name = "FOLDER", default_value = "data", help_heading = "Where")]
+    pub data: PathBuf,
+
+    /// File that holds the text; one of a known text must be that very text
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    pub source: Option<PathBuf>,
+
+    /// Address of the archive instead of the known ones; may be repeated
+    #[arg(long = "mirror", value_name = "URL", hide = true)]
+    pub mirrors: Vec<String>,
+
+    /// What decides the content beside the text.
+    #[command(flatten)]
+    pub parameters: Parameters,
+
+    /// How many threads work.
+    #[command(flatten)]
+    pub threads: Threads,
+
+    /// How much is said.
+    #[command(flatten)]
+    pub verbosity: Verbosity,
+}
+
+/// What decides the content beside the text, where it differs from what is known of the text.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Parameters {
+    /// What a character is [default: bytes for enwik8 and text8, utf8 for other texts]
+    #[arg(long, value_enum, help_heading = "Parameters")]
+    pub encoding: Option<Encoding>,
+
+    /// Leading share of the text that is learned from [default: 0.9]
+    #[arg(long, value_name = "SHARE", help_heading = "Parameters")]
+    pub train_fraction: Option<f64>,
+
+    /// Share after it that is validated on; what is left is for tests [default: 0.05 for enwik8 and text8, 0.1 for other texts]
+    #[arg(long, value_name = "SHARE", help_heading = "Parameters")]
+    pub val_fraction: Option<f64>,
+}
+
+/// The parameters with every default filled in, as the tables' footers tell them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Settings {
+    encoding: Encoding,
+    train_fraction: f64,
+    val_fraction: f64,
+}
+
+impl Parameters {
+    fn settings(&self, known: Option<&dataset::Dataset>) -> Result<Settings, Fault> {
+        let encoding = known.map_or(Encoding::Utf8, |known| known.encoding);
+        let train_fraction = known.map_or(0.9, |known| known.train_fraction);
+        let val_fraction = known.map_or(0.1, |known| known.val_fraction);
+        let settings = Settings {
+            encoding: self.encoding.unwrap_or(encoding),
+            train_fraction: self.train_fraction.unwrap_or(train_fraction),
+            val_fraction: self.val_fraction.unwrap_or(val_fraction),
+        };
+        let Settings { train_fraction: train, val_fraction: val, .. } = settings;
+        if train > 0.0 && val > 0.0 && train + val <= 1.0 + 1e-9 {
+            return Ok(settings);
+        }
+        Err(Fault::parameter(format!(
+            "--train-fraction {train} and --val-fraction {val}: both must be above 0, and together at most 1"
+        )))
+    }
+}
+
+/// Reads the text, and writes `vocabulary`, `semantic_space` and `corpus`.
+///
+/// # Errors
+/// A wrong parameter; a text that is missing, not what it should be, or of no use; a disk that refuses.
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
+    arguments.threads.install();
+    let name = arguments.dataset.as_str();
+    dataset::check_name(name)?;
+    let known = dataset::known(name);
+    let settings = arguments.parameters.settings(known.as_ref())?;
+    let (file, bytes) = bytes(arguments, known, terminal)?;
+    let text = Text::decode(&bytes, settings.encoding).map_err(|offset| {
+        Fault::input(format!(
+            "{file} is no UTF-8 at byte {offset}: convert it, or read its bytes with --encoding bytes"
+        ))
+    })?;
+    let splits = Splits::of(text, settings.train_fraction, settings.val_fraction);
+    let sizes = splits.named().map(|(_, part)| part.characters());
+    if sizes[0] < 2 || sizes[1] < 2 {
+        return Err(Fault::input(format!(
+            "{file} is too short: its {} characters leave {} to learn from and {} to validate on, and both need two at least",
+            sizes.iter().sum::<usize>(),
+            sizes[0],
+            sizes[1]
+        )));
+    }
+    let vocabulary = Vocabulary::of(&splits).map_err(|symbols| {
+        Fault::input(format!(
+            "{file} has {symbols} different characters and a token can number {MOST_SYMBOLS}: \
+             read its bytes with --encoding bytes"
+        ))
+    })?;
+    let space = {
+        let _progress = terminal.progress("semantic space", 1);
+        semantic_space::semantic_space(&splits.train.segments(semantic_space::MOST_SEGMENTS))
+    };
+
+    let artifacts = Artifacts::new(&arguments.place.artifacts);
+    let partition = Partition::dataset(name);
+    let source = Source { path: file, blake3: blake3::hash(&bytes).to_hex().to_string() };
+    let provenance = Provenance::new("prep", serde_json::to_value(settings)?).from_inputs([&source]);
+    artifacts.write(&partition, &provenance, vocabulary.rows())?;
+    artifacts.write(&partition, &provenance, &space)?;
+    let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
+    for (split, part) in splits.named() {
+        let mut writer = artifacts.create::<Corpus>(&partition.clone().split(split), &provenance)?;
+        vocabulary.encode(part, GROUP, |rows| {
+            progress.advance(rows.len() as u64);
+            writer.write(rows)
+        })?;
+        writer.finish()?;
+    }
+    drop(progress);
+    terminal.say(summary(name, sizes, vocabulary.rows().len(), &space));
+    Ok(())
+}
+
+/// The name of the text's file and its bytes, verified where it is known what they must be.
+fn bytes(
+    arguments: &Arguments,
+    known: Option<dataset::Dataset>,
+    terminal: &Terminal,
+) -> Result<(String, Cow<'static, [u8]>), Fault> {
+    let name = &arguments.dataset;
+    if let Some(path) = &arguments.source {
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let bytes = match known {
+            Some(known) => {
+                download::verified(path, known.origin.expected(), "or give the text another name with --dataset")?
+            }
+            None => fs::read(path).map_err(|error| {
+                Fault::input(format!("cannot read {}: {error}: --source names the file of the text", path.display()))
+            })?,
+        };
+        return Ok((file, bytes.into()));
+    }
+    match known.map(|known| known.origin) {
+        Some(Origin::Embedded(bytes, expected)) => {
+            let damaged =
+                |reason| Fault::defect(format!("the text that is built in {reason}: build the program again"));
+            expected.check(bytes).map_err(damaged)?;
+            Ok((format!("{name}.txt"), bytes.into()))
+        }
+        Some(Origin::Remote(mut download)) => {
+            if !arguments.mirrors.is_empty() {
+                download.urls.clone_from(&arguments.mirrors);
+            }
+            Ok((name.clone(), download::obtain(&download, &arguments.data, terminal)?.into()))
+        }
+        None => Err(Fault::parameter(format!(
+            "--dataset `{name}` is no known text (they are {}): a text of your own needs --source FILE",
+            dataset::NAMES.join(", ")
+        ))),
+    }
+}
+
+/// What was written, in a line.
+fn summary(name: &str, sizes: [usize; 3], symbols: usize, space: &[SemanticSpace]) -> String {
+    let [train, val, test] = sizes;
+    let (words, dimensions) = (space.len(), space.first().map_or(0, |row| row.loadings.len()));
+    format!(
+        "{name}: {} characters of {symbols} symbols ({train} train, {val} val, {test} test), {words} words in {dimensions} \
+         dimensions",
+        train + val + test
+    )
+}

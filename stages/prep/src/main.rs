@@ -1,2 +1,7 @@
-//! Stage binary.
-fn main() {}
+//! prep: a text becomes tokens, a vocabulary and a semantic space.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(|arguments: &prep::Arguments| arguments.verbosity, |arguments, terminal| prep::run(&arguments, terminal))
+}

@@ -1,0 +1,168 @@
+//! A text's characters, whichever way they are stored, and its splits. The text stays as it was read: a character is one
+//! to four bytes, never a token of its own in memory.
+
+use std::borrow::Cow;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// What a character of the text is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// A Unicode code point; the file is UTF-8
+    Utf8,
+    /// A byte, shown as the latin-1 character of that number; the file is anything
+    Bytes,
+}
+
+/// A stretch of text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Text<'text> {
+    /// Its characters are code points.
+    Utf8(&'text str),
+    /// Its characters are bytes.
+    Bytes(&'text [u8]),
+}
+
+impl<'text> Text<'text> {
+    /// Reads bytes in an encoding.
+    ///
+    /// # Errors
+    /// The offset of the first byte that is no UTF-8, where UTF-8 was asked for.
+    pub fn decode(bytes: &'text [u8], encoding: Encoding) -> Result<Self, usize> {
+        match encoding {
+            Encoding::Bytes => Ok(Text::Bytes(bytes)),
+            Encoding::Utf8 => std::str::from_utf8(bytes).map(Text::Utf8).map_err(|error| error.valid_up_to()),
+        }
+    }
+
+    /// The number of characters.
+    pub fn characters(&self) -> usize {
+        match self {
+            Text::Utf8(text) => text.chars().count(),
+            Text::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// The first so many characters, and the others.
+    fn split_at(self, characters: usize) -> (Self, Self) {
+        match self {
+            Text::Utf8(text) => {
+                let end = text.char_indices().nth(characters).map_or(text.len(), |(position, _)| position);
+                let (head, tail) = text.split_at(end);
+                (Text::Utf8(head), Text::Utf8(tail))
+            }
+            Text::Bytes(bytes) => {
+                let (head, tail) = bytes.split_at(characters);
+                (Text::Bytes(head), Text::Bytes(tail))
+            }
+        }
+    }
+
+    /// At most so many of its consecutive segments, evenly spaced: of `n` segments the `⌊i·n/most⌋`-th for `i` below
+    /// `most`, all of them if there are not more.
+    pub fn segments(&self, most: usize) -> Vec<Cow<'text, str>> {
+        let spaced = |count: usize| {
+            let taken = count.min(most);
+            (0..taken).map(move |segment| segment * count / taken)
+        };
+        match self {
+            Text::Utf8(text) => {
+                let all = text::segments(text);
+                spaced(all.len()).map(|segment| Cow::Borrowed(all[segment])).collect()
+            }
+            Text::Bytes(bytes) => {
+                let segment = |segment: usize| {
+                    let rest = &bytes[segment * text::SEGMENT_LENGTH..];
+                    rest.iter().take(text::SEGMENT_LENGTH).map(|&byte| char::from(byte)).collect::<String>()
+                };
+                spaced(text::segment_count(bytes.len())).map(|number| Cow::Owned(segment(number))).collect()
+            }
+        }
+    }
+}
+
+/// A text in its three parts, in their order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Splits<'text> {
+    /// What is learned.
+    pub train: Text<'text>,
+    /// What learning is watched on.
+    pub val: Text<'text>,
+    /// What is left; may be empty.
+    pub test: Text<'text>,
+}
+
+impl<'text> Splits<'text> {
+    /// Cuts a text of `n` characters at `⌊n·train⌋` and `⌊n·(train + val)⌋`.
+    pub fn of(text: Text<'text>, train_fraction: f64, val_fraction: f64) -> Self {
+        let characters = text.characters();
+        // Decimal fractions are not exact: without the margin 0.9 + 0.1 of a text would lack its last character.
+        let end = |fraction: f64| ((characters as f64 * fraction + 1e-6) as usize).min(characters);
+        let (train, rest) = text.split_at(end(train_fraction));
+        let (val, test) = rest.split_at(end(train_fraction + val_fraction).saturating_sub(end(train_fraction)));
+        Self { train, val, test }
+    }
+
+    /// The parts with their names.
+    pub fn named(&self) -> [(&'static str, Text<'text>); 3] {
+        [("train", self.train), ("val", self.val), ("test", self.test)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_texts_are_split_where_the_study_splits_them() {
+        for (characters, fractions, expected) in [
+            (1_115_394, (0.9, 0.1), [1_003_854, 111_540, 0]),
+            (100_000_000, (0.9, 0.05), [90_000_000, 5_000_000, 5_000_000]),
+            (100, (0.7, 0.2), [70, 20, 10]),
+        ] {
+            let bytes = vec![b'a'; characters];
+            let splits = Splits::of(Text::Bytes(&bytes), fractions.0, fractions.1);
+            assert_eq!(splits.named().map(|(_, part)| part.characters()), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_is_told_by_its_offset() {
+        assert_eq!(Text::decode(b"ab\xffc", Encoding::Utf8), Err(2));
+        assert_eq!(Text::decode(b"ab\xffc", Encoding::Bytes).map(|text| text.characters()), Ok(4));
+    }
+
+    #[test]
+    fn segments_are_evenly_spaced() {
+        let text: String = (0..10).map(|digit| digit.to_string().repeat(100)).collect();
+        for (most, expected) in [(4, "0257"), (10, "0123456789"), (99, "0123456789")] {
+            for text in [Text::Utf8(&text), Text::Bytes(text.as_bytes())] {
+                let firsts: String = text.segments(most).iter().map(|segment| &segment[..1]).collect();
+                assert_eq!(firsts, expected);
+            }
+        }
+        let short = [b'a'; 149];
+        assert_eq!(Text::Bytes(&short).segments(5).len(), 1);
+        assert_eq!(Text::Bytes(&[0xe9; 60]).segments(5), ["é".repeat(60)]);
+    }
+
+    proptest! {
+        #[test]
+        fn splits_lose_and_add_nothing(text in "\\PC{0,300}", train in 0.0..1.0f64, share in 0.0..1.0f64) {
+            let splits = Splits::of(Text::Utf8(&text), train, share * (1.0 - train));
+            let joined: String = splits
+                .named()
+                .iter()
+                .map(|(_, part)| match part {
+                    Text::Utf8(part) => *part,
+                    Text::Bytes(_) => unreachable!("the text is UTF-8"),
+                })
+                .collect();
+            prop_assert_eq!(joined, text);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The space that `coherence` lives in: latent semantic analysis (Deerwester et al. 1990; for coherence Foltz, Kintsch &
+//! Landauer 1998) of the train split's segments.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+use schemas::tables::SemanticSpace;
+
+use crate::sparse::Sparse;
+use crate::truncated_svd::truncated_svd;
+
+/// Segments at most; evenly spaced ones of a longer text.
+pub const MOST_SEGMENTS: usize = 20_000;
+
+/// Words at most: the commonest.
+pub const MOST_WORDS: usize = 20_000;
+
+/// Dimensions at most.
+pub const DIMENSIONS: usize = 64;
+
+/// The words of the segments with their inverse document frequencies and their loadings on the leading right singular
+/// vectors of the TF-IDF matrix, commonest word first, equally common ones alphabetical.
+///
+/// An entry of the matrix is `(1 + ln count)·(1 + ln((1 + N)/(1 + df)))`, `count` being the word's occurrences in the
+/// segment, `df` the segments with the word and `N` all segments; each row is then scaled to unit length. Counts and
+/// frequencies are those in these segments. Segments without words give no rows; no words at all give an empty table.
+pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
+    let (words, counted) = count(segments);
+    let mut containing = vec![0; words.len()];
+    for (word, _) in counted.iter().flatten() {
+        containing[*word as usize] += 1;
+    }
+    let idf: Vec<f64> =
+        containing.iter().map(|&containing| text::inverse_document_frequency(segments.len(), containing)).collect();
+    let row = |counts: &Vec<(u32, usize)>| {
+        let weigh = |&(word, count): &(u32, usize)| (word, text::term_weight(count) * idf[word as usize]);
+        let mut row: Vec<(u32, f64)> = counts.iter().map(weigh).collect();
+        let norm = row.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|(_, weight)| *weight /= norm);
+        row
+    };
+    let svd = truncated_svd(&Sparse::from_rows(words.len(), counted.iter().map(row)), DIMENSIONS);
+    let loadings = |word: usize| svd.vectors.iter().map(|vector| vector[word]).collect();
+    let words = words.into_iter().enumerate();
+    words.map(|(number, word)| SemanticSpace { word, idf: idf[number], loadings: loadings(number) }).collect()
+}
+
+/// The commonest words, and for each segment that has some of them their numbers, ascending, and counts.
+fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>) {
+    let found: Vec<HashMap<String, usize>> = segments
+        .par_iter()
+        .map(|segment| {
+            let mut counts = HashMap::new();
+            text::words(segment).for_each(|word| *counts.entry(word).or_default() += 1);
+            counts
+        })
+        .collect();
+    let mut totals: HashMap<&str, usize> = HashMap::new();
+    for (word, count) in found.iter().flatten() {
+        *totals.entry(word).or_default() += count;
+    }
+    let mut totals: Vec<(&str, usize)> = totals.into_iter().collect();
+    totals.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
+    totals.truncate(MOST_WORDS);
+    let numbers: HashMap<&str, u32> = (0..).zip(&totals).map(|(number, (word, _))| (*word, number)).collect();
+    let counted = found.iter().map(|counts| {
+        let numbered = counts.iter().filter_map(|(word, &count)| Some((*numbers.get(word.as_str())?, count)));
+        let mut numbered: Vec<(u32, usize)> = numbered.collect();
+        numbered.sort_unstable();
+        numbered
+    });
+    let counted = counted.filter(|counts| !counts.is_empty()).collect();
+    (totals.into_iter().map(|(word, _)| word.to_owned()).collect(), counted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(segments: &[&str]) -> Vec<SemanticSpace> {
+        let segments: Vec<Cow<'_, str>> = segments.iter().map(|&segment| segment.into()).collect();
+        semantic_space(&segments)
+    }
+
+    #[test]
+    fn words_are_ordered_by_count_then_alphabet() {
+        let space = space(&["b a. C c; b", "c a é", "...", "é b"]);
+        let words: Vec<&str> = space.iter().map(|row| row.word.as_str()).collect();
+        assert_eq!(words, ["b", "c", "a", "é"]);
+        let idf = |containing: f64| 1.0 + (5.0 / (1.0 + containing)).ln();
+        assert!(space.iter().all(|row| (row.idf - idf(2.0)).abs() < 1e-15));
+    }
+
+    #[test]
+    fn loadings_of_two_segments_are_those_computed_by_hand() {
+        // Rows x = (1, 0) and y = (s, c) of unit length: AᵀA = xxᵀ + yyᵀ, whose leading eigenvector is (x + y)/‖x + y‖.
+        let space = space(&["one", "one two two"]);
+        let idf = 1.0 + 1.5f64.ln();
+        assert_eq!(space[0].word, "one");
+        assert!((space[0].idf - 1.0).abs() < 1e-15 && (space[1].idf - idf).abs() < 1e-15);
+        let (one, two) = (1.0, (1.0 + 2f64.ln()) * idf);
+        let length = f64::hypot(one, two);
+        let sum = (1.0 + one / length, two / length);
+        let expected = [sum.0 / f64::hypot(sum.0, sum.1), sum.1 / f64::hypot(sum.0, sum.1)];
+        for (row, expected) in space.iter().zip(expected) {
+            assert_eq!(row.loadings.len(), 2);
+            assert!((row.loadings[0] - expected).abs() < 1e-12, "{} {} {expected}", row.word, row.loadings[0]);
+        }
+    }
+
+    #[test]
+    fn without_words_there_is_no_space() {
+        assert!(space(&["1234", "..."]).is_empty());
+        assert!(space(&[]).is_empty());
+    }
+}

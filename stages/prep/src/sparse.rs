@@ -1,0 +1,96 @@
+//! A sparse matrix by rows, and its products with a few columns at once.
+
+use rayon::prelude::*;
+
+/// A sparse matrix, its entries row after row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sparse {
+    columns: usize,
+    /// Where each row's entries start, and the last row's end.
+    starts: Vec<usize>,
+    /// Column and value of each entry, ascending by column within a row.
+    entries: Vec<(u32, f64)>,
+}
+
+impl Sparse {
+    /// A matrix from the entries of its rows, each ascending by column.
+    pub fn from_rows(columns: usize, rows: impl IntoIterator<Item = Vec<(u32, f64)>>) -> Self {
+        let mut matrix = Self { columns, starts: vec![0], entries: Vec::new() };
+        for row in rows {
+            debug_assert!(row.is_sorted_by_key(|(column, _)| *column), "entries ascend by column");
+            matrix.entries.extend(row);
+            matrix.starts.push(matrix.entries.len());
+        }
+        matrix
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Column and value of each entry of one row.
+    pub fn row(&self, row: usize) -> &[(u32, f64)] {
+        &self.entries[self.starts[row]..self.starts[row + 1]]
+    }
+
+    /// The matrix with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let mut starts = vec![0; self.columns + 1];
+        for (column, _) in &self.entries {
+            starts[*column as usize + 1] += 1;
+        }
+        for column in 0..self.columns {
+            starts[column + 1] += starts[column];
+        }
+        let mut next = starts.clone();
+        let mut entries = vec![(0, 0.0); self.entries.len()];
+        for row in 0..self.rows() {
+            for &(column, value) in self.row(row) {
+                let place = &mut next[column as usize];
+                entries[*place] = (row as u32, value);
+                *place += 1;
+            }
+        }
+        Self { columns: self.rows(), starts, entries }
+    }
+
+    /// The product with a dense matrix. Each row is summed in its own order, whatever the number of threads.
+    ///
+    /// # Shapes
+    /// `dense`: `columns × width`, row-major; the result: `rows × width`, row-major.
+    pub fn times(&self, dense: &[f64], width: usize) -> Vec<f64> {
+        assert_eq!(dense.len(), self.columns * width, "one row of the dense matrix for each column of this one");
+        let mut product = vec![0.0; self.rows() * width];
+        product.par_chunks_exact_mut(width).with_min_len(256).enumerate().for_each(|(row, sums)| {
+            for &(column, value) in self.row(row) {
+                let factors = &dense[column as usize * width..][..width];
+                sums.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += value * factor);
+            }
+        });
+        product
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_those_of_the_dense_matrix() {
+        // 1 0 2
+        // 0 0 3
+        let matrix = Sparse::from_rows(3, [vec![(0, 1.0), (2, 2.0)], vec![(2, 3.0)]]);
+        assert_eq!(matrix.times(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0], 2), [7.0, 70.0, 9.0, 90.0]);
+        let transposed = matrix.transposed();
+        assert_eq!((transposed.rows(), transposed.columns()), (3, 2));
+        assert_eq!(transposed.times(&[1.0, 2.0], 1), [1.0, 0.0, 8.0]);
+        assert_eq!(transposed.transposed(), matrix);
+    }
+}

@@ -1,0 +1,353 @@
+//! The leading right singular vectors of a sparse matrix.
+//!
+//! Small matrices are decomposed as dense ones. Large ones by block Lanczos on `AᵀA` with full reorthogonalisation (Golub &
+//! Van Loan, Matrix Computations, 4th ed., §10.3.6), without restarts: a few hundred dimensions suffice and fit in memory.
+//! Blocks find singular values that occur up to [`BLOCK`] times and make most of the work dense matrix products.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::solvers::Svd;
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use random::{ChaCha8Rng, Distribution, StandardNormal, stream};
+
+use crate::sparse::Sparse;
+
+/// Columns of one Lanczos block.
+const BLOCK: usize = 8;
+
+/// Up to this number of rows or columns a matrix is decomposed as a dense one.
+const DENSE: usize = 256;
+
+/// Singular values below this share of the largest are taken for zero: the matrix has no such direction.
+const RANK_TOLERANCE: f64 = 1e-6;
+
+/// Leading singular values and right singular vectors of a matrix `A`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TruncatedSvd {
+    /// Singular values, descending.
+    pub values: Vec<f64>,
+    /// For each value its vector: unit length, as long as `A` has columns, its entry of largest magnitude positive (of
+    /// several the first).
+    pub vectors: Vec<Vec<f64>>,
+}
+
+/// The `most` leading right singular vectors, or as many as the rank allows. With `u = A·v/σ` each pair has
+/// `‖Aᵀu − σ·v‖ ≤ 1e-8·σ₁`. The result does not depend on the number of threads.
+pub fn truncated_svd(matrix: &Sparse, most: usize) -> TruncatedSvd {
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    // Rounding, and so every bit of the result, must not depend on how the products are shared among threads.
+    faer::set_global_parallelism(Par::Seq);
+    if rows.min(columns) == 0 {
+        return TruncatedSvd { values: Vec::new(), vectors: Vec::new() };
+    }
+    let (values, vectors) = if rows.min(columns) <= DENSE { dense(matrix) } else { Lanczos::new(matrix).leading(most) };
+    let largest = values.first().copied().unwrap_or(0.0);
+    let rank = values.iter().take_while(|value| **value > RANK_TOLERANCE * largest).count().min(most);
+    let vectors = (0..rank).map(|vector| with_sign(vectors.col_as_slice(vector))).collect();
+    TruncatedSvd { values: values[..rank].to_vec(), vectors }
+}
+
+/// The vector or its opposite, so that the entry of largest magnitude is positive.
+fn with_sign(vector: &[f64]) -> Vec<f64> {
+    let mut largest = 0.0_f64;
+    for &entry in vector {
+        if entry.abs() > largest.abs() {
+            largest = entry;
+        }
+    }
+    // Adding zero makes the zeros positive too.
+    vector.iter().map(|entry| entry * largest.signum() + 0.0).collect()
+}
+
+fn dense(matrix: &Sparse) -> (Vec<f64>, Mat<f64>) {
+    let mut full = Mat::zeros(matrix.rows(), matrix.columns());
+    for row in 0..matrix.rows() {
+        for &(column, value) in matrix.row(row) {
+            full[(row, column as usize)] = value;
+        }
+    }
+    let svd = Svd::new_thin(full.as_ref()).expect("the iteration converges on finite numbers");
+    (svd.S().column_vector().iter().copied().collect(), svd.V().to_owned())
+}
+
+/// The state of block Lanczos on `M = AᵀA`, `n × n`: an orthonormal basis `Q` of `m` columns and `T = QᵀMQ`.
+struct Lanczos<'matrix> {
+    matrix: &'matrix Sparse,
+    transposed: Sparse,
+    n: usize,
+    /// `Q`, column-major; its last columns are the block that `M` has not been applied to.
+    basis: Vec<f64>,
+    /// For each column of `T` its entries from row 0 to the end of its block.
+    projected: Vec<Vec<f64>>,
+    random: ChaCha8Rng,
+}
+
+impl<'matrix> Lanczos<'matrix> {
+    fn new(matrix: &'matrix Sparse) -> Self {
+        let n = matrix.columns();
+        let random = stream("truncated_svd", &[]);
+        Self { matrix, transposed: matrix.transposed(), n, basis: Vec::new(), projected: Vec::new(), random }
+    }
+
+    /// The leading singular values, descending, and their right vectors, `n × most`.
+    fn leading(mut self, most: usize) -> (Vec<f64>, Mat<f64>) {
+        let first: Vec<f64> = (0..self.n * BLOCK).map(|_| StandardNormal.sample(&mut self.random)).collect();
+        self.extend(first, 1.0);
+        let mut check = 2 * most;
+        loop {
+            let next = self.advance();
+            let dimension = self.projected.len();
+            if dimension < check && next.is_some() {
+                continue;
+            }
+            check = dimension + dimension / 5;
+            let (values, vectors) = self.ritz(most);
+            if next.is_none_or(|next| converged(&values, &vectors, &next)) {
+                let mut result = Mat::zeros(self.n, vectors.ncols());
+                let basis = MatRef::from_column_major_slice(&self.basis[..self.n * dimension], self.n, dimension);
+                matmul(result.as_mut(), Accum::Replace, basis, vectors.as_ref(), 1.0, Par::Seq);
+                return (values.iter().map(|value| value.max(0.0).sqrt()).collect(), result);
+            }
+        }
+    }
+
+    /// Applies `M` to the newest block and extends the basis by what is new in the result. Returns the coefficients of
+    /// what is new in the new block, or nothing where the basis spans the whole space.
+    fn advance(&mut self) -> Option<Mat<f64>> {
+        let done = self.projected.len();
+        let dimension = self.basis.len() / self.n;
+        let width = dimension - done;
+        let block = transpose(&self.basis[done * self.n..], width, self.n);
+        let image = self.transposed.times(&self.matrix.times(&block, width), width);
+        let mut image = transpose(&image, self.n, width);
+        let mut coefficients = self.reorthogonalise(&mut image, width);
+        for (first, second) in coefficients.iter_mut().zip(self.reorthogonalise(&mut image, width)) {
+            *first += second;
+        }
+        self.projected.extend(coefficients.chunks_exact(dimension).map(<[f64]>::to_vec));
+        let scale = self.projected.iter().enumerate().map(|(row, column)| column[row]).fold(0.0, f64::max);
+        (dimension < self.n).then(|| self.extend(image, scale))
+    }
+
+    /// Takes out of a block, column-major, what lies in the basis; returns that part's coefficients.
+    fn reorthogonalise(&self, block: &mut [f64], width: usize) -> Vec<f64> {
+        let dimension = self.basis.len() / self.n;
+        let basis = MatRef::from_column_major_slice(&self.basis, self.n, dimension);
+        let mut coefficients = vec![0.0; dimension * width];
+        let mut inside = MatMut::from_column_major_slice_mut(&mut coefficients, dimension, width);
+        let mut block = MatMut::from_column_major_slice_mut(block, self.n, width);
+        matmul(inside.as_mut(), Accum::Replace, basis.transpose(), block.as_ref(), 1.0, Par::Seq);
+        matmul(block.as_mut(), Accum::Add, basis, inside.as_ref(), -1.0, Par::Seq);
+        coefficients
+    }
+
+    /// Adds an orthonormal basis of a block, column-major and already orthogonal to the basis, and returns the block's
+    /// coefficients in it: `added × width`. Where the block has fewer dimensions than columns, random directions fill it.
+    fn extend(&mut self, mut block: Vec<f64>, scale: f64) -> Mat<f64> {
+        let old = self.basis.len();
+        let width = block.len() / self.n;
+        // The whole space may have fewer dimensions left.
+        let added = width.min(self.n - old / self.n);
+        let mut coefficients = Mat::zeros(added, width);
+        for (number, column) in block.chunks_exact_mut(self.n).enumerate() {
+            let before = norm(column);
+            for _ in 0..2 {
+                for (other, direction) in self.basis[old..].chunks_exact(self.n).enumerate() {
+                    coefficients[(other, number)] += take_out(column, direction);
+                }
+            }
+            if number >= added {
+                continue;
+            }
+            let left = norm(column);
+            if left > 1e-14 * scale {
+                coefficients[(number, number)] = left;
+                column.iter_mut().for_each(|entry| *entry /= left);
+            } else {
+                column.fill_with(|| StandardNormal.sample(&mut self.random));
+            }
+            // What is random, or was small before it was scaled up, is not at right angles with the basis.
+            if left < 0.01 * before || left <= 1e-14 * scale {
+                self.right_angles(column);
+            }
+            self.basis.extend_from_slice(column);
+        }
+        coefficients
+    }
+
+    /// Makes a vector orthogonal to the basis, and of unit length.
+    fn right_angles(&self, vector: &mut [f64]) {
+        for _ in 0..2 {
+            self.basis.chunks_exact(self.n).for_each(|direction| {
+                take_out(vector, direction);
+            });
+            let norm = norm(vector);
+            vector.iter_mut().for_each(|entry| *entry /= norm);
+        }
+    }
+
+    /// The largest eigenvalues of `T`, descending, and their eigenvectors.
+    fn ritz(&self, most: usize) -> (Vec<f64>, Mat<f64>) {
+        let m = self.projected.len();
+        let entry = |row: usize, column: usize| self.projected[row.max(column)][row.min(column)];
+        let projected = Mat::from_fn(m, m, entry);
+        let eigen = projected.self_adjoint_eigen(Side::Lower).expect("the iteration converges on finite numbers");
+        let count = most.min(m);
+        let values = (0..count).map(|number| eigen.S()[m - 1 - number]).collect();
+        (values, Mat::from_fn(m, count, |row, number| eigen.U()[(row, m - 1 - number)]))
+    }
+}
+
+/// Whether each Ritz pair solves the eigenproblem: its residual is the part of `M·y` in the block beyond the basis.
+fn converged(values: &[f64], vectors: &Mat<f64>, beyond: &Mat<f64>) -> bool {
+    let last = vectors.as_ref().subrows(vectors.nrows() - beyond.ncols(), beyond.ncols());
+    let residuals = beyond * last;
+    (0..).zip(values).all(|(number, value)| residuals.col(number).norm_l2() <= (1e-12 * value).max(1e-14 * values[0]))
+}
+
+/// Takes a unit vector's part out of a vector; returns how much it was.
+fn take_out(vector: &mut [f64], direction: &[f64]) -> f64 {
+    let part = dot(vector, direction);
+    vector.iter_mut().zip(direction).for_each(|(entry, other)| *entry -= part * other);
+    part
+}
+
+/// Eight partial sums, so that the loop runs in vector registers.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+fn norm(vector: &[f64]) -> f64 {
+    dot(vector, vector).sqrt()
+}
+
+/// A `rows × columns` row-major matrix, transposed.
+fn transpose(matrix: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| matrix[row * columns + column])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use random::RngExt;
+
+    use super::*;
+
+    /// A matrix with so many entries at random places.
+    fn scattered(rows: usize, columns: usize, a_row: usize) -> Sparse {
+        let mut random = stream("test", &[&(rows as u64), &(columns as u64)]);
+        let row = |_| {
+            let mut places: Vec<u32> = (0..a_row).map(|_| random.random_range(0..columns as u32)).collect();
+            places.sort_unstable();
+            places.dedup();
+            places.into_iter().map(|column| (column, random.random::<f64>())).collect()
+        };
+        let rows: Vec<Vec<(u32, f64)>> = (0..rows).map(row).collect();
+        Sparse::from_rows(columns, rows)
+    }
+
+    /// The largest `‖Aᵀu − σ·v‖ / σ₁` with `u = A·v/σ`.
+    fn residual(matrix: &Sparse, svd: &TruncatedSvd) -> f64 {
+        let transposed = matrix.transposed();
+        let of = |(value, vector): (&f64, &Vec<f64>)| {
+            let back = transposed.times(&matrix.times(vector, 1), 1);
+            let difference: f64 = back.iter().zip(vector).map(|(a, b)| (a / value - value * b).powi(2)).sum();
+            difference.sqrt() / svd.values[0]
+        };
+        svd.values.iter().zip(&svd.vectors).map(of).fold(0.0, f64::max)
+    }
+
+    fn assert_orthonormal(vectors: &[Vec<f64>]) {
+        for (number, a) in vectors.iter().enumerate() {
+            for (other, b) in vectors.iter().enumerate().take(number + 1) {
+                let expected = f64::from(u8::from(number == other));
+                assert!((dot(a, b) - expected).abs() < 1e-12, "vectors {number} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_diagonal_matrix_has_its_entries_as_singular_values() {
+        for columns in [3, 400] {
+            let rows = (0..columns).map(|row| vec![(row, 1.0 + f64::from(row))]);
+            let svd = truncated_svd(&Sparse::from_rows(columns as usize, rows), 2);
+            for (number, (value, vector)) in svd.values.iter().zip(&svd.vectors).enumerate() {
+                let place = columns as usize - 1 - number;
+                assert!((value - (place as f64 + 1.0)).abs() < 1e-9, "{value}");
+                assert!((vector[place] - 1.0).abs() < 1e-9, "{columns} columns, vector {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn iteration_and_dense_decomposition_agree() {
+        let matrix = scattered(700, 500, 6);
+        let svd = truncated_svd(&matrix, 20);
+        let (values, vectors) = dense(&matrix);
+        assert_eq!(svd.values.len(), 20);
+        for (number, vector) in svd.vectors.iter().enumerate() {
+            assert!((svd.values[number] - values[number]).abs() < 1e-12 * values[0]);
+            let expected = with_sign(vectors.col_as_slice(number));
+            let distance = vector.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(distance < 1e-8, "vector {number} differs by {distance}");
+        }
+        assert_orthonormal(&svd.vectors);
+        assert!(residual(&matrix, &svd) < 1e-10);
+    }
+
+    #[test]
+    fn the_rank_bounds_the_number_of_vectors() {
+        // Five different rows, each many times: the first block is not wider than the space, later ones are empty.
+        let different = scattered(5, 300, 30);
+        let matrix = Sparse::from_rows(300, (0..300).map(|row| different.row(row % 5).to_vec()));
+        let svd = truncated_svd(&matrix, 64);
+        assert_eq!(svd.values.len(), 5);
+        let expected = truncated_svd(&different, 64);
+        for (found, expected) in svd.values.iter().zip(&expected.values) {
+            assert!((found - expected * 60f64.sqrt()).abs() < 1e-9);
+        }
+        assert_orthonormal(&svd.vectors);
+        assert!(residual(&matrix, &svd) < 1e-8);
+        assert!(truncated_svd(&Sparse::from_rows(4, [Vec::new(), Vec::new()]), 64).values.is_empty());
+        assert!(truncated_svd(&Sparse::from_rows(0, []), 64).values.is_empty());
+    }
+
+    #[test]
+    fn equal_singular_values_are_all_found() {
+        let rows = (0..600).map(|row| vec![(row, if row % 100 == 0 { 3.0 } else { 1.0 / (2.0 + f64::from(row)) })]);
+        let svd = truncated_svd(&Sparse::from_rows(600, rows), 8);
+        assert!(svd.values[..6].iter().all(|value| (value - 3.0).abs() < 1e-12), "{:?}", svd.values);
+        assert!(svd.values[6] < 1.0);
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let matrix = scattered(900, 600, 8);
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| truncated_svd(&matrix, 10))
+        };
+        assert_eq!(with(1), with(3));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn pairs_solve_their_equation(rows in 1..300usize, columns in 1..300usize, a_row in 0..9usize) {
+            let matrix = scattered(rows, columns, a_row);
+            let svd = truncated_svd(&matrix, 12);
+            prop_assert!(svd.values.is_sorted_by(|a, b| a >= b));
+            prop_assert!(svd.values.is_empty() || residual(&matrix, &svd) < 1e-8);
+            let largest = |vector: &Vec<f64>| vector.iter().fold(0.0, |a: f64, &b| if b.abs() > a.abs() { b } else { a });
+            let positive = svd.vectors.iter().all(|vector| largest(vector) > 0.0);
+            prop_assert!(positive);
+        }
+    }
+}

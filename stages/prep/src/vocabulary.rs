@@ -1,0 +1,142 @@
+//! The symbols of a text, numbered by code point.
+
+use crate::reading::{Splits, Text};
+
+/// More symbols than a token can number.
+pub const MOST_SYMBOLS: usize = 1 << 16;
+
+/// A text's symbols and the way from a character to its token.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    rows: Vec<schemas::tables::Vocabulary>,
+    /// Code point → token.
+    tokens: Vec<u16>,
+}
+
+impl Vocabulary {
+    /// The symbols of all splits, sorted by code point, in one pass over them.
+    ///
+    /// # Errors
+    /// The number of symbols, where it is more than [`MOST_SYMBOLS`].
+    pub fn of(splits: &Splits<'_>) -> Result<Self, usize> {
+        let train = counts(&[splits.train]);
+        let rest = counts(&[splits.val, splits.test]);
+        let present: Vec<u32> =
+            (0..).zip(train.iter().zip(&rest)).filter(|(_, (a, b))| **a + **b > 0).map(|(point, _)| point).collect();
+        if present.len() > MOST_SYMBOLS {
+            return Err(present.len());
+        }
+        let mut tokens = vec![0; train.len()];
+        let rows = (0..=u16::MAX)
+            .zip(present)
+            .map(|(token, code_point)| {
+                tokens[code_point as usize] = token;
+                let symbol = char::from_u32(code_point).expect("it was counted as a character").to_string();
+                schemas::tables::Vocabulary { token, symbol, code_point, train_count: train[code_point as usize] }
+            })
+            .collect();
+        Ok(Self { rows, tokens })
+    }
+
+    /// The symbols, sorted by code point.
+    pub fn rows(&self) -> &[schemas::tables::Vocabulary] {
+        &self.rows
+    }
+
+    /// Hands the tokens of a text over in groups of so many, the last one shorter; none where the text is empty.
+    ///
+    /// # Errors
+    /// The first that `take` returns.
+    pub fn encode<E>(
+        &self,
+        text: Text<'_>,
+        group: usize,
+        take: impl FnMut(&[schemas::tables::Corpus]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match text {
+            Text::Utf8(text) => self.encode_points(text.chars().map(u32::from), group, take),
+            Text::Bytes(bytes) => self.encode_points(bytes.iter().map(|&byte| byte.into()), group, take),
+        }
+    }
+
+    fn encode_points<E>(
+        &self,
+        points: impl Iterator<Item = u32>,
+        group: usize,
+        mut take: impl FnMut(&[schemas::tables::Corpus]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut tokens = points.map(|point| schemas::tables::Corpus { token: self.tokens[point as usize] });
+        let mut rows = Vec::with_capacity(group);
+        loop {
+            rows.clear();
+            rows.extend(tokens.by_ref().take(group));
+            if rows.is_empty() {
+                return Ok(());
+            }
+            take(&rows)?;
+        }
+    }
+}
+
+/// How often each code point occurs: as many counts as Unicode has code points.
+fn counts(parts: &[Text<'_>]) -> Vec<u64> {
+    let mut counts = vec![0; char::MAX as usize + 1];
+    for part in parts {
+        match part {
+            Text::Utf8(text) => text.chars().for_each(|character| counts[character as usize] += 1),
+            Text::Bytes(bytes) => bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1),
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn tokens(vocabulary: &Vocabulary, text: Text<'_>, group: usize) -> Vec<Vec<u16>> {
+        let mut groups = Vec::new();
+        let taken: Result<(), Infallible> = vocabulary.encode(text, group, |rows| {
+            groups.push(rows.iter().map(|row| row.token).collect());
+            Ok(())
+        });
+        taken.expect("nothing fails");
+        groups
+    }
+
+    #[test]
+    fn symbols_are_sorted_and_counted_in_the_train_split() {
+        let splits = Splits::of(Text::Utf8("bé a bb€"), 0.75, 0.25);
+        let vocabulary = Vocabulary::of(&splits).expect("few symbols");
+        let rows: Vec<_> = vocabulary
+            .rows()
+            .iter()
+            .map(|row| (row.token, row.symbol.as_str(), row.code_point, row.train_count))
+            .collect();
+        assert_eq!(rows, [(0, " ", 32, 2), (1, "a", 97, 1), (2, "b", 98, 2), (3, "é", 233, 1), (4, "€", 8364, 0)]);
+        assert_eq!(tokens(&vocabulary, splits.train, 4), [vec![2, 3, 0, 1], vec![0, 2]]);
+        assert_eq!(tokens(&vocabulary, splits.val, 4), [[2, 4]]);
+        assert!(tokens(&vocabulary, splits.test, 4).is_empty());
+    }
+
+    #[test]
+    fn a_byte_is_its_latin_1_character() {
+        let splits = Splits::of(Text::Bytes(&[0xc3, 0xa9, 0xff, 0]), 0.5, 0.5);
+        let vocabulary = Vocabulary::of(&splits).expect("few symbols");
+        let symbols: String = vocabulary.rows().iter().map(|row| row.symbol.as_str()).collect();
+        assert_eq!(symbols, "\0©Ãÿ");
+    }
+
+    #[test]
+    fn every_token_is_used_before_there_are_too_many() {
+        let characters = || ('\u{20}'..).filter(|character| !character.is_control());
+        let most: String = characters().take(MOST_SYMBOLS).collect();
+        let vocabulary = Vocabulary::of(&Splits::of(Text::Utf8(&most), 0.9, 0.1)).expect("as many as there are tokens");
+        assert_eq!(vocabulary.rows().last().map(|row| row.token), Some(u16::MAX));
+        let more: String = characters().take(MOST_SYMBOLS + 1).collect();
+        let refused = Vocabulary::of(&Splits::of(Text::Utf8(&more), 0.9, 0.1));
+        assert_eq!(refused.map(|_| ()).expect_err("one too many"), MOST_SYMBOLS + 1);
+    }
+}

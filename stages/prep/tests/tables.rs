@@ -1,0 +1,160 @@
+//! The stage as a whole: the tables that it writes, and what it refuses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use cli::{Fault, Kind, Terminal};
+use prep::Arguments;
+use schemas::tables::{Corpus, SemanticSpace, Vocabulary};
+use schemas::{Artifacts, Partition, Table};
+
+fn run(root: &Path, flags: &[&str]) -> Result<(), Fault> {
+    let root = root.to_str().expect("the folder's name is text");
+    let place = ["prep", "--artifacts", root, "--data", root, "--quiet"];
+    let arguments = Arguments::try_parse_from(place.iter().chain(flags)).expect("the flags are known");
+    prep::run(&arguments, &Terminal::silent())
+}
+
+fn tokens(root: &Path, dataset: &str, split: &str) -> Vec<u16> {
+    let partition = Partition::dataset(dataset).split(split);
+    let loaded = Artifacts::new(root).read::<Corpus>(&partition).expect("the split");
+    loaded.rows.iter().map(|row| row.token).collect()
+}
+
+fn rows<T: Table>(root: &Path, dataset: &str) -> Vec<T> {
+    Artifacts::new(root).read::<T>(&Partition::dataset(dataset)).expect("the table").rows
+}
+
+fn text_of(root: &Path, dataset: &str) -> String {
+    let symbols: Vec<String> = rows::<Vocabulary>(root, dataset).into_iter().map(|row| row.symbol).collect();
+    let splits = ["train", "val", "test"].map(|split| tokens(root, dataset, split));
+    splits.iter().flatten().map(|&token| symbols[usize::from(token)].as_str()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> =
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn shakespeare_is_there_without_a_network() {
+    let root = tempfile::tempdir().expect("a folder");
+    run(root.path(), &["--dataset", "shakespeare_char"]).expect("it is built in");
+    let splits = ["train", "val", "test"].map(|split| tokens(root.path(), "shakespeare_char", split));
+    assert_eq!(splits.each_ref().map(Vec::len), [1_003_854, 111_540, 0]);
+    let vocabulary: Vec<Vocabulary> = rows(root.path(), "shakespeare_char");
+    let symbols: String = vocabulary.iter().map(|row| row.symbol.as_str()).collect();
+    assert_eq!(symbols, "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    assert_eq!(vocabulary.iter().map(|row| row.train_count).sum::<u64>(), 1_003_854);
+    // The first tokens that nanoGPT's own preparation writes.
+    assert_eq!(splits[0][..14], [18, 47, 56, 57, 58, 1, 15, 47, 58, 47, 64, 43, 52, 10]);
+    let space: Vec<SemanticSpace> = rows(root.path(), "shakespeare_char");
+    assert_eq!(space[..3].iter().map(|row| row.word.as_str()).collect::<Vec<_>>(), ["the", "and", "i"]);
+    assert!(space.iter().all(|row| row.loadings.len() == 64 && row.idf >= 1.0));
+    for dimension in 0..64 {
+        let length: f64 = space.iter().map(|row| row.loadings[dimension].powi(2)).sum();
+        assert!((length - 1.0).abs() < 1e-12, "vector {dimension} has squared length {length}");
+    }
+    let footer = Artifacts::new(root.path())
+        .read::<Vocabulary>(&Partition::dataset("shakespeare_char"))
+        .expect("the table")
+        .provenance;
+    let config = serde_json::json!({"encoding": "utf8", "train_fraction": 0.9, "val_fraction": 0.1});
+    assert_eq!((footer.config, footer.inputs[0].path.as_str()), (config, "shakespeare_char.txt"));
+}
+
+#[test]
+fn the_same_text_gives_the_same_bytes_with_any_number_of_threads() {
+    let text = "Whether 'tis nobler in the mind to suffer\n".repeat(30) + &"the slings, and arrows\n".repeat(20);
+    let written = [&["--threads", "1"][..], &["--threads", "2"]].map(|threads| {
+        let root = tempfile::tempdir().expect("a folder");
+        let source = root.path().join("hamlet.txt");
+        fs::write(&source, &text).expect("a text");
+        let source = source.to_str().expect("the name is text");
+        run(root.path(), &[&["--dataset", "hamlet", "--source", source], threads].concat()).expect("a text");
+        files(root.path()).iter().map(|file| fs::read(file).expect("a table")).collect::<Vec<_>>()
+    });
+    assert!(written[0] == written[1]);
+    assert_eq!(written[0].len(), 6, "the text, vocabulary, semantic space and three splits");
+}
+
+#[test]
+fn a_text_of_ones_own_comes_back_symbol_by_symbol() {
+    let text = "Ångström schläft nicht. €\n".repeat(40);
+    let root = tempfile::tempdir().expect("a folder");
+    let source = root.path().join("own.txt");
+    fs::write(&source, &text).expect("a text");
+    let source = source.to_str().expect("the name is text");
+    let fractions = ["--train-fraction", "0.5", "--val-fraction", "0.25"];
+    run(root.path(), &[&["--dataset", "own", "--source", source], &fractions[..]].concat()).expect("a text");
+    assert_eq!(text_of(root.path(), "own"), text);
+    assert_eq!(["train", "val", "test"].map(|split| tokens(root.path(), "own", split).len()), [520, 260, 260]);
+    let words: Vec<String> = rows::<SemanticSpace>(root.path(), "own").into_iter().map(|row| row.word).collect();
+    assert!(words.contains(&"ångström".to_owned()), "{words:?}");
+
+    run(root.path(), &["--dataset", "own_bytes", "--source", source, "--encoding", "bytes"]).expect("any bytes");
+    let latin_1: String = text.bytes().map(char::from).collect();
+    assert_eq!(text_of(root.path(), "own_bytes"), latin_1);
+    assert!(rows::<Vocabulary>(root.path(), "own_bytes").iter().all(|row| row.code_point < 256));
+}
+
+#[test]
+fn a_text_without_words_has_an_empty_space() {
+    let root = tempfile::tempdir().expect("a folder");
+    let source = root.path().join("digits.txt");
+    fs::write(&source, "31415926535 ".repeat(100)).expect("a text");
+    run(root.path(), &["--dataset", "digits", "--source", source.to_str().expect("text")]).expect("a text");
+    assert!(rows::<SemanticSpace>(root.path(), "digits").is_empty());
+}
+
+#[test]
+fn what_is_of_no_use_is_refused_with_a_way_out() {
+    let root = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = root.path().join(name);
+        fs::write(&path, bytes).expect("a file");
+        path.to_str().expect("the name is text").to_owned()
+    };
+    let (bad, short, empty) = (file("bad", b"abc\xff\xfedef"), file("short", b"abcdefgh"), file("empty", b""));
+    let many: String = ('\u{20}'..).filter(|character| !character.is_control()).take(65_537).collect();
+    let many = file("many", many.as_bytes());
+    let other = file("other", b"First Citizen:");
+    for (flags, kind, said) in [
+        (
+            vec!["--dataset", "x", "--source", &bad],
+            Kind::Input,
+            "at byte 3: convert it, or read its bytes with --encoding bytes",
+        ),
+        (
+            vec!["--dataset", "x", "--source", &short],
+            Kind::Input,
+            "too short: its 8 characters leave 7 to learn from and 1",
+        ),
+        (vec!["--dataset", "x", "--source", &empty], Kind::Input, "too short"),
+        (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 different characters"),
+        (vec!["--dataset", "x", "--source", "/nowhere/x"], Kind::Input, "cannot read /nowhere/x"),
+        (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8"),
+        (vec!["--dataset", "a/b"], Kind::Parameter, "names a folder"),
+        (vec!["--dataset", "x", "--source", &bad, "--val-fraction", "0.2"], Kind::Parameter, "together at most 1"),
+        (
+            vec!["--dataset", "shakespeare_char", "--source", &other],
+            Kind::Input,
+            "has 14 bytes where 1115394 are expected",
+        ),
+        (
+            vec!["--dataset", "enwik8", "--mirror", "http://127.0.0.1:9/enwik8.zip"],
+            Kind::Input,
+            "could not be downloaded",
+        ),
+    ] {
+        let fault = run(root.path(), &flags).expect_err(said);
+        assert!(fault.to_string().contains(said), "{flags:?}: {fault}");
+        assert_eq!(fault.kind(), kind, "{fault}");
+    }
+    let tables: Vec<PathBuf> = files(root.path()).into_iter().filter(|file| file.extension().is_some()).collect();
+    assert!(tables.is_empty(), "{tables:?}");
+}
