@@ -3,6 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
+use crate::ops::{self, GptOps, Update};
 use crate::{GptConfig, gpt};
 
 /// AdamW's constants (Loshchilov & Hutter 2019), without the learning rate, which a schedule gives.
@@ -34,7 +35,7 @@ pub(crate) struct Optimizer<B: Backend> {
     moments: Vec<[Tensor<B, 1>; 2]>,
 }
 
-impl<B: Backend> Optimizer<B> {
+impl<B: GptOps> Optimizer<B> {
     /// An optimizer of a model, with moments of zero or with saved ones.
     pub(crate) fn new(adamw: AdamW, config: &GptConfig, saved: Option<&[Moments]>, device: &B::Device) -> Self {
         let parameters = config.parameters();
@@ -65,15 +66,11 @@ impl<B: Backend> Optimizer<B> {
         let exponent = f64::from(updates);
         let (correction1, correction2) = (1.0 - beta1.powf(exponent), 1.0 - beta2.powf(exponent));
         let all = parameters.iter_mut().zip(gradients).zip(&mut self.moments).zip(&self.decays);
-        for (((parameter, gradient), [first, second]), &decays) in all {
-            *first = first.clone() * beta1 + gradient.clone() * (1.0 - beta1);
-            *second = second.clone() * beta2 + gradient.powi_scalar(2) * (1.0 - beta2);
-            let root = second.clone().sqrt() / correction2.sqrt() + epsilon;
-            let decayed = match decays {
-                true => parameter.clone() * (1.0 - learning_rate * weight_decay),
-                false => parameter.clone(),
-            };
-            *parameter = decayed - first.clone() / root * (learning_rate / correction1);
+        for (((parameter, gradient), moments), &decays) in all {
+            let keep = if decays { 1.0 - learning_rate * weight_decay } else { 1.0 };
+            let (step, root_scale) = (learning_rate / correction1, 1.0 / correction2.sqrt());
+            let update = Update { beta1, beta2, epsilon, keep, step, root_scale };
+            (*parameter, *moments) = ops::adamw(parameter.clone(), gradient, moments.clone(), update);
         }
     }
 

@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Distribution, Tensor, activation};
 
-use super::{Dropout, Heads, LAYER_NORM_EPSILON};
+use super::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
 
 /// Queries, keys and values by head.
 ///
@@ -52,4 +52,17 @@ pub(crate) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rat
     B::seed(&x.device(), seed);
     let kept = x.random_like(Distribution::Bernoulli(1.0 - rate));
     x * kept / (1.0 - rate)
+}
+
+pub(super) fn adamw<B: Backend>(
+    parameter: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    [first, second]: [Tensor<B, 1>; 2],
+    update: Update,
+) -> (Tensor<B, 1>, [Tensor<B, 1>; 2]) {
+    let Update { beta1, beta2, epsilon, keep, step, root_scale } = update;
+    let first = first * beta1 + gradient.clone() * (1.0 - beta1);
+    let second = second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2);
+    let root = second.clone().sqrt() * root_scale + epsilon;
+    (parameter * keep - first.clone() / root * step, [first, second])
 }

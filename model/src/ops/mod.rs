@@ -4,10 +4,10 @@
 //! Activations are matrices `[batch·time, width]` throughout, so that no operation has to reshape them.
 
 mod composed;
+mod flex;
 
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::flex::Flex;
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
@@ -33,6 +33,20 @@ impl Dropout {
 pub(crate) struct Heads {
     pub(crate) batch: usize,
     pub(crate) heads: usize,
+}
+
+/// The constants of one AdamW update: `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `p ← keep·p − step·m/(root_scale·√v + ε)`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Update {
+    pub(crate) beta1: f64,
+    pub(crate) beta2: f64,
+    pub(crate) epsilon: f64,
+    /// What weight decay leaves of a parameter.
+    pub(crate) keep: f64,
+    /// The learning rate over the first moment's bias correction.
+    pub(crate) step: f64,
+    /// The reciprocal root of the second moment's bias correction.
+    pub(crate) root_scale: f64,
 }
 
 /// The operations of a GPT.
@@ -63,10 +77,20 @@ pub(crate) trait GptOps: Backend {
     fn dropout_add(x: FloatTensor<Self>, residual: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
         lower(composed::dropout(lift::<Self, 2>(x), dropout) + lift::<Self, 2>(residual))
     }
-}
 
-impl GptOps for Flex {}
-impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {}
+    /// One AdamW update of a flat parameter; returns it and its moments.
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: [FloatTensor<Self>; 2],
+        update: Update,
+    ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
+        let moments = moments.map(lift::<Self, 1>);
+        let (parameter, moments) =
+            composed::adamw(lift::<Self, 1>(parameter), lift::<Self, 1>(gradient), moments, update);
+        (lower(parameter), moments.map(lower))
+    }
+}
 
 #[cfg(feature = "cuda")]
 impl GptOps for burn::backend::Cuda {}
@@ -100,6 +124,16 @@ pub(crate) fn layer_norm<B: GptOps>(x: Tensor<B, 2>, weight: Tensor<B, 1>) -> Te
 
 pub(crate) fn dropout_add<B: GptOps>(x: Tensor<B, 2>, residual: Tensor<B, 2>, dropout: Dropout) -> Tensor<B, 2> {
     lift(B::dropout_add(lower(x), lower(residual), dropout))
+}
+
+pub(crate) fn adamw<B: GptOps>(
+    parameter: Tensor<B, 1>,
+    gradient: Tensor<B, 1>,
+    moments: [Tensor<B, 1>; 2],
+    update: Update,
+) -> (Tensor<B, 1>, [Tensor<B, 1>; 2]) {
+    let (parameter, moments) = B::adamw(lower(parameter), lower(gradient), moments.map(lower), update);
+    (lift(parameter), moments.map(lift))
 }
 
 pub(crate) use composed::{attention_weights, dropout, split_heads};

@@ -1,0 +1,277 @@
+//! Loops over slices, compiled for the instruction sets that processors have and chosen when they run.
+//!
+//! Sums go through sixteen lanes in every one of them, and AVX2 and AVX-512 both fuse multiplication and addition, so
+//! these two give the same bits; a processor with neither rounds in between.
+
+use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
+
+use crate::ops::LAYER_NORM_EPSILON;
+
+/// Lanes of a sum: one AVX-512 register, two of AVX2.
+const LANES: usize = 16;
+
+/// Compiles a loop three times and picks the best that the processor can run. `FUSED` says in its body whether it has fused
+/// multiplication and addition.
+macro_rules! vectorised {
+    ($(
+        $(#[doc = $doc:literal])*
+        fn $name:ident<$fused:ident>($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block
+    )+) => {$(
+        $(#[doc = $doc])*
+        #[expect(clippy::too_many_arguments, reason = "a kernel takes its slices and its constants one by one")]
+        pub(super) fn $name($($argument: $kind),*) $(-> $result)? {
+            #[inline(always)]
+            fn body<const $fused: bool>($($argument: $kind),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                fn avx512($($argument: $kind),*) $(-> $result)? {
+                    body::<true>($($argument),*)
+                }
+
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($argument: $kind),*) $(-> $result)? {
+                    body::<true>($($argument),*)
+                }
+
+                if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+                    // SAFETY: the processor has what the function is compiled for; AVX-512 implies AVX2 and FMA.
+                    return unsafe { avx512($($argument),*) };
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has what the function is compiled for.
+                    return unsafe { avx2($($argument),*) };
+                }
+            }
+            body::<false>($($argument),*)
+        }
+    )+};
+}
+
+/// `a·b + c`, rounded once where the processor can.
+#[inline(always)]
+fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `eˣ` to about one unit in the last place: `2ⁿ·eʳ` with a polynomial for `|r| ≤ ln 2 / 2` (Cephes, Moshier 1989). Below
+/// −87 it is the smallest normal number, nearly.
+#[inline(always)]
+fn exp<const FUSED: bool>(x: f32) -> f32 {
+    // Adding and subtracting 1.5·2²³ rounds to an integer, which then stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.max(-87.0);
+    let shifted = fma::<FUSED>(x, LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = fma::<FUSED>(n, -LN_2_LOW, fma::<FUSED>(n, -LN_2_HIGH, x));
+    let terms = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5];
+    let mut polynomial = terms[0];
+    for term in &terms[1..] {
+        polynomial = fma::<FUSED>(polynomial, r, *term);
+    }
+    let mantissa = fma::<FUSED>(polynomial, r * r, r) + 1.0;
+    f32::from_bits(mantissa.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+/// The standard normal distribution at `x`, `Φ(x)`, to 1.5e-7 (Abramowitz & Stegun 7.1.26), and its density.
+#[inline(always)]
+fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
+    const DENSITY_AT_0: f32 = 0.398_942_3;
+    let a = x.abs() * FRAC_1_SQRT_2;
+    let bell = exp::<FUSED>(-a * a);
+    let t = 1.0 / fma::<FUSED>(0.327_591_1, a, 1.0);
+    let mut tail = 1.061_405_4;
+    for term in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+        tail = fma::<FUSED>(tail, t, term);
+    }
+    let tail = 0.5 * tail * t * bell;
+    (if x >= 0.0 { 1.0 - tail } else { tail }, DENSITY_AT_0 * bell)
+}
+
+/// What decides the dropout of one stretch of values: a hash of (seed, stretch), so that positions are not bound to 32 bits.
+pub(super) fn stretch_seed(seed: u64, stretch: u64) -> u32 {
+    // The finaliser of SplitMix64 (Steele, Lea & Flood 2014).
+    let mut hash = seed ^ stretch.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (hash ^ (hash >> 31)) as u32
+}
+
+/// Below which hash a value is dropped.
+pub(super) fn threshold(rate: f64) -> u32 {
+    (rate * f64::from(u32::MAX)) as u32
+}
+
+/// What a value at a position of a stretch is multiplied with: 0, or the reciprocal of the share that is kept.
+#[inline(always)]
+pub(super) fn mask(position: u32, seed: u32, threshold: u32, scale: f32) -> f32 {
+    // The finaliser of MurmurHash3 (Appleby 2011).
+    let mut hash = position.wrapping_mul(0x9E37_79B9) ^ seed;
+    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
+    hash = (hash ^ (hash >> 13)).wrapping_mul(0xC2B2_AE35);
+    hash ^= hash >> 16;
+    if hash >= threshold { scale } else { 0.0 }
+}
+
+/// A sum in lanes, in the same order on every processor.
+#[inline(always)]
+fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let whole = count / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            *total += term(first + lane);
+        }
+    }
+    lanes.iter().sum::<f32>() + (whole..count).map(term).sum::<f32>()
+}
+
+#[inline(always)]
+fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(*value);
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+vectorised! {
+    /// `x·Φ(x)`.
+    fn gelu<FUSED>(x: &[f32], out: &mut [f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = x * normal::<FUSED>(x).0;
+        }
+    }
+
+    /// `g·(Φ(x) + x·φ(x))`.
+    fn gelu_backward<FUSED>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
+        for ((out, &x), &gradient) in out.iter_mut().zip(x).zip(gradient) {
+            let (below, density) = normal::<FUSED>(x);
+            *out = gradient * fma::<FUSED>(x, density, below);
+        }
+    }
+
+    /// `mask·x + residual`.
+    fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [f32], seed: u32, threshold: u32, scale: f32) {
+        for (position, ((out, &x), &residual)) in out.iter_mut().zip(x).zip(residual).enumerate() {
+            *out = fma::<FUSED>(x, mask(position as u32, seed, threshold, scale), residual);
+        }
+    }
+
+    /// `mask·x`.
+    fn dropout<FUSED>(x: &[f32], out: &mut [f32], seed: u32, threshold: u32, scale: f32) {
+        for (position, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+            *out = x * mask(position as u32, seed, threshold, scale);
+        }
+    }
+
+    /// Rows of `(x − mean)/√(variance + ε)·weight`; `moments` takes each row's mean and reciprocal deviation.
+    fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [f32], moments: &mut [f32]) {
+        let width = weight.len();
+        for ((x, out), moments) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(moments.chunks_exact_mut(2)) {
+            let mean = sum(width, |at| x[at]) / width as f32;
+            let variance = sum(width, |at| (x[at] - mean) * (x[at] - mean)) / width as f32;
+            let reciprocal = 1.0 / (variance + LAYER_NORM_EPSILON as f32).sqrt();
+            moments.copy_from_slice(&[mean, reciprocal]);
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = (x - mean) * reciprocal * weight;
+            }
+        }
+    }
+
+    /// The gradients of [`layer_norm`]: that of `x` is written, that of the weight added to `of_weight`.
+    fn layer_norm_backward<FUSED>(
+        x: &[f32],
+        weight: &[f32],
+        gradient: &[f32],
+        moments: &[f32],
+        of_x: &mut [f32],
+        of_weight: &mut [f32],
+    ) {
+        let width = weight.len();
+        let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width)).zip(moments.chunks_exact(2));
+        for (((x, gradient), moments), of_x) in rows.zip(of_x.chunks_exact_mut(width)) {
+            let (mean, reciprocal) = (moments[0], moments[1]);
+            let normed = |at: usize| (x[at] - mean) * reciprocal;
+            let level = sum(width, |at| gradient[at] * weight[at]) / width as f32;
+            let slope = sum(width, |at| gradient[at] * weight[at] * normed(at)) / width as f32;
+            for at in 0..width {
+                of_weight[at] = fma::<FUSED>(gradient[at], normed(at), of_weight[at]);
+                of_x[at] = reciprocal * (gradient[at] * weight[at] - level - normed(at) * slope);
+            }
+        }
+    }
+
+    /// One row of scores becomes its softmax over the first `keys`, with dropout, and 0 behind; returns the log-sum-exp.
+    fn softmax<FUSED>(row: &mut [f32], keys: usize, seed: u32, threshold: u32, scale: f32) -> f32 {
+        let (row, behind) = row.split_at_mut(keys);
+        behind.fill(0.0);
+        let top = largest(row);
+        for score in row.iter_mut() {
+            *score = exp::<FUSED>(*score - top);
+        }
+        let total = sum(keys, |at| row[at]);
+        let scale = scale / total;
+        for (key, weight) in row.iter_mut().enumerate() {
+            *weight *= mask(key as u32, seed, threshold, scale);
+        }
+        top + total.ln()
+    }
+
+    /// Backward of one row: `scores` become the dropped-out weights, and `gradient` (of those weights) becomes that of the scores
+    /// before their scaling, `scaling·w·(mask·g − Σ_j w_j mask_j g_j)`, the sum being `dot`.
+    fn softmax_backward<FUSED>(
+        scores: &mut [f32],
+        gradient: &mut [f32],
+        keys: usize,
+        log_sum: f32,
+        dot: f32,
+        scaling: f32,
+        seed: u32,
+        threshold: u32,
+        scale: f32,
+    ) {
+        let (scores, behind) = scores.split_at_mut(keys);
+        behind.fill(0.0);
+        let (gradient, behind) = gradient.split_at_mut(keys);
+        behind.fill(0.0);
+        for (key, (score, gradient)) in scores.iter_mut().zip(gradient).enumerate() {
+            let weight = exp::<FUSED>(*score - log_sum);
+            let mask = mask(key as u32, seed, threshold, scale);
+            *score = weight * mask;
+            *gradient = weight * scaling * fma::<FUSED>(*gradient, mask, -dot);
+        }
+    }
+
+    /// `Σ a·b`.
+    fn dot<FUSED>(a: &[f32], b: &[f32]) -> f32 {
+        sum(a.len(), |at| a[at] * b[at])
+    }
+
+    /// One AdamW update in place: see `Update` for the constants.
+    fn adamw<FUSED>(
+        parameter: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        update: &crate::ops::Update,
+    ) {
+        let (beta1, beta2) = (update.beta1 as f32, update.beta2 as f32);
+        let (rest1, rest2) = ((1.0 - update.beta1) as f32, (1.0 - update.beta2) as f32);
+        let (keep, step) = (update.keep as f32, update.step as f32);
+        let (root_scale, epsilon) = (update.root_scale as f32, update.epsilon as f32);
+        for (((parameter, &gradient), first), second) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
+            *first = fma::<FUSED>(*first, beta1, gradient * rest1);
+            *second = fma::<FUSED>(*second, beta2, gradient * gradient * rest2);
+            let root = fma::<FUSED>(second.sqrt(), root_scale, epsilon);
+            *parameter = fma::<FUSED>(*parameter, keep, -step * *first / root);
+        }
+    }
+}

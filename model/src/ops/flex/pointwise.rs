@@ -1,0 +1,100 @@
+//! What each value, or each row of values, goes through alone.
+
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::{kernels, tensor, values};
+use crate::ops::Dropout;
+
+/// Values a task; also the stretch that one dropout seed serves.
+const STRETCH: usize = 1 << 14;
+/// Rows a task.
+const ROWS: usize = 64;
+
+pub(super) fn gelu(x: &FlexTensor) -> FlexTensor {
+    let input = values(x);
+    let mut out = vec![0.0; input.len()];
+    out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).for_each(|(out, x)| kernels::gelu(x, out));
+    tensor(out, x.layout().shape().clone())
+}
+
+pub(super) fn gelu_backward(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
+    let (input, gradient) = (values(x), values(gradient));
+    let mut out = vec![0.0; input.len()];
+    let inputs = input.par_chunks(STRETCH).zip(gradient.par_chunks(STRETCH));
+    out.par_chunks_mut(STRETCH).zip(inputs).for_each(|(out, (x, gradient))| kernels::gelu_backward(x, gradient, out));
+    tensor(out, x.layout().shape().clone())
+}
+
+pub(super) fn dropout_add(x: &FlexTensor, residual: &FlexTensor, dropout: Dropout) -> FlexTensor {
+    let (input, residual) = (values(x), values(residual));
+    let (threshold, scale) = constants(dropout);
+    let mut out = vec![0.0; input.len()];
+    let inputs = input.par_chunks(STRETCH).zip(residual.par_chunks(STRETCH));
+    out.par_chunks_mut(STRETCH).zip(inputs).enumerate().for_each(|(stretch, (out, (x, residual)))| {
+        let seed = kernels::stretch_seed(dropout.seed, stretch as u64);
+        kernels::dropout_add(x, residual, out, seed, threshold, scale);
+    });
+    tensor(out, x.layout().shape().clone())
+}
+
+pub(super) fn dropout_backward(gradient: &FlexTensor, dropout: Dropout) -> FlexTensor {
+    if dropout.rate == 0.0 {
+        return gradient.clone();
+    }
+    let input = values(gradient);
+    let (threshold, scale) = constants(dropout);
+    let mut out = vec![0.0; input.len()];
+    out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).enumerate().for_each(|(stretch, (out, gradient))| {
+        let seed = kernels::stretch_seed(dropout.seed, stretch as u64);
+        kernels::dropout(gradient, out, seed, threshold, scale);
+    });
+    tensor(out, gradient.layout().shape().clone())
+}
+
+/// The threshold of the hash and the scale of what is kept.
+pub(super) fn constants(dropout: Dropout) -> (u32, f32) {
+    (kernels::threshold(dropout.rate), (1.0 / (1.0 - dropout.rate)) as f32)
+}
+
+/// The normed rows, and each row's mean and reciprocal deviation for the backward pass.
+pub(super) fn layer_norm(x: &FlexTensor, weight: &FlexTensor) -> (FlexTensor, Vec<f32>) {
+    let (input, scale) = (values(x), values(weight));
+    let width = scale.len();
+    let mut out = vec![0.0; input.len()];
+    let mut moments = vec![0.0; 2 * (input.len() / width)];
+    let outputs = out.par_chunks_mut(ROWS * width).zip(moments.par_chunks_mut(ROWS * 2));
+    outputs
+        .zip(input.par_chunks(ROWS * width))
+        .for_each(|((out, moments), x)| kernels::layer_norm(x, scale, out, moments));
+    (tensor(out, x.layout().shape().clone()), moments)
+}
+
+/// The gradients of the input and of the weight.
+pub(super) fn layer_norm_backward(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    gradient: &FlexTensor,
+    moments: &[f32],
+) -> (FlexTensor, FlexTensor) {
+    let (input, scale, gradient) = (values(x), values(weight), values(gradient));
+    let width = scale.len();
+    let mut of_x = vec![0.0; input.len()];
+    let inputs =
+        input.par_chunks(ROWS * width).zip(gradient.par_chunks(ROWS * width)).zip(moments.par_chunks(ROWS * 2));
+    // Each task's share of the weight's gradient is added up in the tasks' order, whichever thread had made it.
+    let shares: Vec<Vec<f32>> = of_x
+        .par_chunks_mut(ROWS * width)
+        .zip(inputs)
+        .map(|(of_x, ((x, gradient), moments))| {
+            let mut of_weight = vec![0.0; width];
+            kernels::layer_norm_backward(x, scale, gradient, moments, of_x, &mut of_weight);
+            of_weight
+        })
+        .collect();
+    let mut of_weight = vec![0.0; width];
+    for share in shares {
+        of_weight.iter_mut().zip(share).for_each(|(sum, one)| *sum += one);
+    }
+    (tensor(of_x, x.layout().shape().clone()), tensor(of_weight, weight.layout().shape().clone()))
+}

@@ -1,0 +1,180 @@
+//! Each operation and its backward pass against the definition in float64, with the same dropout masks.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Shape;
+use random::{Distribution, StandardNormal};
+
+use super::{adamw, attention, kernels, pointwise, tensor, values};
+use crate::ops::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
+
+const DROPPED: Dropout = Dropout { rate: 0.3, seed: 0x0123_4567_89AB_CDEF };
+
+fn draw(purpose: &str, rows: usize, columns: usize) -> FlexTensor {
+    let mut stream = random::stream(purpose, &[]);
+    let values = (0..rows * columns).map(|_| {
+        let value: f64 = StandardNormal.sample(&mut stream);
+        value as f32
+    });
+    tensor(values.collect(), Shape::from(vec![rows, columns]))
+}
+
+fn assert_close(what: &str, ours: &[f32], reference: &[f64]) {
+    assert_eq!(ours.len(), reference.len(), "{what}");
+    let size = reference.iter().fold(1.0, |size: f64, value| size.max(value.abs()));
+    for (at, (ours, reference)) in ours.iter().zip(reference).enumerate() {
+        let difference = (f64::from(*ours) - reference).abs();
+        assert!(difference <= 3e-6 * size, "{what} at {at}: {ours} is not {reference}");
+    }
+}
+
+/// Attention and the gradient of `Σ output·gradient`, by the definition.
+fn attention_by_definition(
+    qkv: &[f32],
+    gradient: &[f32],
+    heads: Heads,
+    width: usize,
+    dropout: Dropout,
+) -> [Vec<f64>; 2] {
+    let (embd, time) = (width / 3, qkv.len() / width / heads.batch);
+    let size = embd / heads.heads;
+    let (threshold, scale) = pointwise::constants(dropout);
+    let (mut out, mut of_qkv) = (vec![0.0; heads.batch * time * embd], vec![0.0; qkv.len()]);
+    for task in 0..heads.batch * heads.heads {
+        let (text, head) = (task / heads.heads, task % heads.heads);
+        let at =
+            |part: usize, row: usize, column: usize| (text * time + row) * width + part * embd + head * size + column;
+        let out_at = |row: usize, column: usize| (text * time + row) * embd + head * size + column;
+        let x = |part, row, column| f64::from(qkv[at(part, row, column)]);
+        for query in 0..time {
+            let scaling = 1.0 / (size as f64).sqrt();
+            let score = |key| (0..size).map(|column| x(0, query, column) * x(1, key, column)).sum::<f64>() * scaling;
+            let exponentials: Vec<f64> = (0..=query).map(|key| score(key).exp()).collect();
+            let total: f64 = exponentials.iter().sum();
+            let seed = kernels::stretch_seed(dropout.seed, (task * time + query) as u64);
+            let mask: Vec<f64> =
+                (0..=query).map(|key| f64::from(kernels::mask(key as u32, seed, threshold, scale))).collect();
+            let weights: Vec<f64> = exponentials.iter().map(|exponential| exponential / total).collect();
+            let of_output = |column| f64::from(gradient[out_at(query, column)]);
+            let of_weight: Vec<f64> = (0..=query)
+                .map(|key| mask[key] * (0..size).map(|column| of_output(column) * x(2, key, column)).sum::<f64>())
+                .collect();
+            let mean: f64 = weights.iter().zip(&of_weight).map(|(weight, gradient)| weight * gradient).sum();
+            for key in 0..=query {
+                let of_score = weights[key] * (of_weight[key] - mean) * scaling;
+                for column in 0..size {
+                    out[out_at(query, column)] += weights[key] * mask[key] * x(2, key, column);
+                    of_qkv[at(0, query, column)] += of_score * x(1, key, column);
+                    of_qkv[at(1, key, column)] += of_score * x(0, query, column);
+                    of_qkv[at(2, key, column)] += weights[key] * mask[key] * of_output(column);
+                }
+            }
+        }
+    }
+    [out, of_qkv]
+}
+
+#[test]
+fn attention_is_its_definition() {
+    // One query, fewer than a block, a block, more than one and not a multiple; odd head sizes.
+    for (batch, heads, size, time) in [(2, 1, 1, 1), (1, 2, 5, 7), (2, 2, 8, 64), (1, 3, 16, 131)] {
+        for dropout in [Dropout::OFF, DROPPED] {
+            let heads = Heads { batch, heads };
+            let width = 3 * heads.heads * size;
+            let qkv = draw("queries, keys, values", batch * time, width);
+            let gradient = draw("gradient", batch * time, width / 3);
+            let [out, of_qkv] = attention_by_definition(values(&qkv), values(&gradient), heads, width, dropout);
+            let (ours, log_sums) = attention::forward(&qkv, heads, dropout);
+            assert_close("attention", values(&ours), &out);
+            let ours = attention::backward(&qkv, &ours, &gradient, &log_sums, heads, dropout);
+            assert_close("gradient of attention", values(&ours), &of_qkv);
+        }
+    }
+}
+
+#[test]
+fn gelu_is_its_definition() {
+    let x = draw("x", 37, 41);
+    let gradient = draw("gradient", 37, 41);
+    // Φ by its series and its derivative by differences of that: nothing of the kernel's own.
+    let cdf = |x: f64| {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..200 {
+            term *= x * x / f64::from(2 * n + 1);
+            sum += term;
+        }
+        0.5 + sum * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt()
+    };
+    let gelu = |x: f64| x * cdf(x);
+    let definition: Vec<f64> = values(&x).iter().map(|&x| gelu(f64::from(x))).collect();
+    assert_close("gelu", values(&pointwise::gelu(&x)), &definition);
+    let slope = |x: f64| (gelu(x + 1e-5) - gelu(x - 1e-5)) / 2e-5;
+    let definition: Vec<f64> =
+        values(&x).iter().zip(values(&gradient)).map(|(&x, &g)| f64::from(g) * slope(f64::from(x))).collect();
+    assert_close("gradient of gelu", values(&pointwise::gelu_backward(&x, &gradient)), &definition);
+}
+
+#[test]
+fn layer_norm_is_its_definition() {
+    for (rows, width) in [(1, 1), (3, 5), (130, 48)] {
+        let (x, gradient, weight) = (draw("x", rows, width), draw("gradient", rows, width), draw("weight", 1, width));
+        let weight = tensor(values(&weight).to_vec(), Shape::from(vec![width]));
+        let (out, moments) = pointwise::layer_norm(&x, &weight);
+        let (of_x, of_weight) = pointwise::layer_norm_backward(&x, &weight, &gradient, &moments);
+        let (mut all, mut of_all, mut of_scale) = (Vec::new(), Vec::new(), vec![0.0; width]);
+        for (x, gradient) in values(&x).chunks(width).zip(values(&gradient).chunks(width)) {
+            let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
+            let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
+            let deviation = (variance + LAYER_NORM_EPSILON).sqrt();
+            let normed: Vec<f64> = x.iter().map(|&x| (f64::from(x) - mean) / deviation).collect();
+            let scaled: Vec<f64> =
+                gradient.iter().zip(values(&weight)).map(|(&g, &w)| f64::from(g) * f64::from(w)).collect();
+            let level = scaled.iter().sum::<f64>() / width as f64;
+            let slope = scaled.iter().zip(&normed).map(|(g, n)| g * n).sum::<f64>() / width as f64;
+            for at in 0..width {
+                all.push(normed[at] * f64::from(values(&weight)[at]));
+                of_all.push((scaled[at] - level - normed[at] * slope) / deviation);
+                of_scale[at] += f64::from(gradient[at]) * normed[at];
+            }
+        }
+        assert_close("layer norm", values(&out), &all);
+        assert_close("gradient of layer norm", values(&of_x), &of_all);
+        assert_close("gradient of the weight", values(&of_weight), &of_scale);
+    }
+}
+
+#[test]
+fn dropout_drops_its_share_and_backward_drops_the_same() {
+    let (rows, columns) = (300, 1000);
+    let ones = tensor(vec![1.0; rows * columns], Shape::from(vec![rows, columns]));
+    let zeros = tensor(vec![0.0; rows * columns], Shape::from(vec![rows, columns]));
+    let forward = pointwise::dropout_add(&ones, &zeros, DROPPED);
+    assert_eq!(values(&forward), values(&pointwise::dropout_backward(&ones, DROPPED)));
+    let kept = values(&forward).iter().filter(|&&value| value > 0.0).count() as f64 / (rows * columns) as f64;
+    assert!((kept - 0.7).abs() < 0.005, "five standard errors of 0.7: {kept}");
+    assert!(values(&forward).iter().all(|&value| value == 0.0 || (value - 1.0 / 0.7).abs() < 1e-6));
+    let other = pointwise::dropout_add(&ones, &zeros, Dropout { seed: 1, ..DROPPED });
+    let same = values(&forward).iter().zip(values(&other)).filter(|(one, other)| one == other).count();
+    let same = same as f64 / (rows * columns) as f64;
+    assert!((same - 0.58).abs() < 0.005, "two independent masks agree in 0.7² + 0.3²: {same}");
+    let stretches: Vec<_> = values(&forward).chunks(1 << 14).collect();
+    assert_ne!(stretches[0], stretches[1], "every stretch has a mask of its own");
+    assert_eq!(values(&pointwise::dropout_add(&ones, &zeros, Dropout::OFF)), values(&ones));
+}
+
+#[test]
+fn adamw_is_its_definition() {
+    let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, keep: 0.999, step: 0.02, root_scale: 1.7 };
+    let [parameter, gradient, first] = ["p", "g", "m"].map(|purpose| draw(purpose, 1, 20_000));
+    let second = tensor(values(&draw("v", 1, 20_000)).iter().map(|v| v * v).collect(), Shape::from(vec![1, 20_000]));
+    let (ours, moments) = adamw::update(parameter.clone(), &gradient, [first.clone(), second.clone()], update);
+    let wide = |tensor: &FlexTensor| values(tensor).iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+    let (parameter, gradient, first, second) = (wide(&parameter), wide(&gradient), wide(&first), wide(&second));
+    let first: Vec<f64> = first.iter().zip(&gradient).map(|(m, g)| 0.9 * m + 0.1 * g).collect();
+    let second: Vec<f64> = second.iter().zip(&gradient).map(|(v, g)| 0.99 * v + 0.01 * g * g).collect();
+    let updated: Vec<f64> = (0..parameter.len())
+        .map(|at| 0.999 * parameter[at] - 0.02 * first[at] / (1.7 * second[at].sqrt() + 1e-8))
+        .collect();
+    assert_close("parameter", values(&ours), &updated);
+    assert_close("first moment", values(&moments[0]), &first);
+    assert_close("second moment", values(&moments[1]), &second);
+}
