@@ -72,8 +72,6 @@ fn probe(row: Windows) -> Result<Probe, String> {
 }
 
 /// Opens the attention of one step, which must be of all probe windows and of no others.
-///
-/// To be opened once a thread: row groups read through one file handle at the same time would share its position.
 pub fn open_attention(
     artifacts: &Artifacts,
     node: &Partition,

@@ -114,9 +114,8 @@ fn measure(
 ) -> Result<Vec<(u32, Sums)>, Error> {
     let steps = parameters.steps.as_slice();
     // What is missing is said before any work is done.
-    for &step in steps {
-        open_attention(artifacts, node, step, probes)?;
-    }
+    let open = |&step: &u32| open_attention(artifacts, node, step, probes);
+    let readers = steps.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let windows = probes.probes.len();
     let tasks = steps.len() * windows;
     let progress = terminal.progress("metrics", tasks as u64);
@@ -124,10 +123,9 @@ fn measure(
     let by_window = thread::scope(|scope| {
         scope.spawn(move || doing.iter().for_each(|()| progress.advance(1)));
         let task = |done: &mut mpsc::Sender<()>, task: usize| {
-            let (step, group) = (steps[task / windows], task % windows);
-            let reader = open_attention(artifacts, node, step, probes)?;
+            let (reader, group) = (&readers[task / windows], task % windows);
             let probe = &probes.probes[group];
-            let window = read_window(&reader, group, probe)?;
+            let window = read_window(reader, group, probe)?;
             let sums = window::measure(&window, probe, parameters.layer_similarity)
                 .map_err(|reason| damaged::<Attention>(reader.path(), reason))?;
             // Nobody hears it only if the progress has ended already.
@@ -143,8 +141,7 @@ fn measure(
             "window {} has {layers_here} layers of {heads_here} heads where the first step's first window has {layers} of {heads}",
             probes.probes[other % windows].window
         );
-        let path = artifacts.path::<Attention>(&node.clone().step(steps[other / windows]))?;
-        return Err(damaged::<Attention>(path, reason));
+        return Err(damaged::<Attention>(readers[other / windows].path(), reason));
     }
     let sum = |by_window: &[Sums]| {
         let mut sums = by_window[0].clone();

@@ -199,6 +199,22 @@ fn tables_that_do_not_fit_each_other_are_named() {
 }
 
 #[test]
+fn a_model_of_another_shape_is_named() {
+    let folder = written(&Snapshots::random(2, 3, 8, 2, 4, 1));
+    let mut other = Snapshots::random(2, 2, 8, 2, 4, 1);
+    (other.steps, other.head_outputs) = (vec![100], written_norms(folder.path()));
+    other.attention.truncate(1);
+    other.windows = Artifacts::new(folder.path()).read::<Windows>(&node()).expect("windows").rows;
+    other.write(folder.path());
+    let fault = run(folder.path(), &ALL).expect_err("a fault").to_string();
+    assert!(fault.contains("step=100") && fault.contains("window 0 has 2 layers of 2 heads"), "{fault}");
+}
+
+fn written_norms(root: &Path) -> Vec<HeadOutputs> {
+    Artifacts::new(root).read::<HeadOutputs>(&node()).expect("head_outputs").rows
+}
+
+#[test]
 fn windows_of_other_numbers_or_lengths_are_named() {
     let mut snapshots = Snapshots::random(2, 2, 8, 2, 4, 1);
     let folder = written(&snapshots);
