@@ -65,7 +65,7 @@ impl Artifacts {
     /// Reads a whole table's file.
     pub fn read<T: Table>(&self, partition: &Partition) -> Result<Loaded<T>, Error> {
         let reader = self.open::<T>(partition)?;
-        let mut rows = Vec::with_capacity(reader.rows());
+        let mut rows = Vec::new();
         for group in 0..reader.groups() {
             rows.append(&mut reader.group(group)?);
         }

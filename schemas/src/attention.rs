@@ -80,11 +80,9 @@ impl Reader<Attention> {
     /// # Errors
     /// [`Error::Damaged`] if the rows are not one whole window, sorted by layer, head and query.
     pub fn window(&self, group: usize) -> Result<Window, Error> {
-        let damaged =
-            |reason: String| Error::Damaged { path: self.path().to_owned(), reason, producer: Attention::PRODUCER };
         let batches = self.batches(group)?;
         let [batch] = batches.as_slice() else {
-            return Err(damaged(format!("row group {group} is empty")));
+            return Err(self.damaged(format!("row group {group} is empty")));
         };
         let column = |position: usize| batch.column(position).as_primitive::<UInt16Type>().values().as_ref();
         let (windows, layers, heads, queries): (&[u16], &[u16], &[u16], &[u16]) =
@@ -108,7 +106,9 @@ impl Reader<Attention> {
                     && (ends[row + 1] - ends[row]) as usize == query + 1
             });
         if !whole {
-            return Err(damaged(format!("row group {group} is not one whole window sorted by layer, head and query")));
+            return Err(
+                self.damaged(format!("row group {group} is not one whole window sorted by layer, head and query"))
+            );
         }
         Ok(window)
     }

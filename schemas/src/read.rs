@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::marker::PhantomData;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
 
 use crate::{Error, Partition, Provenance, Table, footer};
 
 /// An open file of a table, checked: name, version, columns and keys are what this program knows.
 pub struct Reader<T: Table> {
     path: PathBuf,
-    file: File,
     metadata: ArrowReaderMetadata,
     provenance: Provenance,
     table: PhantomData<T>,
@@ -24,13 +24,12 @@ pub struct Reader<T: Table> {
 impl<T: Table> Reader<T> {
     pub(crate) fn open(path: PathBuf, partition: &Partition) -> Result<Self, Error> {
         let file = File::open(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::Missing { path: path.clone(), table: T::NAME, producer: T::PRODUCER }
-            }
-            _ => Error::Io { action: "read", path: path.clone(), source },
+            ErrorKind::NotFound => Error::Missing { path: path.clone(), table: T::NAME, producer: T::PRODUCER },
+            _ => io(&path)(source),
         })?;
-        let metadata =
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| damaged::<T>(&path, error))?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|error| damaged::<T>(&path, error.to_string()))?;
+        check_ranges::<T>(&path, &file, &metadata)?;
         let said: BTreeMap<String, String> = metadata
             .metadata()
             .file_metadata()
@@ -43,7 +42,7 @@ impl<T: Table> Reader<T> {
         check_partition::<T>(&path, &said, partition)?;
         check_columns::<T>(&path, metadata.schema())?;
         let provenance = Provenance::parse(&said);
-        Ok(Self { path, file, metadata, provenance, table: PhantomData })
+        Ok(Self { path, metadata, provenance, table: PhantomData })
     }
 
     /// The file.
@@ -74,22 +73,60 @@ impl<T: Table> Reader<T> {
 
     /// The Arrow batches of one row group.
     pub(crate) fn batches(&self, group: usize) -> Result<Vec<RecordBatch>, Error> {
-        let file =
-            self.file.try_clone().map_err(|source| Error::Io { action: "read", path: self.path.clone(), source })?;
+        // The decoder refuses most damage, but not all of it without a panic.
+        let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.decode(group)));
+        decoded.unwrap_or_else(|_| Err(self.damaged("its pages do not decode".to_owned())))
+    }
+
+    fn decode(&self, group: usize) -> Result<Vec<RecordBatch>, Error> {
+        // A handle of its own: clones of one share their position, and threads read groups side by side.
+        let file = File::open(&self.path).map_err(io(&self.path))?;
         let rows = self.metadata.metadata().row_group(group).num_rows() as usize;
-        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+        let decoder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])
             .with_batch_size(rows.max(1))
             .build()
-            .map_err(|error| damaged::<T>(&self.path, error))?;
-        batches
-            .map(|batch| {
-                let batch = batch.map_err(|error| damaged::<T>(&self.path, error.into()))?;
-                check_nulls::<T>(&self.path, &batch)?;
-                Ok(batch)
-            })
-            .collect()
+            .map_err(|error| self.damaged(error.to_string()))?;
+        let mut batches = Vec::new();
+        for batch in decoder {
+            let batch = batch.map_err(|error| self.damaged(error.to_string()))?;
+            check_nulls::<T>(&self.path, &batch)?;
+            batches.push(batch);
+        }
+        let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if found != rows {
+            return Err(self.damaged(format!("row group {group} has {found} rows where the footer says {rows}")));
+        }
+        Ok(batches)
     }
+
+    /// The refusal of a file whose content is not what its table's should be.
+    pub(crate) fn damaged(&self, reason: String) -> Error {
+        damaged::<T>(&self.path, reason)
+    }
+}
+
+/// What the decoder takes for granted: the footer's sizes and positions lie within the file.
+fn check_ranges<T: Table>(path: &Path, file: &File, metadata: &ArrowReaderMetadata) -> Result<(), Error> {
+    let length = file.metadata().map_err(io(path))?.len();
+    let within = |start: i64, size: i64| {
+        let end =
+            u64::try_from(start).ok().zip(u64::try_from(size).ok()).and_then(|(start, size)| start.checked_add(size));
+        end.is_some_and(|end| end <= length)
+    };
+    let groups = metadata.metadata().row_groups();
+    let whole = groups.iter().all(|group| {
+        group.num_rows() >= 0
+            && group.columns().iter().all(|column| {
+                let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+                column.data_page_offset() >= 0 && within(start, column.compressed_size())
+            })
+    });
+    let rows = groups.iter().try_fold(0i64, |rows, group| rows.checked_add(group.num_rows()));
+    if whole && rows == Some(metadata.metadata().file_metadata().num_rows()) {
+        return Ok(());
+    }
+    Err(damaged::<T>(path, "its footer contradicts itself".to_owned()))
 }
 
 fn check_version<T: Table>(path: &Path, said: &BTreeMap<String, String>) -> Result<(), Error> {
@@ -171,6 +208,11 @@ fn name(data_type: &DataType) -> String {
     }
 }
 
-fn damaged<T: Table>(path: &Path, error: ParquetError) -> Error {
-    Error::Damaged { path: path.to_owned(), reason: error.to_string(), producer: T::PRODUCER }
+fn damaged<T: Table>(path: &Path, reason: String) -> Error {
+    Error::Damaged { path: path.to_owned(), reason, producer: T::PRODUCER }
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { action: "read", path, source }
 }

@@ -1,0 +1,224 @@
+//! What a reader refuses, and how it says so: path, what was expected, what was found, what to do.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::builder::{ListBuilder, UInt32Builder};
+use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use schemas::tables::{Checkpoints, Evaluations, TrainingLog};
+use schemas::{Artifacts, Partition, Provenance, Table};
+use tempfile::TempDir;
+
+const FOOTER: [(&str, &str); 3] = [
+    ("schema.name", "training_log"),
+    ("schema.version", "1"),
+    ("partition", r#"{"dataset":"text8","run":"run_0","seed":1}"#),
+];
+
+fn node() -> Partition {
+    Partition::dataset("text8").run("run_0").seed(1)
+}
+
+fn log() -> TrainingLog {
+    TrainingLog { step: 0, loss: 1.5, learning_rate: 1e-3, grad_norm: 0.5 }
+}
+
+fn study() -> (TempDir, Artifacts) {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    (folder, artifacts)
+}
+
+/// The message of refusing a table's file, the file being called FILE.
+fn refusal<T: Table + std::fmt::Debug>(artifacts: &Artifacts, partition: &Partition) -> String {
+    let path = artifacts.path::<T>(partition).unwrap();
+    artifacts.read::<T>(partition).unwrap_err().to_string().replace(&path.display().to_string(), "FILE")
+}
+
+/// A file that some other program wrote.
+fn forge(path: &Path, footer: &[(&str, &str)], columns: Vec<(&str, ArrayRef)>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let pairs = footer.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned())).collect();
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(pairs)).build();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn forged(footer: &[(&str, &str)], columns: Vec<(&str, ArrayRef)>) -> String {
+    let (_folder, artifacts) = study();
+    forge(&artifacts.path::<TrainingLog>(&node()).unwrap(), footer, columns);
+    refusal::<TrainingLog>(&artifacts, &node())
+}
+
+fn columns() -> Vec<(&'static str, ArrayRef)> {
+    let float = || Arc::new(Float64Array::from(vec![0.5])) as ArrayRef;
+    vec![
+        ("step", Arc::new(UInt32Array::from(vec![0])) as ArrayRef),
+        ("loss", float()),
+        ("learning_rate", float()),
+        ("grad_norm", float()),
+    ]
+}
+
+#[test]
+fn the_forgery_is_otherwise_readable() {
+    let (_folder, artifacts) = study();
+    forge(&artifacts.path::<TrainingLog>(&node()).unwrap(), &FOOTER, columns());
+    assert_eq!(artifacts.read::<TrainingLog>(&node()).unwrap().rows.len(), 1);
+}
+
+#[test]
+fn a_missing_file() {
+    let (_folder, artifacts) = study();
+    assert_eq!(
+        refusal::<TrainingLog>(&artifacts, &node()),
+        "FILE is missing: `train` writes the table `training_log`, so run that stage first"
+    );
+}
+
+#[test]
+fn another_table() {
+    let (_folder, artifacts) = study();
+    artifacts.write(&node(), &Provenance::default(), &[log()]).unwrap();
+    let target = artifacts.path::<Evaluations>(&node()).unwrap();
+    fs::create_dir_all(target.parent().unwrap()).unwrap();
+    fs::copy(artifacts.path::<TrainingLog>(&node()).unwrap(), target).unwrap();
+    assert_eq!(
+        refusal::<Evaluations>(&artifacts, &node()),
+        "FILE holds `training_log` version 1, and this program reads `evaluations` version 1: rerun `train`, or read it \
+         with the release that wrote it"
+    );
+}
+
+#[test]
+fn another_version() {
+    let footer = FOOTER.map(|(key, value)| (key, if key == "schema.version" { "2" } else { value }));
+    assert_eq!(
+        forged(&footer, columns()),
+        "FILE holds `training_log` version 2, and this program reads `training_log` version 1: rerun `train`, or read it \
+         with the release that wrote it"
+    );
+}
+
+#[test]
+fn no_table_of_ours() {
+    assert_eq!(
+        forged(&[], columns()),
+        "FILE holds no table of this pipeline (its footer has no schema.name and schema.version), and this program reads \
+         `training_log` version 1: rerun `train`, or read it with the release that wrote it"
+    );
+}
+
+#[test]
+fn another_place() {
+    let (_folder, artifacts) = study();
+    artifacts.write(&node(), &Provenance::default(), &[log()]).unwrap();
+    let elsewhere = Partition::dataset("text8").run("run_0").seed(2);
+    let target = artifacts.path::<TrainingLog>(&elsewhere).unwrap();
+    fs::create_dir_all(target.parent().unwrap()).unwrap();
+    fs::copy(artifacts.path::<TrainingLog>(&node()).unwrap(), target).unwrap();
+    assert_eq!(
+        refusal::<TrainingLog>(&artifacts, &elsewhere),
+        "FILE says in its footer that it belongs to {\"dataset\":\"text8\",\"run\":\"run_0\",\"seed\":1}: it was moved \
+         here by hand; rerun `train`"
+    );
+    assert_eq!(
+        forged(&FOOTER[..2], columns()),
+        "FILE says in its footer that it belongs to nothing: it was moved here by hand; rerun `train`"
+    );
+}
+
+#[test]
+fn a_column_of_another_type() {
+    let mut wrong = columns();
+    wrong[1].1 = Arc::new(Float32Array::from(vec![0.5]));
+    assert_eq!(forged(&FOOTER, wrong), "FILE, column `loss`: expected float64, found float32: rerun `train`");
+}
+
+#[test]
+fn a_column_of_another_name_and_one_that_is_missing() {
+    let mut wrong = columns();
+    wrong[3].0 = "gradient_norm";
+    assert_eq!(
+        forged(&FOOTER, wrong),
+        "FILE, column `grad_norm`: expected it as column 3, found `gradient_norm` there: rerun `train`"
+    );
+    let mut wrong = columns();
+    wrong.pop();
+    assert_eq!(
+        forged(&FOOTER, wrong),
+        "FILE, column `grad_norm`: expected float64, found no such column: rerun `train`"
+    );
+}
+
+#[test]
+fn nulls_where_none_may_be() {
+    let mut wrong = columns();
+    wrong[1].1 = Arc::new(Float64Array::from(vec![None]));
+    assert_eq!(
+        forged(&FOOTER, wrong),
+        "FILE, column `loss`: expected a value in every row, found nulls: rerun `train`"
+    );
+}
+
+#[test]
+fn nulls_inside_a_list() {
+    let (_folder, artifacts) = study();
+    let partition = node().step(5);
+    let mut shape = ListBuilder::new(UInt32Builder::new());
+    shape.append_value([Some(1), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("tensor", Arc::new(StringArray::from(vec!["w"]))),
+        ("shape", Arc::new(shape.finish())),
+        ("values", Arc::new(Float32Array::from(vec![0.5]))),
+    ];
+    let footer = [
+        ("schema.name", "checkpoints"),
+        ("schema.version", "1"),
+        ("partition", r#"{"dataset":"text8","run":"run_0","seed":1,"step":5}"#),
+    ];
+    forge(&artifacts.path::<Checkpoints>(&partition).unwrap(), &footer, columns);
+    let refused = refusal::<Checkpoints>(&artifacts, &partition);
+    assert!(refused.starts_with("FILE, column `shape`: expected list<uint32>, found "), "{refused}");
+}
+
+#[test]
+fn garbage_and_every_truncation() {
+    let (_folder, artifacts) = study();
+    artifacts.write(&node(), &Provenance::default(), &[log(), log()]).unwrap();
+    let path = artifacts.path::<TrainingLog>(&node()).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let cuts = (0..whole.len()).step_by(7).map(|length| whole[..length].to_vec());
+    for damaged in cuts.chain([b"step,loss\n0,4.2\n".to_vec(), vec![0; 4096], b"PAR1PAR1".to_vec()]) {
+        fs::write(&path, &damaged).unwrap();
+        let refused = refusal::<TrainingLog>(&artifacts, &node());
+        assert!(refused.starts_with("FILE is damaged ("), "{} bytes: {refused}", damaged.len());
+        assert!(refused.ends_with("): delete it and rerun `train`"), "{} bytes: {refused}", damaged.len());
+    }
+}
+
+/// A flipped byte may go unnoticed, since pages carry no checksums, but it must not end the program. (The decoder's own panics are caught and told as damage.)
+#[test]
+fn a_flipped_byte_is_never_a_panic() {
+    let (_folder, artifacts) = study();
+    let tensor = Checkpoints { tensor: "w".to_owned(), shape: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
+    let partition = node().step(5);
+    artifacts.write(&partition, &Provenance::default(), &[tensor.clone(), tensor]).unwrap();
+    let path = artifacts.path::<Checkpoints>(&partition).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for position in 0..whole.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[position] ^= flip;
+            fs::write(&path, &damaged).unwrap();
+            let read = std::panic::catch_unwind(|| drop(artifacts.read::<Checkpoints>(&partition)));
+            assert!(read.is_ok(), "byte {position} of {}, flipped by {flip:#x}", whole.len());
+        }
+    }
+}
