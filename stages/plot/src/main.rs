@@ -1,2 +1,7 @@
-//! Stage binary.
-fn main() {}
+//! Draws the study's figures and writes its report.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(|arguments: &plot::Arguments| arguments.verbosity, |arguments, terminal| plot::run(&arguments, terminal))
+}

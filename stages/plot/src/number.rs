@@ -1,0 +1,80 @@
+//! Numbers as people read them.
+
+/// A number with so many decimals, a true minus sign, and commas between thousands from 10,000 on.
+pub fn decimals(value: f64, decimals: usize) -> String {
+    let digits = format!("{:.decimals$}", value.abs());
+    let (whole, fraction) = digits.split_once('.').map_or((digits.as_str(), ""), |parts| parts);
+    let whole = if whole.len() < 5 { whole.to_owned() } else { grouped(whole) };
+    let sign = if value < 0.0 && digits.bytes().any(|digit| matches!(digit, b'1'..=b'9')) { "−" } else { "" };
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// A number with at least so many significant digits, and no more decimals than that takes.
+pub fn significant(value: f64, digits: i32) -> String {
+    decimals(value, places(value, digits))
+}
+
+/// A number as it is written in code, with a true minus sign: for thresholds, which are round.
+pub fn plain(value: f64) -> String {
+    value.to_string().replace('-', "−")
+}
+
+/// A mean and its standard error with so many decimals.
+pub fn mean_stderr(mean: f64, stderr: Option<f64>, places: usize) -> String {
+    match stderr {
+        None => decimals(mean, places),
+        Some(stderr) => format!("{} ± {}", decimals(mean, places), decimals(stderr, places)),
+    }
+}
+
+/// The decimals that an uncertainty leaves meaningful: they give it two significant digits, and the value six at most; the
+/// value four where nothing is uncertain or known to be.
+pub fn meaningful(value: f64, uncertainty: Option<f64>) -> usize {
+    match uncertainty.filter(|uncertainty| *uncertainty > 0.0) {
+        None => places(value, 4),
+        Some(uncertainty) => places(uncertainty, 2).min(places(value, 6).max(2)),
+    }
+}
+
+/// The decimals that show so many significant digits.
+fn places(value: f64, digits: i32) -> usize {
+    if value == 0.0 || !value.is_finite() {
+        return 0;
+    }
+    (digits - 1 - value.abs().log10().floor() as i32).clamp(0, 12) as usize
+}
+
+fn grouped(digits: &str) -> String {
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    Some(head.to_owned()).filter(|head| !head.is_empty()).into_iter().chain(groups).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(decimals(-0.04, 1), "0.0");
+        assert_eq!(decimals(-1.25, 2), "−1.25");
+        assert_eq!(decimals(2000.0, 0), "2000");
+        assert_eq!(decimals(1_234_567.8, 1), "1,234,567.8");
+        assert_eq!(significant(0.012345, 3), "0.0123");
+        assert_eq!(significant(12345.6, 3), "12,346");
+        assert_eq!(significant(0.0, 3), "0");
+    }
+
+    #[test]
+    fn an_uncertainty_decides_its_values_decimals() {
+        assert_eq!(meaningful(1.91478, Some(0.00812)), 4);
+        assert_eq!(meaningful(1234.5, Some(31.0)), 0);
+        assert_eq!(meaningful(1.91478, None), 3);
+        assert_eq!(meaningful(-0.97, Some(0.025)), 3);
+        assert_eq!(mean_stderr(1.91478, Some(0.00812), 4), "1.9148 ± 0.0081");
+        assert_eq!(mean_stderr(1.91478, None, 3), "1.915");
+        assert_eq!(plain(-0.05), "−0.05");
+        assert_eq!(plain(1500.0), "1500");
+    }
+}

@@ -1,0 +1,186 @@
+//! The report's tables: results, findings, correlations.
+
+use schemas::tables::{Correlations, Findings, Results};
+
+use crate::figures::findings::{value, verdict_words};
+use crate::html::{element, escape, table, words};
+use crate::number;
+
+/// How many correlations are shown.
+const SHOWN: usize = 16;
+
+fn cell(text: &str) -> String {
+    words("td", "", text)
+}
+
+fn figure_cell(text: &str) -> String {
+    words("td", "number", text)
+}
+
+/// The results, a row for each dataset and run, the best of each dataset marked.
+pub(super) fn results(rows: &[Results]) -> String {
+    type Measure = (&'static str, f64, fn(&Results) -> (f64, Option<f64>));
+    const MEASURES: [Measure; 4] = [
+        ("final train loss", 1.0, |row| (row.final_train_loss_mean, row.final_train_loss_stderr)),
+        ("best validation loss", 1.0, |row| (row.best_val_loss_mean, row.best_val_loss_stderr)),
+        ("training time (s)", 1.0, |row| (row.total_train_time_secs_mean, row.total_train_time_secs_stderr)),
+        ("generation (characters/s)", -1.0, |row| {
+            (row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr)
+        }),
+    ];
+    let shown: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let run = element("td", "", &(words("b", "", &row.run) + &words("span", "muted", &row.label)));
+            let mut cells = vec![cell(&row.dataset), run, figure_cell(&row.seeds.to_string())];
+            cells.extend(MEASURES.iter().map(|(_, sign, measure)| {
+                let (mean, stderr) = measure(row);
+                let rivals = || rows.iter().filter(|rival| rival.dataset == row.dataset).map(measure);
+                let best = rivals().map(|rival| sign * rival.0).fold(f64::INFINITY, f64::min);
+                // One number of decimals in a column: the largest error's.
+                let error = rivals().filter_map(|rival| rival.1).reduce(f64::max);
+                let class = if sign * mean <= best { "number best" } else { "number" };
+                words("td", class, &number::mean_stderr(mean, stderr, number::meaningful(mean, error)))
+            }));
+            cells
+        })
+        .collect();
+    let head: Vec<&str> =
+        ["dataset", "run", "seeds"].into_iter().chain(MEASURES.iter().map(|(name, ..)| *name)).collect();
+    let twins = rows.iter().enumerate().any(|(number, row)| {
+        let same = |other: &Results| {
+            other.dataset == row.dataset && other.best_val_loss_mean.to_bits() == row.best_val_loss_mean.to_bits()
+        };
+        rows[number + 1..].iter().any(same)
+    });
+    let mut note =
+        "Mean ± standard error over seeds; losses in nats per character. Bold: best of its dataset.".to_owned();
+    if twins {
+        note.push_str(
+            " Runs with the same seeds learn the same weights, so their losses are equal: what differs between them is what \
+             they record, and what that costs in time.",
+        );
+    }
+    table("results", &head, &shown) + &words("p", "note", &note)
+}
+
+/// The claims, each with its verdict.
+pub(super) fn findings(rows: &[Findings]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let verdict = verdict_words(&row.verdict);
+            let known = ["supported", "refuted", "inconclusive"].contains(&row.verdict.as_str());
+            let class = if known { format!("badge {verdict}") } else { "badge".to_owned() };
+            vec![
+                element("td", "claim", &(escape(&row.statement) + &words("code", "muted", &row.claim))),
+                element("td", "", &words("span", &class, verdict)),
+                figure_cell(&value(row)),
+                figure_cell(&threshold(row)),
+                element("td", "reason", &(escape(&row.statistic) + &words("span", "muted", &row.reason))),
+            ]
+        })
+        .collect();
+    let note = "Value: mean over seeds, with its 95 % interval. A claim is supported if the whole interval lies where it \
+                holds, refuted if the whole interval lies elsewhere, and inconclusive otherwise or with one seed.";
+    let head = ["claim", "verdict", "value [interval]", "holds", "statistic and reason"];
+    table("findings", &head, &shown) + &words("p", "note", note)
+}
+
+/// Where a claim holds.
+fn threshold(row: &Findings) -> String {
+    let number = number::plain;
+    match (row.threshold_low, row.threshold_high) {
+        (Some(low), Some(high)) if low == high => format!("= {}", number(low)),
+        (Some(low), Some(high)) => format!("{} to {}", number(low), number(high)),
+        (Some(low), None) => format!("> {}", number(low)),
+        (None, Some(high)) => format!("< {}", number(high)),
+        (None, None) => "–".to_owned(),
+    }
+}
+
+/// The correlations that chance explains least.
+pub(super) fn correlations(rows: &[Correlations]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut order: Vec<&Correlations> = rows.iter().collect();
+    let chance = |row: &Correlations| (row.q_value.unwrap_or(f64::INFINITY), -row.spearman.unwrap_or(0.0).abs());
+    order.sort_by(|one, other| {
+        let (one, other) = (chance(one), chance(other));
+        one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1))
+    });
+    let number =
+        |value: Option<f64>, digits| value.map_or_else(|| "–".to_owned(), |value| number::decimals(value, digits));
+    let shown: Vec<Vec<String>> = order
+        .iter()
+        .take(SHOWN)
+        .map(|row| {
+            let layer = row.layer.map_or_else(|| "all layers".to_owned(), |layer| format!("layer {layer}"));
+            let confounded =
+                if row.scope == "training" { words("span", "muted", "confounded by step") } else { String::new() };
+            let interval = match (row.spearman_low, row.spearman_high) {
+                (Some(_), Some(_)) => format!(" [{}, {}]", number(row.spearman_low, 2), number(row.spearman_high, 2)),
+                _ => String::new(),
+            };
+            let raw = escape(&format!("{}{interval}", number(row.spearman, 2))) + &confounded;
+            let chance =
+                |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| number::significant(value, 2));
+            vec![
+                cell(&row.scope),
+                element("td", "", &(escape(&row.x) + &words("span", "muted", &layer))),
+                cell(&row.y),
+                figure_cell(&row.n.to_string()),
+                element("td", "number", &raw),
+                figure_cell(&number(row.partial_spearman, 2)),
+                figure_cell(&chance(row.p_value)),
+                figure_cell(&chance(row.q_value)),
+            ]
+        })
+        .collect();
+    let count = shown.len();
+    let note = format!(
+        "The {count} of {} tested pairs with the lowest q-value (Benjamini–Hochberg). Raw Spearman correlations over a \
+         training are confounded by step: whatever drifts as the model learns goes with whatever else drifts. The partial \
+         correlation takes out, at each step, what all seeds share.",
+        rows.len()
+    );
+    let head = ["scope", "attention", "goes with", "n", "Spearman (raw)", "partial", "p", "q"];
+    table("correlations", &head, &shown) + &words("p", "note", &note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(run: &str, val: f64, speed: f64) -> Results {
+        Results {
+            dataset: "tiny".into(),
+            run: run.into(),
+            label: "<label>".into(),
+            seeds: 2,
+            final_train_loss_mean: 1.5,
+            final_train_loss_stderr: Some(0.01),
+            best_val_loss_mean: val,
+            best_val_loss_stderr: None,
+            total_train_time_secs_mean: 60.0,
+            total_train_time_secs_stderr: Some(1.0),
+            inference_tokens_per_sec_mean: speed,
+            inference_tokens_per_sec_stderr: Some(10.0),
+        }
+    }
+
+    #[test]
+    fn the_lowest_loss_and_the_highest_speed_are_best() {
+        let html = results(&[result("run_0", 1.9, 100.0), result("run_1", 1.8, 900.0)]);
+        assert!(
+            html.contains("<td class=\"number best\">1.800</td>") && html.contains("<td class=\"number\">1.900</td>")
+        );
+        assert!(html.contains("<td class=\"number best\">900 ± 10</td>"));
+        assert!(html.contains("&lt;label&gt;") && !html.contains("learn the same weights"));
+        assert!(results(&[result("run_0", 1.9, 1.0), result("run_1", 1.9, 1.0)]).contains("learn the same weights"));
+    }
+}

@@ -1,0 +1,188 @@
+//! The stage on a whole study: what it writes, that the pictures are pictures, that the page is whole, and that a rerun
+//! writes the same bytes. `PLOT_STUDY=<folder>` keeps the study and its pictures, to be looked at.
+
+mod synthetic;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use cli::{Place, Study, Terminal, Verbosity};
+use plot::Arguments;
+use schemas::tables::HeadMetrics;
+use schemas::{Artifacts, Partition};
+
+const STEPS: &str = "0,50,100-2000/100";
+const NAMES: [&str; 8] = [
+    "attention_maps",
+    "attention_metrics",
+    "findings",
+    "generation_quality",
+    "head_specialisation",
+    "layer_similarity",
+    "train_loss",
+    "val_loss",
+];
+
+fn plot(root: &Path, study: &Study) -> Result<(), cli::Fault> {
+    let place = Place { artifacts: root.to_owned() };
+    let arguments = Arguments { place, study: study.clone(), verbosity: Verbosity { quiet: true } };
+    plot::run(&arguments, &Terminal::silent())
+}
+
+/// All files of pictures and report, by their paths below the root.
+fn written(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for folder in ["plots", "report"] {
+        for entry in fs::read_dir(root.join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = format!("{folder}/{}", path.file_name().expect("a name").to_string_lossy());
+            files.insert(name, fs::read(path).expect("readable"));
+        }
+    }
+    files
+}
+
+#[test]
+fn a_study_becomes_pictures_and_a_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = std::env::var_os("PLOT_STUDY").map_or_else(|| folder.path().to_owned(), Into::into);
+    let study = synthetic::study("1337,1338,1339", STEPS);
+    synthetic::write(&Artifacts::new(&root), &study);
+    plot(&root, &study).expect("drawn");
+
+    let files = written(&root);
+    let mut expected: Vec<String> = NAMES
+        .iter()
+        .flat_map(|name| ["png", "svg"].map(|ending| format!("plots/{name}_{}.{ending}", synthetic::DATASET)))
+        .collect();
+    expected.push("report/index.html".to_owned());
+    assert_eq!(files.keys().cloned().collect::<Vec<_>>(), expected);
+    for (name, bytes) in &files {
+        match name.rsplit('.').next() {
+            Some("png") => looks_like_a_picture(name, bytes),
+            Some("svg") => is_an_svg_with_axes(name, std::str::from_utf8(bytes).expect("text")),
+            _ => {}
+        }
+    }
+    the_page_is_whole(std::str::from_utf8(&files["report/index.html"]).expect("text"));
+    let svg =
+        |name: &str| String::from_utf8_lossy(&files[&format!("plots/{name}_{}.svg", synthetic::DATASET)]).into_owned();
+    assert!(svg("val_loss").contains("run_0 to run_3 coincide"));
+    assert!(svg("attention_metrics").contains("uniform attention"));
+
+    plot(&root, &study).expect("drawn again");
+    assert!(written(&root) == files, "a rerun writes the same bytes");
+}
+
+fn looks_like_a_picture(name: &str, bytes: &[u8]) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("a small picture")];
+    let info = reader.next_frame(&mut pixels).expect("pixels");
+    assert_eq!(info.width, 1600, "{name}");
+    assert!(info.height >= 500, "{name}: {}", info.height);
+    let inked = pixels.chunks_exact(3).filter(|pixel| *pixel != [255, 255, 255]).count();
+    let share = inked as f64 / (pixels.len() / 3) as f64;
+    assert!((0.01..0.9).contains(&share), "{name}: {share} of it is inked");
+    // Nothing is cut off at the edges.
+    let row = info.width as usize * 3;
+    let last = pixels.len() - row;
+    assert!(pixels[..row].iter().chain(&pixels[last..]).all(|&channel| channel == 255), "{name}");
+    assert!(pixels.chunks_exact(row).all(|row| row[..3] == [255; 3] && row[row.len() - 3..] == [255; 3]), "{name}");
+}
+
+fn is_an_svg_with_axes(name: &str, svg: &str) {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let words: String = document.descendants().filter_map(|node| node.text()).collect();
+    let labels: &[&str] = match name {
+        name if name.contains("val_loss") => {
+            &["validation loss (nats per character)", "training step (optimizer updates)"]
+        }
+        name if name.contains("train_loss") => {
+            &["training loss (nats per character)", "training step (optimizer updates)"]
+        }
+        name if name.contains("attention_metrics") => {
+            &["attention entropy (nats)", "mean attention distance (characters)", "layer 3"]
+        }
+        name if name.contains("layer_similarity") => &["similarity (1 − Jensen–Shannon divergence)", "layers 0–3"],
+        name if name.contains("quality") => {
+            &["quality (standard deviations from real text)", "real text", "trigram model"]
+        }
+        name if name.contains("maps") => &["layer 0", "head 3", "step 2000"],
+        name if name.contains("findings") => &["supported", "refuted", "inconclusive", "not tested"],
+        _ => &["training step (optimizer updates)"],
+    };
+    for label in labels {
+        assert!(words.contains(label), "{name} lacks “{label}”");
+    }
+    let attributes = document.descendants().flat_map(|node| node.attributes());
+    for attribute in attributes.filter(|attribute| !attribute.value().starts_with("data:")) {
+        assert!(!attribute.value().contains("NaN") && !attribute.value().contains("inf"), "{name}: {attribute:?}");
+    }
+}
+
+fn the_page_is_whole(page: &str) {
+    for name in NAMES {
+        assert!(page.contains(&format!("<figure id=\"{}-{name}\">", synthetic::DATASET.replace('_', "-"))), "{name}");
+    }
+    assert_eq!(page.matches("<figure ").count(), NAMES.len());
+    assert!(page.contains("Quality &amp; &lt;correlations&gt;") && !page.contains("<correlations>"));
+    assert!(page.contains("is &lt;where&gt; it is &amp; not") && !page.contains("<where>"));
+    assert!(page.contains("Before we &lt;go&gt;") && page.contains("&lt;exeunt&gt;"));
+    assert!(page.contains("a &lt; b"), "the training's configuration");
+    assert!(page.contains("1.9147 ± 0.0081") && page.contains("confounded by step"));
+    for verdict in ["supported", "refuted", "inconclusive", "not tested"] {
+        assert!(page.contains(&format!("{verdict}</span>")), "{verdict}");
+    }
+    // Nothing is fetched: what is linked is on the page.
+    let outside =
+        page.match_indices("href=\"").chain(page.match_indices("src=\"")).map(|(at, found)| &page[at + found.len()..]);
+    for link in outside {
+        assert!(link.starts_with('#') || link.starts_with("data:"), "{}", &link[..40]);
+    }
+    for outside in ["<script", "<link", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn one_seed_has_no_band_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let study = synthetic::study("1337", "0,100,200");
+    synthetic::write(&Artifacts::new(folder.path()), &study);
+    plot(folder.path(), &study).expect("drawn");
+    let name = format!("plots/val_loss_{}.svg", synthetic::DATASET);
+    let svg = fs::read_to_string(folder.path().join(name)).expect("an SVG");
+    assert!(svg.contains("one seed, so no error band") && !svg.contains("<polygon"));
+}
+
+#[test]
+fn what_the_runs_lack_is_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut study = synthetic::study("1337,1338", "0,100,200");
+    study.runs.truncate(1);
+    synthetic::write(&Artifacts::new(folder.path()), &study);
+    plot(folder.path(), &study).expect("drawn");
+    let pictures: Vec<_> = written(folder.path()).into_keys().filter(|name| name.ends_with(".png")).collect();
+    let expected =
+        ["findings", "train_loss", "val_loss"].map(|name| format!("plots/{name}_{}.png", synthetic::DATASET));
+    assert_eq!(pictures, expected);
+}
+
+#[test]
+fn a_missing_table_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let artifacts = Artifacts::new(folder.path());
+    let study = synthetic::study("1337", "0,100");
+    synthetic::write(&artifacts, &study);
+    let lost =
+        artifacts.path::<HeadMetrics>(&Partition::dataset(synthetic::DATASET).run("run_3").seed(1337)).expect("a path");
+    fs::remove_file(&lost).expect("removed");
+    let fault = plot(folder.path(), &study).expect_err("a table is missing");
+    assert_eq!(fault.kind(), cli::Kind::Input);
+    assert!(
+        fault.to_string().contains(&lost.display().to_string()) && fault.to_string().contains("metrics"),
+        "{fault}"
+    );
+    assert!(!folder.path().join("plots").exists());
+}

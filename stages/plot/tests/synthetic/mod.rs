@@ -1,0 +1,414 @@
+//! A study that nobody ran: curves of the shapes that training gives, in the tables that the stages write.
+
+use std::f64::consts::E;
+
+use cli::{Study, StudyDataset, StudyRun};
+use schemas::attention::Window;
+use schemas::tables::{
+    Attention, Baselines, Correlations, Evaluations, Findings, HeadMetrics, LayerSimilarity, Results, SampleScores,
+    Samples, TrainingLog, Windows,
+};
+use schemas::{Artifacts, Partition, Provenance};
+
+pub(crate) const DATASET: &str = "shakespeare_char";
+const LAYERS: u16 = 4;
+const HEADS: u16 = 4;
+const BLOCK: u16 = 32;
+/// A label that would be markup if it were not escaped.
+pub(crate) const LABEL: &str = "Quality & <correlations>";
+
+/// Four runs of one dataset; the runs that have what `run_3` has come last.
+pub(crate) fn study(seeds: &str, steps: &str) -> Study {
+    let dataset = format!("{DATASET} seeds={seeds} steps={steps} eval_interval=100");
+    let runs = [
+        "run_0 parts= label=Baseline".to_owned(),
+        "run_1 parts=tracking,snapshots label=Tracking".to_owned(),
+        "run_2 parts=tracking,snapshots,similarity label=Similarity".to_owned(),
+        format!("run_3 parts=tracking,snapshots,similarity,quality label={LABEL}"),
+    ];
+    Study {
+        datasets: vec![dataset.parse::<StudyDataset>().expect("a dataset")],
+        runs: runs.iter().map(|run| run.parse::<StudyRun>().expect("a run")).collect(),
+    }
+}
+
+/// A reproducible number in −1 to 1 for anything.
+fn noise(of: &[u64]) -> f64 {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for part in of {
+        state = (state ^ part).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        state ^= state >> 29;
+        state = state.wrapping_mul(0x94D0_49BB_1331_11EB);
+        state ^= state >> 31;
+    }
+    (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+}
+
+/// From 0, untrained, to nearly 1.
+fn progress(step: u32) -> f64 {
+    1.0 - (-f64::from(step) / 450.0).exp()
+}
+
+fn share(number: u16, of: u16) -> f64 {
+    f64::from(number) / f64::from(of - 1)
+}
+
+/// Writes all tables that the stage reads.
+pub(crate) fn write(artifacts: &Artifacts, study: &Study) {
+    for dataset in &study.datasets {
+        for run in &study.runs {
+            for &seed in &dataset.seeds {
+                let partition = Partition::dataset(&dataset.name).run(&run.name).seed(seed);
+                training(artifacts, dataset, &partition, seed);
+                let parts = format!("{run}");
+                if parts.contains("snapshots") {
+                    snapshots(artifacts, dataset, &partition, seed);
+                }
+                if parts.contains("similarity") {
+                    similarity(artifacts, dataset, &partition, seed);
+                }
+                generation(artifacts, dataset, &partition, (seed, parts.contains("quality")));
+            }
+        }
+        conclusions(artifacts, study, dataset);
+    }
+}
+
+fn training(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
+    let config = serde_json::json!({"n_layer": LAYERS, "n_head": HEADS, "block_size": BLOCK, "note": "a < b"});
+    let made = Provenance::new("train", config);
+    let loss = |step: u32, split: u64| {
+        let gap = if split == 1 { 0.06 * progress(step) } else { 0.0 };
+        let own = 0.012 * noise(&[seed, split]) + 0.006 * noise(&[seed, split, step.into()]);
+        1.82 + gap + 2.35 * (-f64::from(step) / 160.0).exp() + 0.35 * (-f64::from(step) / 900.0).exp() + own
+    };
+    let evaluations: Vec<Evaluations> = dataset
+        .steps
+        .iter()
+        .map(|step| Evaluations {
+            step,
+            train_loss: loss(step, 0),
+            val_loss: loss(step, 1),
+            train_loss_stderr: 0.01,
+            val_loss_stderr: 0.01,
+            val_bits_per_char: loss(step, 1) * E.log2(),
+            learning_rate: 1e-3,
+        })
+        .collect();
+    let last = dataset.steps.last().expect("steps");
+    let log: Vec<TrainingLog> = (0..last)
+        .step_by(10)
+        .map(|step| {
+            let loss = loss(step, 0) + 0.09 * noise(&[seed, 9, step.into()]);
+            TrainingLog { step, loss, learning_rate: 1e-3, grad_norm: 1.0 }
+        })
+        .collect();
+    artifacts.write(partition, &made, &evaluations).expect("written");
+    artifacts.write(partition, &made, &log).expect("written");
+}
+
+fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
+    let made = Provenance::new("snapshot", serde_json::json!({"val_windows": 1}));
+    let text = "First Citizen:\nBefore we <go>,\n";
+    let windows =
+        [Windows { window: 0, kind: "val".into(), start: 7, tokens: vec![1; BLOCK.into()], text: text.into() }];
+    artifacts.write(partition, &made, &windows).expect("written");
+    for step in dataset.steps.iter() {
+        let partition = partition.clone().step(step);
+        let mut writer = artifacts.create::<Attention>(&partition, &made).expect("created");
+        writer.write_window(&attention(step, seed)).expect("written");
+        writer.finish().expect("finished");
+    }
+    let keys = || (1..BLOCK).map(|query| f64::from(query) + 1.0);
+    let mean = |values: &dyn Fn(f64) -> f64| keys().map(values).sum::<f64>() / f64::from(BLOCK - 1);
+    let uniform = [
+        ("entropy_nats", mean(&f64::ln)),
+        ("mean_distance", mean(&|keys| (keys - 1.0) / 2.0)),
+        ("local_mass_3", mean(&|keys| keys.min(3.0) / keys)),
+        ("previous_token_score", mean(&f64::recip)),
+        ("induction_score", 0.04),
+    ];
+    let baselines = uniform.map(|(metric, value)| Baselines { metric: metric.into(), value });
+    let rows: Vec<HeadMetrics> = dataset
+        .steps
+        .iter()
+        .flat_map(|step| (0..LAYERS).flat_map(move |layer| (0..HEADS).map(move |head| (step, layer, head))))
+        .map(|(step, layer, head)| {
+            let of = [seed, layer.into(), head.into()];
+            let wobble = 0.06 * noise(&[seed, layer.into(), head.into(), step.into()]) * progress(step);
+            let own = 0.4 * noise(&of) * progress(step);
+            let entropy = uniform[0].1 - progress(step) * (0.5 + 0.9 * (1.0 - share(layer, LAYERS))) + own + wobble;
+            let distance = uniform[1].1 * (1.0 - progress(step) * (0.75 - 0.5 * share(layer, LAYERS))) + 2.0 * own;
+            let induction =
+                if (layer, head) == (2, 1) { 0.5 / (1.0 + (-(f64::from(step) - 900.0) / 90.0).exp()) } else { 0.0 };
+            HeadMetrics {
+                step,
+                layer,
+                head,
+                entropy_nats: entropy,
+                normalized_entropy: entropy / uniform[0].1,
+                mean_distance: distance.max(0.3),
+                span_90: 2.0 * distance.max(0.3),
+                local_mass_3: (uniform[2].1 + progress(step) * (0.5 - 0.4 * share(layer, LAYERS)) + own)
+                    .clamp(0.0, 1.0),
+                first_token_mass: 0.1,
+                self_mass: 0.1,
+                previous_token_score: (uniform[3].1 + own.max(0.0)).clamp(0.0, 1.0),
+                duplicate_token_score: 0.1,
+                induction_score: Some(0.04 + induction + 0.01 * wobble.abs()),
+                queries: 248,
+            }
+        })
+        .collect();
+    artifacts.write(partition, &made, &baselines).expect("written");
+    artifacts.write(partition, &made, &rows).expect("written");
+}
+
+/// Heads that start out uniform and become local, previous-token, first-character or banded ones.
+fn attention(step: u32, seed: u64) -> Window {
+    let mut weights = Vec::new();
+    for layer in 0..LAYERS {
+        for head in 0..HEADS {
+            let reach = 0.8 + 9.0 * share(layer, LAYERS) + 2.0 * noise(&[seed, layer.into(), head.into()]).abs();
+            for query in 0..BLOCK {
+                let score = |key: u16| {
+                    let back = f64::from(query - key);
+                    let trained = match head {
+                        0 => -back / reach,
+                        1 if back == 1.0 => 3.0,
+                        2 if key == 0 => 2.5,
+                        3 => 1.5 * noise(&[seed, layer.into(), key.into()]),
+                        _ => 0.0,
+                    };
+                    (progress(step) * trained + 0.02 * noise(&[key.into(), query.into(), head.into()])).exp()
+                };
+                let sum: f64 = (0..=query).map(score).sum();
+                weights.extend((0..=query).map(|key| (score(key) / sum) as f32));
+            }
+        }
+    }
+    let (layers, heads, queries) = (LAYERS.into(), HEADS.into(), BLOCK.into());
+    Window { window: 0, layers, heads, queries, weights }
+}
+
+fn similarity(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
+    let pairs = || (0..LAYERS).flat_map(|a| (a + 1..LAYERS).map(move |b| (a, b)));
+    let row = |step: u32, (layer_a, layer_b): (u16, u16)| {
+        let apart = f64::from(layer_b - layer_a);
+        let own =
+            0.03 * noise(&[seed, layer_a.into(), layer_b.into()]) + 0.01 * noise(&[seed, layer_a.into(), step.into()]);
+        let js_divergence = (progress(step) * (0.1 + 0.09 * apart - 0.03 * f64::from(layer_a) + own)).max(0.0);
+        LayerSimilarity {
+            step,
+            layer_a,
+            layer_b,
+            js_divergence,
+            js_similarity: 1.0 - js_divergence,
+            cosine_similarity: 1.0 - js_divergence,
+            centered_cosine_similarity: 1.0 - 2.0 * js_divergence,
+        }
+    };
+    let rows: Vec<_> = dataset.steps.iter().flat_map(|step| pairs().map(move |pair| row(step, pair))).collect();
+    artifacts.write(partition, &Provenance::new("metrics", serde_json::json!({})), &rows).expect("written");
+}
+
+fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, (seed, scored): (u64, bool)) {
+    let made = Provenance::new("generate", serde_json::json!({"samples": 10, "temperature": 0.8}));
+    let last = dataset.steps.last().expect("steps");
+    let text = |step: u32| match step {
+        0 => "x<Q&z\u{1}'k!".repeat(30),
+        _ if step < last => "the wand tho mer of he shath, ".repeat(12),
+        _ => "ROMEO:\nWhat shall I do & say? <exeunt>\n".repeat(13),
+    };
+    let steps: Vec<u32> = dataset.steps.iter().filter(|&step| scored || step == last).collect();
+    let samples: Vec<Samples> = steps
+        .iter()
+        .flat_map(|&step| (0..10).map(move |sample| (step, sample)))
+        .map(|(step, sample)| Samples {
+            step,
+            sample,
+            prompt: " ".into(),
+            text: text(step),
+            tokens: vec![1, 2],
+            temperature: 0.8,
+            top_k: 65,
+            context_policy: "exact".into(),
+        })
+        .collect();
+    artifacts.write(partition, &made, &samples).expect("written");
+    if !scored {
+        return;
+    }
+    let score = |step: Option<u32>, source: &str, sample: u16, quality: f64| SampleScores {
+        step,
+        source: source.into(),
+        sample,
+        distinct_1: None,
+        distinct_2: None,
+        distinct_3: None,
+        distinct_4: None,
+        distinct_8: None,
+        repetition_4: None,
+        repetition_8: None,
+        repetition_16: None,
+        coherence: None,
+        compression_ratio: None,
+        novelty_16: None,
+        word_validity: None,
+        quality: Some(quality),
+    };
+    let spread = |sample: u16, of: u64| (0.3 * noise(&[of, sample.into()])).exp();
+    let mut rows: Vec<SampleScores> = samples
+        .iter()
+        .map(|row| {
+            let distance = 1.15 + 11.0 * (-f64::from(row.step) / 260.0).exp();
+            score(
+                Some(row.step),
+                "model",
+                row.sample,
+                -distance * spread(row.sample, seed * 7919 + u64::from(row.step)),
+            )
+        })
+        .collect();
+    for (source, count, distance) in [("validation", 200, 0.8), ("shuffled", 200, 8.0), ("trigram", 50, 2.6)] {
+        rows.extend(
+            (0..count).map(|sample| score(None, source, sample, -distance * spread(sample, source.len() as u64))),
+        );
+    }
+    artifacts.write(partition, &made, &rows).expect("written");
+}
+
+fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
+    let made = Provenance::new("correlate", serde_json::json!({"permutations": 100}));
+    let several = dataset.seeds.len() > 1;
+    let results: Vec<Results> = study
+        .runs
+        .iter()
+        .enumerate()
+        .map(|(number, run)| Results {
+            dataset: dataset.name.clone(),
+            run: run.name.clone(),
+            label: run.label.clone(),
+            seeds: dataset.seeds.len() as u32,
+            final_train_loss_mean: 1.8312,
+            final_train_loss_stderr: several.then_some(0.0113),
+            best_val_loss_mean: 1.9147,
+            best_val_loss_stderr: several.then_some(0.0081),
+            total_train_time_secs_mean: 71.3 + 9.0 * number as f64,
+            total_train_time_secs_stderr: several.then_some(0.9),
+            inference_tokens_per_sec_mean: 1830.0 - 20.0 * number as f64,
+            inference_tokens_per_sec_stderr: several.then_some(14.0),
+        })
+        .collect();
+    artifacts.write(&Partition::study(), &made, &results).expect("written");
+    let partition = Partition::dataset(&dataset.name);
+    artifacts.write(&partition, &made, &findings(several)).expect("written");
+    let rows: Vec<Correlations> = (0..40)
+        .map(|number| Correlations {
+            scope: if number % 2 == 0 { "training" } else { "generation" }.into(),
+            x: ["entropy_nats", "mean_distance", "js_similarity"][number % 3].into(),
+            layer: (number % 5 > 0).then_some(number as u16 % 5),
+            y: if number % 2 == 0 { "val_loss" } else { "quality" }.into(),
+            n: 66,
+            seeds: dataset.seeds.len() as u32,
+            pearson: Some(0.9 - 0.03 * number as f64),
+            spearman: Some(0.88 - 0.03 * number as f64),
+            spearman_low: several.then_some(0.8 - 0.03 * number as f64),
+            spearman_high: several.then_some(0.95 - 0.03 * number as f64),
+            partial_spearman: (several && number % 2 == 0).then_some(0.4 - 0.02 * number as f64),
+            p_value: several.then_some(0.002 * (number + 1) as f64),
+            q_value: several.then_some(0.02 * (number + 1) as f64),
+            reason: None,
+        })
+        .collect();
+    for run in study.runs.iter().filter(|run| format!("{run}").contains("snapshots")) {
+        artifacts.write(&partition.clone().run(&run.name), &made, &rows).expect("written");
+    }
+}
+
+fn findings(several: bool) -> Vec<Findings> {
+    type Claim = (&'static str, &'static str, &'static str, Option<[f64; 3]>, (Option<f64>, Option<f64>), &'static str);
+    let claims: [Claim; 8] = [
+        (
+            "tracking_is_free",
+            "tracking attention does not change what is learned",
+            "largest difference of final weights",
+            Some([0.0; 3]),
+            (Some(0.0), Some(0.0)),
+            "supported",
+        ),
+        (
+            "entropy_falls",
+            "attention becomes more focused as training progresses",
+            "Spearman(step, mean entropy)",
+            Some([-0.97, -0.99, -0.94]),
+            (None, Some(0.0)),
+            "supported",
+        ),
+        (
+            "early_local_late_global",
+            "early layers are local, late layers global",
+            "Spearman(layer, mean distance)",
+            Some([0.35, -0.21, 0.91]),
+            (Some(0.0), None),
+            "inconclusive",
+        ),
+        (
+            "local_specialists",
+            "some heads attend to 1–3 characters while others look further",
+            "heads with local_mass_3 > 0.8 while another has < 0.3",
+            Some([1.0, 0.6, 1.4]),
+            (Some(0.0), None),
+            "supported",
+        ),
+        (
+            "specialisation_onset",
+            "layers specialise around iteration 2000",
+            "change point of mean js_divergence",
+            None,
+            (Some(1500.0), Some(2500.0)),
+            "not_tested",
+        ),
+        (
+            "lower_layers_alike",
+            "lower layers resemble each other more than they resemble higher ones",
+            "js_similarity within − between",
+            Some([-0.04, -0.06, -0.02]),
+            (Some(0.0), None),
+            "refuted",
+        ),
+        (
+            "generation_differs_slightly",
+            "attention while generating differs slightly from attention on real text",
+            "abs(difference of normalized_entropy)",
+            Some([0.021, 0.012, 0.03]),
+            (None, Some(0.05)),
+            "supported",
+        ),
+        (
+            "val_tracks_train",
+            "validation loss tracks training loss closely",
+            "Spearman(train_loss, val_loss)",
+            Some([0.998, 0.996, 1.0]),
+            (Some(0.9), None),
+            "supported",
+        ),
+    ];
+    claims
+        .into_iter()
+        .map(|(claim, statement, statistic, numbers, (threshold_low, threshold_high), verdict)| Findings {
+            run: "run_3".into(),
+            claim: claim.into(),
+            statement: statement.into(),
+            statistic: statistic.into(),
+            value: numbers.map(|numbers| numbers[0]),
+            low: numbers.filter(|_| several && claim != "tracking_is_free").map(|numbers| numbers[1]),
+            high: numbers.filter(|_| several && claim != "tracking_is_free").map(|numbers| numbers[2]),
+            threshold_low,
+            threshold_high,
+            verdict: verdict.into(),
+            reason: "because the interval is <where> it is & not elsewhere".into(),
+            n: if several { 3 } else { 1 },
+        })
+        .collect()
+}
