@@ -92,23 +92,51 @@ impl From<Steps> for String {
 }
 
 impl fmt::Display for Steps {
-    /// The shortest such text: runs of at least three equally spaced steps become ranges.
+    /// The shortest such text.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
+        let parts = self.parts();
         let mut rest = self.as_slice();
-        while let [first, tail @ ..] = rest {
-            let every = tail.first().map_or(1, |next| next - first);
-            let run = rest.windows(2).take_while(|pair| pair[1] - pair[0] == every).count() + 1;
-            if run < 3 {
-                parts.push(first.to_string());
-                rest = tail;
-                continue;
-            }
-            let last = rest[run - 1];
-            parts.push(if every == 1 { format!("{first}-{last}") } else { format!("{first}-{last}/{every}") });
-            rest = &rest[run..];
+        let mut separator = "";
+        while !rest.is_empty() {
+            let (part, tail) = rest.split_at(parts[self.0.len() - rest.len()]);
+            write!(formatter, "{separator}{}", range(part))?;
+            (rest, separator) = (tail, ",");
         }
-        formatter.write_str(&parts.join(","))
+        Ok(())
+    }
+}
+
+impl Steps {
+    /// For each step, how many steps the part has that begins there, if all that follows is to be written shortest: found
+    /// from the end. A part is one step, a run of equally spaced ones, or that run without its last step, which may begin
+    /// a longer one.
+    fn parts(&self) -> Vec<usize> {
+        let steps = self.as_slice();
+        let mut parts = vec![1; steps.len()];
+        let mut runs = vec![1; steps.len()];
+        let mut lengths = vec![0; steps.len() + 1];
+        for first in (0..steps.len()).rev() {
+            runs[first] = match steps[first..] {
+                [one, two, three, ..] if two - one == three - two => runs[first + 1] + 1,
+                [_, _, ..] => 2,
+                _ => 1,
+            };
+            let candidates = [1, runs[first], runs[first] - 1].into_iter().filter(|&count| count == 1 || count > 2);
+            let length = |count: usize| range(&steps[first..][..count]).len() + 1 + lengths[first + count];
+            parts[first] = candidates.min_by_key(|&count| length(count)).unwrap_or(1);
+            lengths[first] = length(parts[first]);
+        }
+        parts
+    }
+}
+
+/// One part: a step, or equally spaced ones.
+fn range(steps: &[u32]) -> String {
+    match steps {
+        [first, second, .., last] if second - first == 1 => format!("{first}-{last}"),
+        [first, second, .., last] => format!("{first}-{last}/{}", second - first),
+        [first, ..] => first.to_string(),
+        [] => String::new(),
     }
 }
 
@@ -118,7 +146,7 @@ mod tests {
 
     #[test]
     fn text_and_steps_are_each_others_inverse() {
-        for text in ["0,50,100-2000/100", "0", "0,3", "0-5", "0,1,7-21/7,30", ""] {
+        for text in ["0,50,100-2000/100", "0", "0,3", "0-5", "0,1,7-21/7,30", "0,5,10,20", ""] {
             let steps: Steps = text.parse().expect("a schedule");
             assert_eq!(steps.to_string(), text);
         }
