@@ -1,2 +1,15 @@
-//! Driver.
-fn main() {}
+//! Runs the pipeline that `pipeline.yaml` describes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match driver::run(&driver::Arguments::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::from(fault.kind() as u8)
+        }
+    }
+}

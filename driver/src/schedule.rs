@@ -1,0 +1,491 @@
+//! Running the graph: what is ready, what is stale, and several at once.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cli::{Fault, Notice};
+use schemas::tables::Lineage;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::display::{Display, duration, megabytes};
+use crate::lineage::History;
+use crate::pace::{Pace, usual_share};
+use crate::plan::Node;
+use crate::process::{Event, Process};
+use crate::stale::{self, Decision};
+use crate::state::{Ingredients, Record, State, Status};
+
+/// How long a stage that was asked to end may take to do so.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is run, and how.
+pub struct Plan<'plan> {
+    /// All nodes of the study.
+    pub nodes: &'plan [Node],
+    /// Which of them were asked for.
+    pub chosen: Vec<bool>,
+    /// Whether only a part of the study was asked for: then a stage that sees all of it is left out where it cannot run.
+    pub narrowed: bool,
+    /// Where the tables lie.
+    pub root: PathBuf,
+    /// Where the programs lie.
+    pub programs: PathBuf,
+    /// How many nodes run at once.
+    pub jobs: usize,
+    /// Whether nodes run that need not.
+    pub force: bool,
+}
+
+/// How a run of the pipeline ended.
+pub enum Outcome {
+    /// Everything that was asked for is there.
+    Complete,
+    /// A node failed; the exit code to end with.
+    Failed(u8),
+    /// A signal ended it; the exit code to end with.
+    Interrupted(u8),
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Progress {
+    NotChosen,
+    Waiting,
+    Running,
+    Done,
+    LeftOut,
+    Failed,
+}
+
+struct Running {
+    process: Process,
+    ingredients: Ingredients,
+    started: SystemTime,
+    begun: Instant,
+    fraction: f64,
+    message: Option<String>,
+}
+
+/// What becomes of a node whose turn it is.
+enum Turn {
+    Skip(String),
+    LeaveOut(String),
+    Run { reason: String, afresh: bool, ingredients: Ingredients },
+}
+
+impl Plan<'_> {
+    /// Says what would be run and why, and runs nothing.
+    pub fn rehearse(&self, state: &mut State, history: &History) -> Result<(), Fault> {
+        let mut runs = vec![false; self.nodes.len()];
+        for (position, node) in self.nodes.iter().enumerate().filter(|(position, _)| self.chosen[*position]) {
+            let name = node.name();
+            let before = node.after.iter().find(|before| runs[**before]);
+            let turn = match before {
+                Some(before) => {
+                    let reason = format!("{} runs before it", self.nodes[*before].name());
+                    Turn::Run { reason, afresh: false, ingredients: Ingredients::default() }
+                }
+                None => self.turn(node, state, history)?,
+            };
+            match turn {
+                Turn::Skip(reason) => println!("{name} · skip: {reason}"),
+                Turn::LeaveOut(reason) => println!("{name} · left out: {reason}"),
+                Turn::Run { reason, .. } => {
+                    runs[position] = true;
+                    println!("{name} · run: {reason}\n  {}", node.command(&self.programs));
+                }
+            }
+        }
+        let count = runs.iter().filter(|runs| **runs).count();
+        let chosen = self.chosen.iter().filter(|chosen| **chosen).count();
+        println!("{count} of {chosen} nodes would run, {} at once; nothing was run (--dry-run)", self.jobs);
+        Ok(())
+    }
+
+    /// Runs what is stale.
+    pub fn run(&self, state: &mut State, history: &mut History, display: &mut Display) -> Result<Outcome, Fault> {
+        let signal = Arc::new(AtomicUsize::new(0));
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            let value = usize::try_from(number).map_err(|_| Fault::defect("a negative signal"))?;
+            signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
+        }
+        self.note_stale(state, history, display)?;
+        let (sender, events) = channel();
+        let progress =
+            self.chosen.iter().map(|chosen| if *chosen { Progress::Waiting } else { Progress::NotChosen }).collect();
+        let work = Work {
+            plan: self,
+            tails: self.tails(),
+            state,
+            history,
+            display,
+            sender,
+            events,
+            progress,
+            running: BTreeMap::new(),
+            pace: Pace::default(),
+            signal,
+            failure: None,
+        };
+        work.finish()
+    }
+
+    /// What becomes of a node whose inputs are as they will be.
+    fn turn(&self, node: &Node, state: &mut State, history: &History) -> Result<Turn, Fault> {
+        let ingredients = match stale::ingredients(node, &self.root, &self.programs, state)? {
+            Ok(ingredients) => ingredients,
+            Err(missing) => return self.without(node, &missing),
+        };
+        let present = stale::outputs(node, &self.root, state)?;
+        let name = node.name();
+        let (record, lineage) = (state.record(&name), history.done(&name));
+        Ok(match stale::decide(node, &ingredients, record, lineage, &present, self.force) {
+            Decision::Skip { reason } => Turn::Skip(reason),
+            Decision::Run { reason, afresh } => Turn::Run { reason, afresh, ingredients },
+        })
+    }
+
+    /// What becomes of a node one of whose inputs is not there.
+    fn without(&self, node: &Node, missing: &std::path::Path) -> Result<Turn, Fault> {
+        let path = missing.display();
+        if node.outside.iter().any(|outside| outside == missing) {
+            let name = node.dataset.as_deref().unwrap_or_default();
+            let near = neighbour(missing);
+            return Err(Fault::input(format!("datasets.{name}.source: {path} is missing{near}; give the text's path")));
+        }
+        let writer =
+            self.nodes.iter().find(|writer| writer.outputs.iter().any(|output| self.root.join(output) == *missing));
+        let writer = writer.map_or("the stage before it".to_owned(), Node::name);
+        match node.stage.whole_study() && self.narrowed {
+            true => Ok(Turn::LeaveOut(format!("it needs the whole study, and `{writer}` has not written {path}"))),
+            false => Err(Fault::input(format!(
+                "{} needs {path}, which `{writer}` writes: run that first, or everything without --only",
+                node.name()
+            ))),
+        }
+    }
+
+    /// Tells of nodes that what was asked for builds upon, that are out of date, and that were not asked for.
+    fn note_stale(&self, state: &mut State, history: &History, display: &Display) -> Result<(), Fault> {
+        let mut needed: Vec<bool> = self.chosen.clone();
+        for position in (0..self.nodes.len()).rev() {
+            if needed[position] {
+                self.nodes[position].after.iter().for_each(|before| needed[*before] = true);
+            }
+        }
+        let mut stale = Vec::new();
+        for (position, node) in self.nodes.iter().enumerate() {
+            if needed[position] && !self.chosen[position] {
+                // What is missing is told by the node that needs it; what is wrong with a file, when it is read.
+                if let Ok(Turn::Run { reason, .. }) = self.turn(node, state, history)
+                    && state.record(&node.name()).is_some()
+                {
+                    stale.push(format!("{} ({reason})", node.name()));
+                }
+            }
+        }
+        match stale.as_slice() {
+            [] => {}
+            [one] => display.say(&format!("note: out of date and not asked for: {one}")),
+            [one, rest @ ..] => {
+                display.say(&format!("note: out of date and not asked for: {one} and {} more", rest.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The usual cost of each node and the costliest chain behind it: what is started first, so that little is left
+    /// for one processor alone.
+    fn tails(&self) -> Vec<f64> {
+        let mut tails: Vec<f64> = self.nodes.iter().map(usual_share).collect();
+        // A node stands behind those it needs, so from the end each tail is known when it is asked for.
+        let mut behind = vec![0.0_f64; self.nodes.len()];
+        for position in (0..self.nodes.len()).rev() {
+            tails[position] += behind[position];
+            for &before in &self.nodes[position].after {
+                behind[before] = behind[before].max(tails[position]);
+            }
+        }
+        tails
+    }
+}
+
+/// A file of nearly that name in the same folder.
+fn neighbour(path: &std::path::Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    crate::near::nearest(&name, names.iter().map(String::as_str))
+}
+
+struct Work<'work> {
+    plan: &'work Plan<'work>,
+    tails: Vec<f64>,
+    state: &'work mut State,
+    history: &'work mut History,
+    display: &'work mut Display,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    progress: Vec<Progress>,
+    running: BTreeMap<usize, Running>,
+    pace: Pace,
+    signal: Arc<AtomicUsize>,
+    failure: Option<u8>,
+}
+
+impl Work<'_> {
+    fn finish(mut self) -> Result<Outcome, Fault> {
+        let ended = self.work();
+        if ended.is_err() {
+            // A fault of the driver's own ends what it started.
+            self.running.values().for_each(|running| running.process.end(false));
+        }
+        ended?;
+        self.state.save_hashes()?;
+        Ok(match (self.signal.load(Ordering::Relaxed), self.failure) {
+            (0, None) => Outcome::Complete,
+            (0, Some(code)) => Outcome::Failed(code),
+            (signal, _) => Outcome::Interrupted(u8::try_from(128 + signal).unwrap_or(1)),
+        })
+    }
+
+    fn work(&mut self) -> Result<(), Fault> {
+        let mut asked_to_end: Option<Instant> = None;
+        loop {
+            let signalled = self.signal.load(Ordering::Relaxed) != 0;
+            if !signalled && self.failure.is_none() {
+                self.start_ready()?;
+            }
+            if self.running.is_empty() {
+                return Ok(());
+            }
+            if signalled {
+                let since = *asked_to_end.get_or_insert_with(|| {
+                    self.running.values().for_each(|running| running.process.end(false));
+                    Instant::now()
+                });
+                if since.elapsed() > PATIENCE {
+                    self.running.values().for_each(|running| running.process.end(true));
+                }
+            }
+            match self.events.recv_timeout(Duration::from_millis(100)) {
+                Ok(Event::Line { node, line }) => self.hear(node, line),
+                Ok(Event::Ended { node, status, wall, peak_rss_bytes }) => {
+                    self.ended(node, status, wall, peak_rss_bytes)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Fault::defect("nobody can tell of the stages")),
+            }
+            self.tell_overall();
+        }
+    }
+
+    /// Starts what is ready, the costliest chain first, as long as there is room.
+    fn start_ready(&mut self) -> Result<(), Fault> {
+        while self.running.len() < self.plan.jobs && self.failure.is_none() {
+            let settled = |node: &Node| {
+                let over = |before: &usize| !matches!(self.progress[*before], Progress::Waiting | Progress::Running);
+                node.after.iter().all(over)
+            };
+            let ready = self
+                .plan
+                .nodes
+                .iter()
+                .enumerate()
+                .filter(|(position, node)| self.progress[*position] == Progress::Waiting && settled(node));
+            let Some((position, _)) =
+                ready.rev().max_by(|(one, _), (other, _)| self.tails[*one].total_cmp(&self.tails[*other]))
+            else {
+                return Ok(());
+            };
+            self.take(position)?;
+            if self.signal.load(Ordering::Relaxed) != 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, position: usize) -> Result<(), Fault> {
+        let plan = self.plan;
+        let node = &plan.nodes[position];
+        let name = node.name();
+        let left_out = node.after.iter().find(|before| self.progress[**before] == Progress::LeftOut);
+        let turn = match left_out {
+            Some(before) => Ok(Turn::LeaveOut(format!("it needs {}", plan.nodes[*before].name()))),
+            None => plan.turn(node, self.state, self.history),
+        };
+        match turn {
+            Ok(Turn::Skip(reason)) => {
+                self.progress[position] = Progress::Done;
+                self.display.say(&format!("· {name} · skip: {reason}"));
+            }
+            Ok(Turn::LeaveOut(reason)) => {
+                self.progress[position] = Progress::LeftOut;
+                self.display.say(&format!("· {name} · left out: {reason}"));
+            }
+            Ok(Turn::Run { reason, afresh, ingredients }) => {
+                if afresh {
+                    // Before the record says that it began: whoever goes on finds nothing of old.
+                    stale::remove(node, &plan.root)?;
+                }
+                let record =
+                    Record { status: Status::Started, ingredients: ingredients.clone(), outputs: BTreeMap::new() };
+                self.state.remember(&name, record)?;
+                self.display.say(&format!("▸ {name} · run: {reason}"));
+                self.display.detail(&node.command(&plan.programs));
+                let program = plan.programs.join(node.stage.name());
+                let process = Process::start(position, &program, &node.flags(), self.sender.clone())?;
+                self.display.begin(position, &name);
+                self.progress[position] = Progress::Running;
+                let running = Running {
+                    process,
+                    ingredients,
+                    started: SystemTime::now(),
+                    begun: Instant::now(),
+                    fraction: 0.0,
+                    message: None,
+                };
+                self.running.insert(position, running);
+            }
+            Err(fault) => {
+                self.progress[position] = Progress::Failed;
+                self.failure = Some(fault.kind() as u8);
+                self.display.say(&format!("error: {fault}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, position: usize, line: Result<Notice, String>) {
+        let name = self.plan.nodes[position].name();
+        match line {
+            Ok(Notice::Progress { label, done, total, note }) => {
+                if let Some(running) = self.running.get_mut(&position) {
+                    running.fraction = done as f64 / total.max(1) as f64;
+                }
+                self.display.progress(position, &label, done, total, &note);
+            }
+            Ok(Notice::Said { text }) => self.display.say(&format!("  {name}: {text}")),
+            Ok(Notice::Failed { text }) => {
+                if let Some(running) = self.running.get_mut(&position) {
+                    running.message = Some(text);
+                }
+            }
+            Err(text) => self.display.say(&text),
+        }
+    }
+
+    fn ended(&mut self, position: usize, status: ExitStatus, wall: Duration, peak: Option<u64>) -> Result<(), Fault> {
+        let node = &self.plan.nodes[position];
+        let name = node.name();
+        let Some(running) = self.running.remove(&position) else { return Ok(()) };
+        self.display.end(position);
+        let present = stale::outputs(node, &self.plan.root, self.state)?;
+        let missing =
+            node.outputs.iter().map(|path| path.to_string_lossy()).find(|path| !present.contains_key(path.as_ref()));
+        let failure = match (status.success(), missing) {
+            (true, None) => None,
+            (true, Some(path)) => Some((1, format!("it ended well and did not write {path}"))),
+            (false, _) => Some(explain(status, running.message.as_deref())),
+        };
+        let interrupted = self.interrupted(status);
+        let fingerprint = running.ingredients.fingerprint();
+        let outcome = match &failure {
+            None => Status::Done,
+            // Asked to end, it goes on from where it was.
+            Some(_) if interrupted => Status::Started,
+            Some(_) => Status::Failed,
+        };
+        let record = Record { status: outcome, ingredients: running.ingredients, outputs: present };
+        self.state.remember(&name, record)?;
+        let since = running.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.history.add(Lineage {
+            node: name.clone(),
+            stage: node.stage.name().to_owned(),
+            command: node.command(&self.plan.programs),
+            fingerprint,
+            status: if failure.is_none() { "done" } else { "failed" }.to_owned(),
+            wall_secs: wall.as_secs_f64(),
+            peak_rss_bytes: peak,
+            started_at_secs: since.as_secs_f64(),
+        })?;
+        let peak = peak.map_or(String::new(), |peak| format!(" · peak memory {}", megabytes(peak)));
+        let cost = format!("{}{peak}", duration(wall));
+        match failure {
+            None => {
+                self.progress[position] = Progress::Done;
+                self.pace.learn(node, wall);
+                self.display.say(&format!("✓ {name} · {cost}"));
+            }
+            Some(_) if interrupted => {
+                self.progress[position] = Progress::Failed;
+                self.display.say(&format!("· {name} · interrupted after {cost}"));
+            }
+            Some((code, message)) => {
+                self.progress[position] = Progress::Failed;
+                self.failure.get_or_insert(code);
+                self.display.say(&format!("error: {name} failed after {cost}: {message}"));
+                self.display.detail(&node.command(&self.plan.programs));
+                if !self.running.is_empty() {
+                    self.display.say("what runs beside it is finished, then the pipeline stops");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a stage ended because a person asked for it; a terminal tells driver and stages at once.
+    fn interrupted(&self, status: ExitStatus) -> bool {
+        if status.signal() == Some(SIGINT) {
+            let _ = self.signal.compare_exchange(0, SIGINT as usize, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    fn tell_overall(&mut self) {
+        let chosen = self.plan.chosen.iter().filter(|chosen| **chosen).count();
+        let over = |progress: &&Progress| matches!(progress, Progress::Done | Progress::LeftOut | Progress::Failed);
+        let done = self.progress.iter().filter(over).count();
+        let mut seconds = Some(0.0);
+        for (position, node) in self.plan.nodes.iter().enumerate() {
+            let share = match self.progress[position] {
+                Progress::Waiting => 1.0,
+                Progress::Running => self.running.get(&position).map_or(0.0, |running| 1.0 - running.fraction),
+                _ => continue,
+            };
+            // A node that works says more than what others like it took.
+            let own = self.running.get(&position).filter(|running| running.fraction > 0.02);
+            let cost = match own {
+                Some(running) => Some(running.begun.elapsed().as_secs_f64() / running.fraction),
+                None => self.pace.seconds(node),
+            };
+            seconds = seconds.zip(cost).map(|(sum, cost)| sum + share * cost);
+        }
+        let left = seconds.map(|seconds| Duration::from_secs_f64(seconds / self.plan.jobs as f64));
+        self.display.overall(done, chosen, left);
+    }
+}
+
+/// The exit code and the message of a stage that failed.
+fn explain(status: ExitStatus, message: Option<&str>) -> (u8, String) {
+    let message = message.map(str::to_owned);
+    match (status.code(), status.signal()) {
+        (Some(code @ 1..=3), _) => {
+            let said = message.unwrap_or_else(|| format!("exit code {code}"));
+            (code as u8, said)
+        }
+        (Some(code), _) => (1, message.unwrap_or_else(|| format!("exit code {code}, a defect of the stage"))),
+        (None, Some(9)) => (3, "it was killed, as the system does when memory runs out: try --jobs 1".to_owned()),
+        (None, signal) => (1, format!("it was ended by signal {}", signal.unwrap_or_default())),
+    }
+}

@@ -1,0 +1,237 @@
+//! Whether a node must run, and the reason that a person is told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use cli::Fault;
+
+use crate::plan::Node;
+use crate::state::{Ingredients, Record, State, Status};
+
+/// What is to be done with a node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Decision {
+    /// Nothing: what it would write is there.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+    /// It must run.
+    Run {
+        /// Why.
+        reason: String,
+        /// Whether what lies in its folders goes first. It stays only for a node that was interrupted and goes on.
+        afresh: bool,
+    },
+}
+
+/// What a node would be made from now.
+///
+/// # Errors
+/// The first input that is not there, by its path.
+pub fn ingredients(
+    node: &Node,
+    root: &Path,
+    programs: &Path,
+    state: &mut State,
+) -> Result<Result<Ingredients, PathBuf>, Fault> {
+    let program = programs.join(node.stage.name());
+    let Some(program) = state.hash(&program)? else {
+        return Err(Fault::input(format!(
+            "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
+            program.display()
+        )));
+    };
+    let mut arguments: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for argument in node.arguments.iter().filter(|argument| argument.decides()) {
+        arguments.entry(argument.flag.clone()).or_default().push(argument.value.clone());
+    }
+    let mut inputs = BTreeMap::new();
+    let tables = node.inputs.iter().map(|path| (path, root.join(path)));
+    let others = node.outside.iter().map(|path| (path, path.clone()));
+    for (name, path) in tables.chain(others) {
+        match state.hash(&path)? {
+            Some(hash) => inputs.insert(name.to_string_lossy().into_owned(), hash),
+            None => return Ok(Err(path)),
+        };
+    }
+    Ok(Ok(Ingredients { program, arguments, inputs }))
+}
+
+/// The hash of each of a node's outputs that is there.
+pub fn outputs(node: &Node, root: &Path, state: &mut State) -> Result<BTreeMap<String, String>, Fault> {
+    let mut outputs = BTreeMap::new();
+    for path in &node.outputs {
+        if let Some(hash) = state.hash(&root.join(path))? {
+            outputs.insert(path.to_string_lossy().into_owned(), hash);
+        }
+    }
+    Ok(outputs)
+}
+
+/// What is to be done with a node, from what is remembered of it (`record`, or `done` by lineage where that is lost),
+/// what it would be made from, and which of its outputs are there.
+pub fn decide(
+    node: &Node,
+    now: &Ingredients,
+    record: Option<&Record>,
+    lineage: Option<&str>,
+    present: &BTreeMap<String, String>,
+    force: bool,
+) -> Decision {
+    let run = |reason: String| Decision::Run { reason, afresh: true };
+    let missing =
+        node.outputs.iter().map(|path| path.to_string_lossy()).find(|path| !present.contains_key(path.as_ref()));
+    if force {
+        return run("--force".to_owned());
+    }
+    let Some(record) = record else {
+        return match (lineage == Some(now.fingerprint().as_str()), missing) {
+            (true, None) => Decision::Skip { reason: "unchanged, by lineage".to_owned() },
+            _ => run("never ran".to_owned()),
+        };
+    };
+    if let Some(difference) = difference(&record.ingredients, now) {
+        return run(difference);
+    }
+    match (record.status, missing) {
+        (Status::Started, _) => Decision::Run { reason: "was interrupted, goes on".to_owned(), afresh: false },
+        (Status::Failed, _) => Decision::Run { reason: "failed before".to_owned(), afresh: false },
+        (Status::Done, Some(path)) => run(format!("output {path} is missing")),
+        (Status::Done, None) => match present.iter().find(|(path, hash)| record.outputs.get(*path) != Some(hash)) {
+            Some((path, _)) => run(format!("output {path} was changed by something else")),
+            None => Decision::Skip { reason: "unchanged".to_owned() },
+        },
+    }
+}
+
+/// The first thing that is not as it was, and how many more there are.
+fn difference(was: &Ingredients, now: &Ingredients) -> Option<String> {
+    let mut differences = Vec::new();
+    let flags: std::collections::BTreeSet<_> = was.arguments.keys().chain(now.arguments.keys()).collect();
+    for flag in flags {
+        let text = |ingredients: &Ingredients| {
+            ingredients.arguments.get(flag).map_or("unset".to_owned(), |values| values.join("; "))
+        };
+        let (was, now) = (text(was), text(now));
+        if was != now {
+            differences.push(format!("parameter {flag} {was} → {now}"));
+        }
+    }
+    let paths: std::collections::BTreeSet<_> = was.inputs.keys().chain(now.inputs.keys()).collect();
+    for path in paths {
+        match (was.inputs.get(path), now.inputs.get(path)) {
+            (None, _) => differences.push(format!("input {path} is new")),
+            (_, None) => differences.push(format!("input {path} is no longer read")),
+            (was, now) if was != now => differences.push(format!("input {path} changed")),
+            _ => {}
+        }
+    }
+    if was.program != now.program {
+        differences.push("program changed".to_owned());
+    }
+    let more = differences.len().saturating_sub(1);
+    let first = differences.into_iter().next()?;
+    Some(if more == 0 { first } else { format!("{first}, and {more} more changed") })
+}
+
+/// Removes what a node wrote before: the folders that are its alone, and nothing outside the root.
+pub fn remove(node: &Node, root: &Path) -> Result<(), Fault> {
+    for folder in &node.folders {
+        let path = root.join(folder);
+        match fs::remove_dir_all(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(Fault::input(format!("cannot remove {}: {error}", path.display()))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Argument, Stage};
+
+    fn node() -> Node {
+        Node {
+            stage: Stage::Train,
+            dataset: None,
+            run: None,
+            seed: None,
+            arguments: vec![Argument { flag: "max_iters".into(), value: "2000".into() }],
+            inputs: vec!["corpus".into()],
+            outside: vec![],
+            outputs: vec!["log".into()],
+            folders: vec!["log".into()],
+            after: vec![],
+        }
+    }
+
+    fn made(iterations: &str, corpus: &str, program: &str) -> Ingredients {
+        Ingredients {
+            program: program.into(),
+            arguments: [("max_iters".to_owned(), vec![iterations.to_owned()])].into(),
+            inputs: [("corpus".to_owned(), corpus.to_owned())].into(),
+        }
+    }
+
+    fn said(record: Option<&Record>, lineage: Option<&str>, present: &[(&str, &str)], force: bool) -> (String, bool) {
+        let present = present.iter().map(|(path, hash)| (path.to_string(), hash.to_string())).collect();
+        match decide(&node(), &made("2000", "a", "p"), record, lineage, &present, force) {
+            Decision::Skip { reason } => (format!("skip: {reason}"), false),
+            Decision::Run { reason, afresh } => (format!("run: {reason}"), afresh),
+        }
+    }
+
+    fn record(status: Status, ingredients: Ingredients) -> Record {
+        Record { status, ingredients, outputs: [("log".to_owned(), "o".to_owned())].into() }
+    }
+
+    #[test]
+    fn the_reason_is_what_changed() {
+        let there = [("log", "o")];
+        let done = |made| record(Status::Done, made);
+        let same = || made("2000", "a", "p");
+        let yes = |text: &str| (text.to_owned(), true);
+        let no = |text: &str| (text.to_owned(), false);
+        assert_eq!(said(None, None, &there, false), yes("run: never ran"));
+        assert_eq!(said(Some(&done(same())), None, &there, false), no("skip: unchanged"));
+        assert_eq!(said(Some(&done(same())), None, &there, true), yes("run: --force"));
+        assert_eq!(said(Some(&done(same())), None, &[], false), yes("run: output log is missing"));
+        assert_eq!(
+            said(Some(&done(same())), None, &[("log", "x")], false),
+            yes("run: output log was changed by something else")
+        );
+        let longer = done(made("500", "a", "p"));
+        assert_eq!(said(Some(&longer), None, &there, false), yes("run: parameter max_iters 500 → 2000"));
+        assert_eq!(said(Some(&done(made("2000", "b", "p"))), None, &there, false), yes("run: input corpus changed"));
+        assert_eq!(said(Some(&done(made("2000", "a", "q"))), None, &there, false), yes("run: program changed"));
+        let all = done(made("500", "b", "q"));
+        assert_eq!(
+            said(Some(&all), None, &there, false),
+            yes("run: parameter max_iters 500 → 2000, and 2 more changed")
+        );
+    }
+
+    #[test]
+    fn what_was_interrupted_with_the_same_ingredients_goes_on() {
+        let started = record(Status::Started, made("2000", "a", "p"));
+        assert_eq!(said(Some(&started), None, &[], false), ("run: was interrupted, goes on".to_owned(), false));
+        let failed = record(Status::Failed, made("2000", "a", "p"));
+        assert_eq!(said(Some(&failed), None, &[], false), ("run: failed before".to_owned(), false));
+        let other = record(Status::Started, made("500", "a", "p"));
+        assert!(said(Some(&other), None, &[], false).1);
+    }
+
+    #[test]
+    fn lineage_stands_in_for_a_lost_record() {
+        let fingerprint = made("2000", "a", "p").fingerprint();
+        let there = [("log", "o")];
+        assert_eq!(said(None, Some(&fingerprint), &there, false).0, "skip: unchanged, by lineage");
+        assert_eq!(said(None, Some(&fingerprint), &[], false).0, "run: never ran");
+        assert_eq!(said(None, Some("other"), &there, false).0, "run: never ran");
+    }
+}

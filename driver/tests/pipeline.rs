@@ -1,0 +1,485 @@
+//! The driver at work, with stages played by shell scripts that write what the plan says they write.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use driver::experiment::Experiment;
+use driver::plan::{Node, Threads, plan};
+use driver::study::Study;
+use driver::yaml;
+use schemas::tables::{Findings, Lineage, Results};
+use schemas::{Artifacts, Partition, Provenance};
+
+const PIPELINE: &str = include_str!("../../pipeline.yaml");
+const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
+
+/// A folder with a pipeline.yaml and programs that play the stages of the profile `smoke`.
+struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self { folder: tempfile::tempdir().unwrap() };
+        let text = PIPELINE.replace("  text8: {}\n", "  text8: {}\n  mine: { source: mine.txt }\n");
+        fs::write(scene.path("pipeline.yaml"), &text).unwrap();
+        fs::create_dir(scene.path("programs")).unwrap();
+        fs::create_dir(scene.path("data")).unwrap();
+        fs::write(scene.path("data/download"), "keep me").unwrap();
+        let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
+        let mut nodes = Vec::new();
+        for settings in [vec![], vec!["datasets=[mine]".to_owned()], vec!["train.max_iters=10".to_owned()]] {
+            let study = Study::resolve(&experiment, "smoke", &settings).unwrap();
+            nodes.push(plan(&study, Path::new("artifacts/smoke"), Threads { shared: 1, alone: 1 }));
+        }
+        let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
+        for stage in STAGES {
+            scene.program(stage, &nodes);
+        }
+        scene.write_study();
+        scene
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    /// A script that logs its command, and writes each output with the flags that decide as its content.
+    fn program(&self, stage: &str, nodes: &[Node]) {
+        let mut script = format!(
+            "#!/bin/bash\nset -e\ncd '{}'\nall=\"$*\"\nflags=\"${{all% --threads *}}\"\necho \"{stage} $flags\" >>log\n\
+             if [ -e fail_{stage} ]; then echo '{{\"kind\":\"failed\",\"text\":\"no luck\"}}' >&2; exit 3; fi\n\
+             echo '{{\"kind\":\"progress\",\"label\":\"working\",\"done\":1,\"total\":2,\"note\":\"loss 2.1\"}}' >&2\n\
+             put() {{ mkdir -p \"$(dirname \"$1\")\"; echo \"$flags\" >\"$1.tmp\"; mv \"$1.tmp\" \"$1\"; }}\n\
+             case \"$flags\" in\n",
+            self.folder.path().display()
+        );
+        for node in nodes.iter().filter(|node| node.stage.name() == stage) {
+            let flags = node.flags().join(" ");
+            let flags = flags.split(" --threads").next().unwrap();
+            script += &format!("'{flags}')\n");
+            for (position, output) in node.outputs.iter().enumerate() {
+                let output = format!("artifacts/smoke/{}", output.display());
+                script += &match stage {
+                    "correlate" => {
+                        format!("put {output}\ncp study/$(basename {output}) {output} 2>/dev/null || true\n")
+                    }
+                    _ => format!("put {output}\n"),
+                };
+                if position == 0 {
+                    script += &format!("if [ -e slow_{stage} ]; then echo $$ >slow_pid; exec sleep 60; fi\n");
+                }
+            }
+            script += ";;\n";
+        }
+        script += "*) echo \"no such node: $flags\" >&2; exit 1;;\nesac\n";
+        let path = self.path("programs").join(stage);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The tables that `correlate` copies to their places.
+    fn write_study(&self) {
+        let artifacts = Artifacts::new(self.path("made"));
+        let provenance = Provenance::new("correlate", serde_json::json!({}));
+        let results = Results {
+            dataset: "shakespeare_char".into(),
+            run: "run_0".into(),
+            label: "Baseline".into(),
+            seeds: 2,
+            final_train_loss_mean: 1.75,
+            final_train_loss_stderr: Some(0.25),
+            best_val_loss_mean: 1.9,
+            best_val_loss_stderr: None,
+            total_train_time_secs_mean: 90.0,
+            total_train_time_secs_stderr: Some(1.0),
+            inference_tokens_per_sec_mean: 4000.0,
+            inference_tokens_per_sec_stderr: None,
+        };
+        let findings = Findings {
+            run: "run_3".into(),
+            claim: "entropy_falls".into(),
+            statement: "attention becomes more focused".into(),
+            statistic: "spearman".into(),
+            value: Some(-0.5),
+            low: Some(-0.75),
+            high: Some(-0.25),
+            threshold_low: None,
+            threshold_high: Some(0.0),
+            verdict: "supported".into(),
+            reason: "the interval lies below 0".into(),
+            n: 2,
+        };
+        let partition = Partition::dataset("shakespeare_char");
+        artifacts.write(&Partition::study(), &provenance, &[results]).unwrap();
+        artifacts.write(&partition, &provenance, &[findings]).unwrap();
+        fs::create_dir(self.path("study")).unwrap();
+        let made = [artifacts.path::<Results>(&partition).unwrap(), artifacts.path::<Findings>(&partition).unwrap()];
+        for path in made {
+            fs::rename(&path, self.path("study").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+
+    fn command(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driver"));
+        command.args(["--profile", "smoke", "--programs", "programs"]).args(flags).current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, flags: &[&str]) -> Said {
+        Said::of(self.command(flags).output().unwrap())
+    }
+
+    fn run_well(&self, flags: &[&str]) -> Said {
+        let said = self.run(flags);
+        assert_eq!(said.code, Some(0), "{}\n{}", said.out, said.err);
+        said
+    }
+
+    /// Starts the driver and waits until a stage sleeps.
+    fn start_slow(&self, stage: &str) -> Child {
+        fs::write(self.path(&format!("slow_{stage}")), "").unwrap();
+        let mut command = self.command(&["--jobs", "1"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until(|| self.has("slow_pid"));
+        fs::remove_file(self.path(&format!("slow_{stage}"))).unwrap();
+        child
+    }
+
+    /// The commands that were run since the last time, one a line.
+    fn ran(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("log"));
+        log.lines().map(str::to_owned).collect()
+    }
+
+    fn lineage(&self) -> Vec<Lineage> {
+        Artifacts::new(self.path("artifacts/smoke")).read::<Lineage>(&Partition::study()).unwrap().rows
+    }
+}
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    #[track_caller]
+    fn has(&self, text: &str) {
+        assert!(self.err.contains(text) || self.out.contains(text), "no `{text}` in\n{}\n{}", self.out, self.err);
+    }
+}
+
+#[track_caller]
+fn wait_until(holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it never happened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn alive(pid: &str) -> bool {
+    Path::new("/proc").join(pid.trim()).exists()
+}
+
+#[test]
+fn everything_runs_once_and_then_nothing_does() {
+    let scene = Scene::new();
+    let said = scene.run_well(&[]);
+    assert_eq!(scene.ran().len(), 31);
+    said.has("▸ prep shakespeare_char · run: never ran");
+    said.has("  programs/prep --artifacts artifacts/smoke --dataset shakespeare_char --data data --threads");
+    said.has("✓ train shakespeare_char/run_3/1338 · ");
+    said.has("peak memory");
+    said.has("1.7500 ± 0.2500");
+    said.has("-0.500 [-0.750, -0.250]");
+    said.has("Report   artifacts/smoke/report/index.html");
+    let lineage = scene.lineage();
+    assert_eq!(lineage.len(), 31);
+    assert!(lineage.iter().all(|row| row.status == "done" && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)));
+
+    let said = scene.run_well(&[]);
+    assert_eq!(scene.ran(), [""; 0]);
+    said.has("· plot · skip: unchanged");
+    assert_eq!(scene.lineage().len(), 31);
+    // The threads decide nothing, and neither does the driver's memory as long as there is lineage.
+    fs::remove_file(scene.path("artifacts/smoke/.state.json")).unwrap();
+    fs::remove_file(scene.path("artifacts/smoke/.hashes.json")).unwrap();
+    scene.run_well(&["--jobs", "5"]).has("· plot · skip: unchanged, by lineage");
+    assert_eq!(scene.ran(), [""; 0]);
+}
+
+#[test]
+fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.ran();
+    let stray = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1337/step=20";
+    assert!(scene.has(stray));
+    let said = scene.run_well(&["--set", "train.max_iters=10", "--run", "run_1", "--seed", "1337", "--only", "train"]);
+    said.has(
+        "train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps 0,5,10,20 → 0,5,10, and 1 more changed",
+    );
+    assert_eq!(scene.ran().len(), 1);
+    assert!(!scene.has(stray));
+    assert!(scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1338/step=20"));
+    assert_eq!(fs::read_to_string(scene.path("data/download")).unwrap(), "keep me");
+    // And back again: the node, and what reads it and finds the same bytes, does not run.
+    let said = scene.run_well(&[]);
+    said.has("train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps 0,5,10 → 0,5,10,20");
+    said.has("snapshot shakespeare_char/run_1/1337 · skip: unchanged");
+    assert_eq!(scene.ran().len(), 1);
+}
+
+#[test]
+fn whatever_is_not_as_it_was_is_the_reason_to_run() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.ran();
+    fs::remove_file(scene.path("artifacts/smoke/windows/dataset=shakespeare_char/run=run_2/seed=1337/windows.parquet"))
+        .unwrap();
+    let metrics = "artifacts/smoke/baselines/dataset=shakespeare_char/run=run_1/seed=1337/baselines.parquet";
+    fs::write(scene.path(metrics), "edited").unwrap();
+    let mut script = fs::read_to_string(scene.path("programs/plot")).unwrap();
+    script.push('\n');
+    fs::write(scene.path("programs/plot"), script).unwrap();
+    let said = scene.run_well(&[]);
+    said.has("snapshot shakespeare_char/run_2/1337 · run: output windows/dataset=shakespeare_char/run=run_2/seed=1337/windows.parquet is missing");
+    said.has("metrics shakespeare_char/run_1/1337 · run: output baselines/dataset=shakespeare_char/run=run_1/seed=1337/baselines.parquet was changed");
+    said.has("plot · run: program changed");
+    assert_eq!(scene.ran().len(), 3);
+    scene.run_well(&["--force", "--only", "metrics", "--run", "run_2"]).has("run: --force");
+    assert_eq!(scene.ran().len(), 2);
+}
+
+#[test]
+fn a_text_of_ones_own_is_an_input() {
+    let scene = Scene::new();
+    let flags = ["--set", "datasets=[mine]", "--only", "prep"];
+    fs::write(scene.path("min.txt"), "").unwrap();
+    let said = scene.run(&flags);
+    assert_eq!(said.code, Some(3));
+    said.has("datasets.mine.source: mine.txt is missing (did you mean `min.txt`?); give the text's path");
+    fs::write(scene.path("mine.txt"), "one").unwrap();
+    scene.run_well(&flags).has("run: never ran");
+    fs::write(scene.path("mine.txt"), "other").unwrap();
+    scene.run_well(&flags).has("prep mine · run: input mine.txt changed");
+}
+
+#[test]
+fn a_failure_ends_the_run_with_its_code_and_is_taken_up_again() {
+    let scene = Scene::new();
+    fs::write(scene.path("fail_snapshot"), "").unwrap();
+    let said = scene.run(&[]);
+    assert_eq!(said.code, Some(3));
+    said.has("error: snapshot shakespeare_char/run_");
+    said.has(": no luck");
+    said.has("  programs/snapshot --artifacts artifacts/smoke");
+    said.has("goes on from there");
+    assert!(!scene.ran().iter().any(|line| line.starts_with("plot")));
+    assert_eq!(
+        scene.lineage().iter().filter(|row| row.status == "failed").count(),
+        scene.lineage().iter().filter(|row| row.stage == "snapshot").count()
+    );
+    fs::remove_file(scene.path("fail_snapshot")).unwrap();
+    scene.run_well(&[]).has("run: failed before");
+    let ran = scene.ran();
+    assert!(ran.iter().any(|line| line.starts_with("plot")) && !ran.iter().any(|line| line.starts_with("prep")));
+}
+
+#[test]
+fn a_stage_that_does_not_write_what_it_should_has_a_defect() {
+    let scene = Scene::new();
+    let path = scene.path("programs/prep");
+    fs::write(&path, "#!/bin/sh\n").unwrap();
+    let said = scene.run(&["--only", "prep"]);
+    assert_eq!(said.code, Some(1));
+    said.has("it ended well and did not write corpus/dataset=shakespeare_char/split=train/corpus.parquet");
+}
+
+#[test]
+fn an_interrupted_training_goes_on_unless_it_is_another_one() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let scene = Scene::new();
+        let child = scene.start_slow("train");
+        let pid = fs::read_to_string(scene.path("slow_pid")).unwrap();
+        signal(&child, name);
+        let said = Said::of(child.wait_with_output().unwrap());
+        assert_eq!(said.code, Some(code), "{}", said.err);
+        said.has("interrupted after");
+        said.has("to go on where it stopped: ./scripts/run_pipeline.sh --profile smoke");
+        assert!(!alive(&pid));
+        let node = scene.ran().pop().unwrap();
+        let run = |key: &str| node.split(key).nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let (run, seed) = (run("--run "), run("--seed "));
+        let half = format!("artifacts/smoke/checkpoints/dataset=shakespeare_char/run={run}/seed={seed}/half");
+        fs::create_dir_all(scene.path(&half)).unwrap();
+
+        let narrow = ["--run", &run, "--seed", &seed];
+        let same = scene.run_well(&narrow);
+        same.has(&format!("train shakespeare_char/{run}/{seed} · run: was interrupted, goes on"));
+        assert!(scene.has(&half), "what it had written is what it goes on from");
+
+        let other = [&narrow[..], &["--set", "train.max_iters=10", "--only", "train"]].concat();
+        scene.run_well(&other);
+        assert!(!scene.has(&half), "another training begins with nothing");
+    }
+}
+
+#[test]
+fn a_killed_driver_takes_its_stages_along_and_leaves_whole_files() {
+    let scene = Scene::new();
+    let mut child = scene.start_slow("generate");
+    let pid = fs::read_to_string(scene.path("slow_pid")).unwrap();
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    wait_until(|| !alive(&pid));
+    for name in [".state.json", ".hashes.json"] {
+        let text = fs::read(scene.path("artifacts/smoke").join(name)).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).expect("the file is whole");
+    }
+    let said = scene.run_well(&[]);
+    said.has("· run: was interrupted, goes on");
+    let before = scene.lineage();
+    scene.run_well(&[]).has("· plot · skip: unchanged");
+    assert_eq!(scene.lineage(), before);
+}
+
+#[test]
+fn killed_at_any_moment_the_same_command_finishes() {
+    let scene = Scene::new();
+    for milliseconds in [10, 40, 80, 120, 200, 300, 400] {
+        let mut child = scene.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    scene.run_well(&[]);
+    scene.run_well(&[]).has("· plot · skip: unchanged");
+}
+
+#[test]
+fn two_drivers_never_share_a_folder() {
+    let scene = Scene::new();
+    let child = scene.start_slow("prep");
+    let said = scene.run(&[]);
+    assert_eq!(said.code, Some(3));
+    said.has(&format!("another run of the pipeline (process {}) works on artifacts/smoke", child.id()));
+    signal(&child, "-TERM");
+    child.wait_with_output().unwrap();
+    scene.run_well(&["--only", "prep"]);
+}
+
+#[test]
+fn a_rehearsal_runs_and_writes_nothing() {
+    let scene = Scene::new();
+    let said = scene.run_well(&["--dry-run"]);
+    assert!(!scene.has("artifacts") && scene.ran().is_empty());
+    said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
+    said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs before it");
+    said.has("31 of 31 nodes would run");
+    scene.run_well(&[]);
+    scene.ran();
+    scene.run_well(&["--dry-run"]).has("0 of 31 nodes would run");
+    let said = scene.run_well(&["--dry-run", "--set", "train.max_iters=10", "--run", "run_0", "--seed", "1337"]);
+    said.has("train shakespeare_char/run_0/1337 · run: parameter checkpoint_steps 0,20 → 0,10, and 1 more changed");
+    assert!(scene.ran().is_empty());
+}
+
+#[test]
+fn a_printed_command_does_the_same_when_it_is_pasted() {
+    let scene = Scene::new();
+    let said = scene.run_well(&[]);
+    let ran = scene.ran();
+    for line in said.err.lines().filter(|line| line.starts_with("  programs/")) {
+        assert!(Command::new("sh").args(["-c", line]).current_dir(scene.folder.path()).status().unwrap().success());
+    }
+    let pasted = scene.ran();
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(ran), sorted(pasted));
+    scene.run_well(&[]).has("· plot · skip: unchanged");
+    assert!(scene.ran().is_empty());
+}
+
+#[test]
+fn a_part_of_the_study_runs_without_the_rest() {
+    let scene = Scene::new();
+    let said = scene.run(&["--only", "metrics"]);
+    assert_eq!(said.code, Some(3));
+    said.has("which `snapshot shakespeare_char/run_");
+    said.has("run that first, or everything without --only");
+    // The whole study is not there, so what needs it waits for it.
+    let said = scene.run_well(&["--seed", "1338", "--run", "run_0"]);
+    assert_eq!(scene.ran().len(), 3);
+    said.has("· correlate · left out: it needs the whole study, and `");
+    said.has("· plot · left out: it needs correlate");
+    let said = scene.run(&["--only", "correlate", "--seed", "1338"]);
+    assert_eq!(said.code, Some(3));
+    said.has("correlate needs artifacts/smoke/");
+    // What it builds upon and was not asked for is told.
+    scene.run_well(&[]);
+    let said = scene.run_well(&["--only", "generate", "--run", "run_0", "--seed", "1338", "--set", "train.n_embd=32"]);
+    said.has("note: out of date and not asked for: train shakespeare_char/run_0/1338 (parameter n_embd 16 → 32)");
+}
+
+#[test]
+fn what_is_mistyped_is_said_with_what_was_meant() {
+    let scene = Scene::new();
+    let wrong = |flags: &[&str], said: &str| {
+        let output = scene.run(flags);
+        assert_eq!(output.code, Some(2), "{}", output.err);
+        output.has(said);
+    };
+    wrong(&["--dry-rum"], "'--dry-run'");
+    wrong(&["--only", "metric"], "'metrics'");
+    wrong(&["metrics"], "unexpected argument 'metrics'");
+    wrong(&["--run", "run0"], "--run run0: there is no `run0` (did you mean `run_0`?)");
+    wrong(&["--dataset", "shakespear_char"], "did you mean `shakespeare_char`?");
+    wrong(
+        &["--dataset", "text8"],
+        "--dataset text8: profile `smoke` does not learn it; add it by --set datasets=[text8]",
+    );
+    wrong(&["--seed", "7"], "--seed 7: profile `smoke` does not train with it");
+    wrong(&["--jobs", "0"], "--jobs 0");
+    wrong(&["--set", "train.max_iter=5"], "did you mean `max_iters`?");
+    let missing = scene.run(&["--file", "other.yaml"]);
+    assert_eq!(missing.code, Some(3));
+    missing.has("cannot read other.yaml");
+    scene.run_well(&["--list"]).has("run_3              Generation quality (train, snapshot, metrics, generate)");
+}
+
+/// Every flag that the plan passes is one that the stage takes, where the stages' programs are built.
+#[test]
+fn the_stages_know_the_flags_that_they_are_given() {
+    let folder = Path::new(env!("CARGO_BIN_EXE_driver")).parent().unwrap();
+    let experiment: Experiment = yaml::parse(PIPELINE, "pipeline.yaml").unwrap();
+    let study = Study::resolve(&experiment, "laptop", &[]).unwrap();
+    for node in plan(&study, Path::new("artifacts"), Threads { shared: 1, alone: 1 }) {
+        let Ok(help) = Command::new(folder.join(node.stage.name())).arg("--help").output() else { continue };
+        let help = String::from_utf8(help.stdout).unwrap();
+        for flag in node.flags().iter().filter(|flag| flag.starts_with("--")) {
+            assert!(help.contains(flag.as_str()), "{} does not know {flag}", node.stage);
+        }
+    }
+}
