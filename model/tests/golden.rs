@@ -6,6 +6,15 @@ use std::collections::BTreeMap;
 use model::{AdamW, Batch, ContextPolicy, DeviceChoice, GptConfig, Model, Session, Tensor, Trainer, Weights};
 use serde::Deserialize;
 
+/// The tests run on the device that the build is for: `cargo test -p model --features vulkan` runs them on a GPU.
+const DEVICE: DeviceChoice = if cfg!(feature = "cuda") {
+    DeviceChoice::Cuda
+} else if cfg!(feature = "vulkan") {
+    DeviceChoice::Vulkan
+} else {
+    DeviceChoice::Cpu
+};
+
 /// Absolute, in float32.
 const TOLERANCE: f64 = 1e-4;
 
@@ -77,11 +86,11 @@ impl Case {
 
     fn trainer(&self) -> Trainer {
         let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
-        Trainer::new(DeviceChoice::Cpu, &self.weights(), adamw, None, 0).expect("the processor is there")
+        Trainer::new(DEVICE, &self.weights(), adamw, None, 0).expect("the device is there")
     }
 
     fn model(&self) -> Model {
-        Model::new(DeviceChoice::Cpu, &self.weights()).expect("the processor is there")
+        Model::new(DEVICE, &self.weights()).expect("the device is there")
     }
 }
 
@@ -255,7 +264,7 @@ fn dropout_drops_its_share_and_follows_its_seed() {
     weights.config.dropout = 0.3;
     let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
     let step = |seed| {
-        let mut trainer = Trainer::new(DeviceChoice::Cpu, &weights, adamw, None, 0).expect("the processor is there");
+        let mut trainer = Trainer::new(DEVICE, &weights, adamw, None, 0).expect("the device is there");
         trainer.step(&[case.batch()], 1e-3, 1.0, seed, false).loss
     };
     assert_eq!(step(1), step(1));
