@@ -1,0 +1,99 @@
+//! A statistic once per seed, and its mean over seeds.
+
+use std::collections::BTreeMap;
+
+use crate::interval::Estimate;
+use crate::rank::{Degenerate, mean, pearson, spearman};
+
+/// Two series of one seed, observation by observation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paired {
+    /// The seed.
+    pub seed: u64,
+    /// One of them.
+    pub x: Vec<f64>,
+    /// The other.
+    pub y: Vec<f64>,
+}
+
+impl Paired {
+    /// The observations that both have.
+    pub fn new<Key: Ord>(seed: u64, x: &BTreeMap<Key, f64>, y: &BTreeMap<Key, f64>) -> Self {
+        let both = x.iter().filter_map(|(key, x)| Some((*x, *y.get(key)?)));
+        let (x, y) = both.unzip();
+        Self { seed, x, y }
+    }
+}
+
+/// How two series go together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Association {
+    /// Observations of the seeds that have a correlation; of all, if none has one.
+    pub n: usize,
+    /// The positions of the seeds that have a correlation.
+    pub used: Vec<usize>,
+    /// Mean over those seeds of Pearson's correlation.
+    pub pearson: Option<f64>,
+    /// Mean over those seeds of Spearman's correlation, with its interval.
+    pub spearman: Option<Estimate>,
+    /// Why a seed has none, or the mean no interval.
+    pub reasons: Vec<String>,
+}
+
+/// The raw correlations of two series.
+pub fn associate(seeds: &[Paired]) -> Association {
+    let each: Vec<Result<(f64, f64), Degenerate>> =
+        seeds.iter().map(|seed| Ok((pearson(&seed.x, &seed.y)?, spearman(&seed.x, &seed.y)?))).collect();
+    let used: Vec<usize> = (0..seeds.len()).filter(|position| each[*position].is_ok()).collect();
+    let (pearsons, spearmans): (Vec<f64>, Vec<f64>) = each.iter().filter_map(|seed| seed.ok()).unzip();
+    let counted = |position: &usize| used.is_empty() || used.contains(position);
+    let n = (0..seeds.len()).filter(counted).map(|position| seeds[position].x.len()).sum();
+    let mut reasons: Vec<String> = each
+        .iter()
+        .zip(seeds)
+        .filter_map(|(outcome, seed)| Some(format!("seed {}: {}", seed.seed, outcome.as_ref().err()?)))
+        .collect();
+    if used.len() == 1 {
+        reasons.push("one seed: no interval".to_owned());
+    }
+    Association {
+        n,
+        used,
+        pearson: (!pearsons.is_empty()).then(|| mean(&pearsons)),
+        spearman: Estimate::over(&spearmans),
+        reasons,
+    }
+}
+
+/// Reasons in one text; none without any.
+pub fn said(reasons: &[String]) -> Option<String> {
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_without_a_correlation_are_left_out_and_named() {
+        let up = Paired { seed: 1, x: vec![1.0, 2.0, 3.0, 4.0], y: vec![1.0, 2.0, 3.0, 4.0] };
+        let down = Paired { seed: 2, x: vec![1.0, 2.0, 3.0], y: vec![3.0, 2.0, 1.0] };
+        let flat = Paired { seed: 3, x: vec![1.0; 3], y: vec![3.0, 2.0, 1.0] };
+        let association = associate(&[up, down.clone(), flat.clone()]);
+        assert_eq!((association.n, association.used), (7, vec![0, 1]));
+        let spearman = association.spearman.expect("two seeds");
+        assert!(spearman.mean.abs() < 1e-12 && spearman.interval.is_some());
+        assert_eq!(association.reasons, ["seed 3: the metric is constant"]);
+        let alone = associate(&[down]);
+        assert_eq!((alone.spearman.expect("one seed").interval, alone.reasons.len()), (None, 1));
+        let none = associate(&[flat]);
+        assert_eq!((none.n, none.pearson, none.spearman), (3, None, None));
+    }
+
+    #[test]
+    fn only_common_observations_are_paired() {
+        let x = BTreeMap::from([(0, 1.0), (1, 2.0), (3, 4.0)]);
+        let y = BTreeMap::from([(1, 5.0), (2, 6.0), (3, 7.0)]);
+        assert_eq!(Paired::new(9, &x, &y), Paired { seed: 9, x: vec![2.0, 4.0], y: vec![5.0, 7.0] });
+    }
+}

@@ -1,0 +1,62 @@
+//! The study's claims, each held against the data. A claim is a function; its doc says what it claims, by which statistic
+//! and on which side of which threshold. Nothing is worded to come out right.
+
+mod claim;
+mod layers;
+mod learning;
+mod quality;
+mod spans;
+#[cfg(test)]
+mod tests;
+
+use schemas::tables::Findings;
+
+use crate::inputs::Dataset;
+use claim::Case;
+
+/// The dataset that some claims are about.
+const SHAKESPEARE: &str = "shakespeare_char";
+/// The dataset that one claim holds against it.
+const ENWIK8: &str = "enwik8";
+
+/// Every claim that concerns a dataset, in the study's order.
+pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
+    let case = Case { dataset, study };
+    let mut findings = vec![
+        learning::tracking_is_free(case),
+        learning::entropy_falls(case),
+        spans::span_rises_then_settles(case),
+        spans::early_local_late_global(case),
+        spans::local_specialists(case),
+        learning::balanced_span_helps(case),
+        layers::lower_layers_alike(case),
+        layers::specialisation_onset(case),
+        layers::middle_most_alike(case),
+        layers::last_layers_diverse(case),
+        learning::similarity_tracks_loss(case),
+    ];
+    if dataset.name == ENWIK8 {
+        findings.push(layers::enwik8_more_uniform(case));
+    }
+    findings.extend([
+        quality::quality_wants_balance(case),
+        quality::quality_wants_stable_heads(case),
+        quality::poor_is_overfocused(case),
+        quality::poor_is_dominated(case),
+    ]);
+    if dataset.name == SHAKESPEARE {
+        findings.push(quality::shakespeare_strongest(case));
+    }
+    findings.extend([
+        quality::generation_differs_slightly(case),
+        quality::quality_wants_layered_spans(case),
+        quality::poor_is_inconsistent(case),
+        learning::val_tracks_train(case),
+    ]);
+    findings
+}
+
+/// Whether a claim about this dataset looks at others too.
+pub fn looks_at_others(dataset: &Dataset) -> bool {
+    [SHAKESPEARE, ENWIK8].contains(&dataset.name.as_str())
+}

@@ -1,0 +1,338 @@
+//! Each claim on a study where it is supported, refuted, inconclusive and not tested.
+
+use schemas::tables::Findings;
+
+use super::{ENWIK8, SHAKESPEARE, findings};
+use crate::inputs::{Dataset, Seed};
+use crate::samples::{attention, quality};
+use crate::series::val_loss;
+use crate::synthetic::{self, Shape};
+
+/// What each seed shows: for the claim, against it, both.
+const FOR: [f64; 3] = [1.0, 1.0, 1.0];
+const AGAINST: [f64; 3] = [-1.0, -1.0, -1.0];
+const MIXED: [f64; 3] = [1.0, -1.0, 1.0];
+
+fn find(study: &[Dataset], dataset: usize, claim: &str) -> Findings {
+    let found = findings(study, &study[dataset]);
+    found.into_iter().find(|finding| finding.claim == claim).expect("the claim is tested")
+}
+
+/// Bends `run_3` of a study seed by seed and says how a claim fares.
+fn fares(claim: &str, shape: Shape, signs: &[f64], bend: impl Fn(&mut Seed, f64)) -> Findings {
+    let mut dataset = synthetic::dataset(SHAKESPEARE, shape);
+    for (seed, sign) in dataset.runs[1].seeds.iter_mut().zip(signs) {
+        bend(seed, *sign);
+    }
+    find(&[dataset], 0, claim)
+}
+
+/// That a claim of one statistic a seed is supported, refuted and inconclusive as the seeds say, inconclusive with one seed,
+/// and not tested without a run that has what it needs.
+fn decides(claim: &str, shape: Shape, bend: impl Fn(&mut Seed, f64)) {
+    for (signs, verdict) in [(FOR, "supported"), (AGAINST, "refuted"), (MIXED, "inconclusive")] {
+        let finding = fares(claim, shape, &signs, &bend);
+        assert_eq!(finding.verdict, verdict, "{finding:?}");
+        assert_eq!((finding.run.as_str(), finding.n), ("run_3", 3));
+    }
+    let finding = fares(claim, Shape { seeds: 1, ..shape }, &FOR, &bend);
+    assert_eq!((finding.verdict.as_str(), finding.low, finding.n), ("inconclusive", None, 1), "{finding:?}");
+    absent(claim);
+}
+
+/// That a claim says that no run has what it needs.
+fn absent(claim: &str) {
+    let mut dataset = synthetic::dataset(SHAKESPEARE, Shape::default());
+    dataset.runs.truncate(1);
+    let finding = find(&[dataset, synthetic::dataset("text8", Shape::default())], 0, claim);
+    assert_eq!((finding.verdict.as_str(), finding.value, finding.n), ("not_tested", None, 0), "{finding:?}");
+    assert!(finding.reason.contains("no run of shakespeare_char has"), "{finding:?}");
+}
+
+/// Gives each sample of the last step, numbered, a quality that grows with it.
+fn rank_quality(seed: &mut Seed) {
+    for row in &mut seed.sample_scores {
+        row.quality = Some(f64::from(row.sample));
+    }
+}
+
+#[test]
+fn claims_come_in_order_and_where_they_belong() {
+    let study = [SHAKESPEARE, ENWIK8, "text8"].map(|name| synthetic::dataset(name, Shape::default()));
+    let names =
+        |dataset| -> Vec<String> { findings(&study, dataset).into_iter().map(|finding| finding.claim).collect() };
+    assert_eq!(names(&study[0]).len(), 20);
+    assert!(names(&study[0]).contains(&"shakespeare_strongest".to_owned()));
+    assert_eq!(names(&study[1])[11], "enwik8_more_uniform");
+    assert_eq!(names(&study[2]).len(), 19);
+    assert!(findings(&study, &study[2]).iter().all(|finding| !finding.reason.is_empty()));
+}
+
+#[test]
+fn tracking_is_free() {
+    let fares = |differences: Vec<Result<f64, String>>| {
+        let mut dataset = synthetic::dataset("d", Shape::default());
+        let tracked = dataset.tracked.as_mut().expect("both runs");
+        tracked.differences = (1..).zip(differences).collect();
+        find(&[dataset], 0, "tracking_is_free")
+    };
+    assert_eq!(fares(vec![Ok(0.0); 3]).verdict, "supported");
+    assert_eq!(fares(vec![Ok(0.0)]).verdict, "supported");
+    let refuted = fares(vec![Ok(0.0), Ok(1e-9)]);
+    assert_eq!(
+        (refuted.verdict.as_str(), refuted.value, refuted.run.as_str()),
+        ("refuted", Some(1e-9), "run_0, run_3")
+    );
+    assert_eq!(fares(vec![Err("other shapes".to_owned())]).verdict, "not_tested");
+    let mut dataset = synthetic::dataset("d", Shape::default());
+    dataset.tracked = None;
+    assert_eq!(find(&[dataset], 0, "tracking_is_free").verdict, "not_tested");
+}
+
+#[test]
+fn entropy_falls() {
+    decides("entropy_falls", Shape::default(), |seed, sign| {
+        seed.head_metrics.iter_mut().for_each(|row| row.entropy_nats = 3.0 - sign * 1e-3 * f64::from(row.step));
+    });
+}
+
+#[test]
+fn span_rises_then_settles() {
+    // It rises for 300 of 1200 steps, then stays (for) or goes on (against).
+    let bend = |seed: &mut Seed, sign: f64| {
+        for row in &mut seed.head_metrics {
+            let step = f64::from(row.step);
+            row.mean_distance = 5.0 + if sign > 0.0 { step.min(300.0) } else { step } / 100.0;
+        }
+    };
+    decides("span_rises_then_settles", Shape::default(), bend);
+    let falling = |seed: &mut Seed, sign: f64| {
+        seed.head_metrics.iter_mut().for_each(|row| row.mean_distance = 50.0 + sign * f64::from(row.step));
+    };
+    let refuted = fares("span_rises_then_settles", Shape::default(), &AGAINST, falling);
+    assert_eq!((refuted.verdict.as_str(), refuted.value), ("refuted", None), "{refuted:?}");
+    assert_eq!(fares("span_rises_then_settles", Shape::default(), &MIXED, falling).verdict, "inconclusive");
+}
+
+#[test]
+fn early_local_late_global() {
+    let bend = |seed: &mut Seed, sign: f64| {
+        seed.head_metrics.iter_mut().for_each(|row| row.mean_distance = 10.0 + sign * f64::from(row.layer));
+    };
+    decides("early_local_late_global", Shape::default(), bend);
+    let two = fares("early_local_late_global", Shape { layers: 2, ..Shape::default() }, &FOR, bend);
+    assert_eq!(two.verdict, "not_tested");
+}
+
+#[test]
+fn local_specialists() {
+    decides("local_specialists", Shape::default(), |seed, sign| {
+        for row in &mut seed.head_metrics {
+            row.local_mass_3 = if row.head == 0 && sign > 0.0 { 0.9 } else { 0.1 };
+        }
+    });
+    let one = fares("local_specialists", Shape { layers: 1, heads: 1, ..Shape::default() }, &FOR, |_, _| {});
+    assert_eq!(one.verdict, "not_tested");
+}
+
+#[test]
+fn partial_claims() {
+    // The distance from balance, and the similarity of layers, follow the loss or run against it.
+    let local = |seed: &mut Seed, sign: f64| {
+        let loss = val_loss(seed);
+        seed.head_metrics.iter_mut().for_each(|row| row.local_mass_3 = 0.75 + sign * 0.1 * (loss[&row.step] - 2.0));
+    };
+    let alike = |seed: &mut Seed, sign: f64| {
+        let loss = val_loss(seed);
+        seed.layer_similarity.iter_mut().for_each(|row| row.js_similarity = 0.5 + sign * 0.1 * (loss[&row.step] - 2.0));
+    };
+    let verdict = |claim: &str, seeds: u64, signs: &[f64]| {
+        let shape = Shape { seeds, ..Shape::default() };
+        match claim {
+            "balanced_span_helps" => fares(claim, shape, signs, local),
+            _ => fares(claim, shape, signs, alike),
+        }
+        .verdict
+    };
+    assert_eq!(verdict("balanced_span_helps", 3, &FOR), "supported");
+    assert_eq!(verdict("balanced_span_helps", 3, &AGAINST), "refuted");
+    assert_eq!(verdict("similarity_tracks_loss", 3, &FOR), "supported");
+    assert_eq!(verdict("similarity_tracks_loss", 3, &AGAINST), "supported");
+    for claim in ["balanced_span_helps", "similarity_tracks_loss"] {
+        // Seeds disagree; two seeds mirror each other; one has nothing to take out.
+        assert_eq!(verdict(claim, 3, &MIXED), "inconclusive");
+        assert_eq!(verdict(claim, 2, &FOR), "inconclusive");
+        assert_eq!(verdict(claim, 1, &FOR), "not_tested");
+        absent(claim);
+    }
+}
+
+#[test]
+fn claims_on_pairs_of_layers() {
+    let within = |low: u16, high: u16| {
+        move |seed: &mut Seed, sign: f64| {
+            for row in &mut seed.layer_similarity {
+                row.js_similarity = 0.5 + if row.layer_a >= low && row.layer_b <= high { sign * 0.1 } else { 0.0 };
+            }
+        }
+    };
+    decides("lower_layers_alike", Shape::default(), within(0, 1));
+    let three = fares("lower_layers_alike", Shape { layers: 3, ..Shape::default() }, &FOR, within(0, 1));
+    assert_eq!(three.verdict, "not_tested");
+    decides("middle_most_alike", Shape { layers: 6, ..Shape::default() }, within(3, 5));
+    let four = fares("middle_most_alike", Shape::default(), &FOR, within(3, 5));
+    assert_eq!((four.verdict.as_str(), four.reason.contains("six")), ("not_tested", true));
+}
+
+#[test]
+fn specialisation_onset() {
+    let shape = Shape { every: 500, ..Shape::default() };
+    let bend = |seed: &mut Seed, sign: f64| {
+        let onset = if sign > 0.0 { 2000 } else { 4000 };
+        seed.layer_similarity.iter_mut().for_each(|row| row.js_divergence = if row.step < onset { 0.1 } else { 0.4 });
+    };
+    decides("specialisation_onset", shape, bend);
+    let short = fares("specialisation_onset", Shape::default(), &FOR, bend);
+    assert!(short.verdict == "not_tested" && short.reason.contains("4000"), "{short:?}");
+    let elsewhere = find(&[synthetic::dataset("text8", shape)], 0, "specialisation_onset");
+    assert_eq!(elsewhere.verdict, "not_tested");
+}
+
+#[test]
+fn last_layers_diverse() {
+    // Of 4 layers the last two.
+    let bend = |seed: &mut Seed, sign: f64| {
+        let late = |layer| if layer >= 2 { sign * 0.1 } else { 0.0 };
+        seed.layer_metrics.iter_mut().for_each(|row| row.head_js_divergence = 0.5 + late(row.layer));
+    };
+    decides("last_layers_diverse", Shape::default(), bend);
+    let one = fares("last_layers_diverse", Shape { layers: 1, ..Shape::default() }, &FOR, bend);
+    assert_eq!(one.verdict, "not_tested");
+}
+
+#[test]
+fn enwik8_more_uniform() {
+    let fares = |signs: &[f64], shape: Shape| {
+        let mut study = [SHAKESPEARE, ENWIK8].map(|name| synthetic::dataset(name, shape));
+        for (index, sign) in signs.iter().enumerate() {
+            for (dataset, spread) in [(0, 0.02 + 0.01 * sign), (1, 0.02)] {
+                for row in &mut study[dataset].runs[1].seeds[index].layer_similarity {
+                    row.js_similarity = 0.5 + spread * f64::from(row.layer_b);
+                }
+            }
+        }
+        find(&study, 1, "enwik8_more_uniform").verdict
+    };
+    assert_eq!(fares(&FOR, Shape::default()), "supported");
+    assert_eq!(fares(&AGAINST, Shape::default()), "refuted");
+    assert_eq!(fares(&MIXED, Shape::default()), "inconclusive");
+    assert_eq!(fares(&FOR[..1], Shape { seeds: 1, ..Shape::default() }), "inconclusive");
+    assert_eq!(fares(&FOR, Shape { layers: 2, ..Shape::default() }), "not_tested");
+    let alone = find(&[synthetic::dataset(ENWIK8, Shape::default())], 0, "enwik8_more_uniform");
+    assert!(alone.verdict == "not_tested" && alone.reason.contains("not in the study"));
+}
+
+#[test]
+fn quality_wants_balance() {
+    let peak = |at: f64| {
+        move |seed: &mut Seed, sign: f64| {
+            let entropy = attention(seed, None, |row| Some(row.normalized_entropy));
+            let middle = entropy.values().sum::<f64>() / entropy.len() as f64 + at;
+            let last = seed.last_step();
+            for row in seed.sample_scores.iter_mut().filter(|row| row.step == Some(last)) {
+                row.quality = Some(-sign * (entropy[&row.sample] - middle).powi(2));
+            }
+        }
+    };
+    decides("quality_wants_balance", Shape::default(), peak(0.0));
+    let outside = fares("quality_wants_balance", Shape::default(), &FOR, peak(1.0));
+    assert_eq!(outside.verdict, "refuted", "{outside:?}");
+    let few = fares("quality_wants_balance", Shape { samples: 3, ..Shape::default() }, &FOR, peak(0.0));
+    assert_eq!(few.verdict, "not_tested");
+}
+
+#[test]
+fn claims_on_the_quality_of_samples() {
+    let shape = Shape::default();
+    // Each claim's metric grows with the sample's number, as quality does, or falls.
+    let size = |sample: u16, sign: f64| 5.0 + sign * 0.1 * f64::from(sample);
+    decides("quality_wants_stable_heads", shape, |seed, sign| {
+        rank_quality(seed);
+        seed.sample_attention
+            .iter_mut()
+            .for_each(|row| row.entropy_nats = f64::from(row.head) * size(row.sample, -sign));
+    });
+    decides("poor_is_overfocused", shape, |seed, sign| {
+        rank_quality(seed);
+        seed.sample_attention.iter_mut().for_each(|row| row.normalized_entropy = size(row.sample, sign));
+    });
+    decides("poor_is_dominated", shape, |seed, sign| {
+        rank_quality(seed);
+        let norm = |row: &schemas::tables::SampleAttention| if row.head == 0 { size(row.sample, -sign) } else { 1.0 };
+        seed.sample_attention.iter_mut().for_each(|row| row.output_norm = norm(row));
+    });
+    decides("poor_is_inconsistent", shape, |seed, sign| {
+        rank_quality(seed);
+        seed.sample_layers.iter_mut().for_each(|row| row.js_divergence = size(row.sample, -sign));
+    });
+    decides("quality_wants_layered_spans", shape, |seed, sign| {
+        rank_quality(seed);
+        // Good samples reach further layer by layer, poor ones do not.
+        for row in &mut seed.sample_attention {
+            let upward = if (f64::from(row.sample) - 4.5) * sign > 0.0 { 1.0 } else { -1.0 };
+            row.mean_distance = 10.0 + upward * f64::from(row.layer);
+        }
+    });
+    let few = fares("poor_is_overfocused", Shape { samples: 2, ..shape }, &FOR, |seed, _| rank_quality(seed));
+    assert!(few.verdict == "not_tested" && few.reason.contains("fewer than 3"), "{few:?}");
+}
+
+#[test]
+fn shakespeare_strongest() {
+    let fares = |signs: &[f64], shape: Shape| {
+        let mut study = [SHAKESPEARE, "text8"].map(|name| synthetic::dataset(name, shape));
+        for (index, sign) in signs.iter().enumerate() {
+            // One of the two datasets has attention that is its quality.
+            let seed = &mut study[usize::from(*sign < 0.0)].runs[1].seeds[index];
+            rank_quality(seed);
+            for row in &mut seed.sample_attention {
+                let rank = f64::from(row.sample);
+                (row.entropy_nats, row.normalized_entropy, row.mean_distance) = (rank, rank, rank);
+                (row.first_token_mass, row.output_norm) = (rank, rank);
+            }
+        }
+        find(&study, 0, "shakespeare_strongest")
+    };
+    assert_eq!(fares(&FOR, Shape::default()).verdict, "supported");
+    assert_eq!(fares(&AGAINST, Shape::default()).verdict, "refuted");
+    assert_eq!(fares(&MIXED, Shape::default()).verdict, "inconclusive");
+    assert_eq!(fares(&FOR, Shape { samples: 2, ..Shape::default() }).verdict, "not_tested");
+    let alone = find(&[synthetic::dataset(SHAKESPEARE, Shape::default())], 0, "shakespeare_strongest");
+    assert!(alone.verdict == "not_tested" && alone.reason.contains("no other dataset"));
+    assert_eq!(quality(&synthetic::dataset("d", Shape::default()).runs[1].seeds[0]).len(), 10);
+}
+
+#[test]
+fn generation_differs_slightly() {
+    decides("generation_differs_slightly", Shape::default(), |seed, sign| {
+        let generated = if sign > 0.0 { 0.51 } else { 0.7 };
+        for row in &mut seed.sample_attention {
+            row.normalized_entropy = if row.source == "model" { generated } else { 0.5 };
+        }
+    });
+    let without = fares("generation_differs_slightly", Shape::default(), &FOR, |seed, _| {
+        seed.sample_attention.retain(|row| row.source == "model");
+    });
+    assert_eq!(without.verdict, "not_tested");
+}
+
+#[test]
+fn val_tracks_train() {
+    let bend =
+        |seed: &mut Seed, sign: f64| seed.evaluations.iter_mut().for_each(|row| row.val_loss = sign * row.train_loss);
+    for (signs, verdict) in [(FOR, "supported"), (AGAINST, "refuted"), (MIXED, "inconclusive")] {
+        assert_eq!(fares("val_tracks_train", Shape::default(), &signs, bend).verdict, verdict);
+    }
+    let short = fares("val_tracks_train", Shape::default(), &FOR, |seed, _| seed.evaluations.truncate(2));
+    assert_eq!(short.verdict, "not_tested");
+}

@@ -1,0 +1,294 @@
+//! What the stage reads: every table of every training that the study says is there.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use cli::{Fault, Part, Study, StudyDataset, StudyRun, Terminal};
+use schemas::tables::{
+    Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores,
+    Timings, TrainingLog,
+};
+use schemas::{Artifacts, Loaded, Partition, Source, Table};
+
+/// A dataset of the study.
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    /// Its name.
+    pub name: String,
+    /// The snapshot steps, ascending; never empty.
+    pub steps: Vec<u32>,
+    /// Every how many steps the training was evaluated.
+    pub eval_interval: u32,
+    /// Its runs, in the order of the study.
+    pub runs: Vec<Run>,
+    /// What tracking changed; none without a run with and a run without it.
+    pub tracked: Option<Tracked>,
+}
+
+/// A run on a dataset.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Its name.
+    pub name: String,
+    /// Its name for people.
+    pub label: String,
+    /// What it has beyond training and its final samples.
+    pub parts: Vec<Part>,
+    /// Its trainings.
+    pub seeds: Vec<Seed>,
+    /// The files behind `seeds`, but for those of clocks and of the training log.
+    pub learned: Vec<Source>,
+    /// The files behind `training_log`, `evaluations` and the timings.
+    pub measured: Vec<Source>,
+}
+
+impl Run {
+    /// Whether the run has a part.
+    pub fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// The number of layers; 0 without snapshots.
+    pub fn layers(&self) -> u16 {
+        self.seeds.iter().flat_map(|seed| &seed.head_metrics).map(|row| row.layer + 1).max().unwrap_or(0)
+    }
+}
+
+/// One training's tables. What a run's parts do not have is empty; tables over steps hold the snapshot steps alone, but for
+/// `evaluations`, which holds all.
+#[derive(Clone, Debug, Default)]
+pub struct Seed {
+    /// The seed.
+    pub seed: u64,
+    /// The snapshot steps, of which the last ended the training.
+    pub steps: Vec<u32>,
+    /// `training_log`.
+    pub training_log: Vec<TrainingLog>,
+    /// `evaluations`.
+    pub evaluations: Vec<Evaluations>,
+    /// `timings` of training.
+    pub train_timings: Vec<Timings>,
+    /// `timings` of generating.
+    pub generate_timings: Vec<Timings>,
+    /// `head_metrics`.
+    pub head_metrics: Vec<HeadMetrics>,
+    /// `layer_metrics`.
+    pub layer_metrics: Vec<LayerMetrics>,
+    /// `layer_similarity`.
+    pub layer_similarity: Vec<LayerSimilarity>,
+    /// `sample_scores` of generated samples, without the references.
+    pub sample_scores: Vec<SampleScores>,
+    /// `sample_attention`.
+    pub sample_attention: Vec<SampleAttention>,
+    /// `sample_layers`.
+    pub sample_layers: Vec<SampleLayers>,
+}
+
+impl Seed {
+    /// The end of the training.
+    pub fn last_step(&self) -> u32 {
+        self.steps.last().copied().unwrap_or(0)
+    }
+}
+
+/// The final weights of the first run without tracking held against those of the first run with it.
+#[derive(Clone, Debug, Default)]
+pub struct Tracked {
+    /// The two runs' names.
+    pub runs: [String; 2],
+    /// For each seed the largest difference of any weight, or why there is none.
+    pub differences: Vec<(u64, Result<f64, String>)>,
+    /// The checkpoints.
+    pub sources: Vec<Source>,
+}
+
+/// Reads the study.
+///
+/// # Errors
+/// A study that names something twice; a table that is missing, damaged, or lacks a snapshot step.
+pub fn read(artifacts: &Artifacts, study: &Study, terminal: &Terminal) -> Result<Vec<Dataset>, Fault> {
+    check(study)?;
+    let trainings: usize = study.datasets.iter().map(|dataset| dataset.seeds.len() * study.runs.len()).sum();
+    let progress = terminal.progress("read", trainings as u64);
+    let mut datasets = Vec::new();
+    for dataset in &study.datasets {
+        let mut runs = Vec::new();
+        for run in &study.runs {
+            let mut read =
+                Run { name: run.name.clone(), label: run.label.clone(), parts: run.parts.clone(), ..Run::default() };
+            for seed in &dataset.seeds {
+                let training = Training { artifacts, dataset, run, seed: *seed };
+                training.read_into(&mut read)?;
+                progress.advance(1);
+            }
+            runs.push(read);
+        }
+        datasets.push(Dataset {
+            name: dataset.name.clone(),
+            steps: dataset.steps.as_slice().to_vec(),
+            eval_interval: dataset.eval_interval,
+            tracked: read_tracked(artifacts, dataset, &study.runs)?,
+            runs,
+        });
+    }
+    Ok(datasets)
+}
+
+fn check(study: &Study) -> Result<(), Fault> {
+    fn repeated<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
+        let mut seen = BTreeSet::new();
+        items.into_iter().find_map(|item| seen.replace(item))
+    }
+    if let Some(name) = repeated(study.datasets.iter().map(|dataset| &dataset.name)) {
+        return Err(Fault::parameter(format!("--dataset {name} is given twice: name each dataset once")));
+    }
+    if let Some(name) = repeated(study.runs.iter().map(|run| &run.name)) {
+        return Err(Fault::parameter(format!("--run {name} is given twice: name each run once")));
+    }
+    for StudyDataset { name, seeds, steps, eval_interval } in &study.datasets {
+        if let Some(seed) = repeated(seeds.iter()) {
+            return Err(Fault::parameter(format!(
+                "--dataset {name}: seed {seed} is given twice, and one training is one replicate"
+            )));
+        }
+        if steps.last().is_none() {
+            return Err(Fault::parameter(format!("--dataset {name}: steps is empty; the last one ends the training")));
+        }
+        if *eval_interval == 0 {
+            return Err(Fault::parameter(format!("--dataset {name}: eval_interval is 0, and it must be at least 1")));
+        }
+    }
+    Ok(())
+}
+
+/// One training, to be read.
+struct Training<'study> {
+    artifacts: &'study Artifacts,
+    dataset: &'study StudyDataset,
+    run: &'study StudyRun,
+    seed: u64,
+}
+
+impl Training<'_> {
+    fn partition(&self) -> Partition {
+        Partition::dataset(&self.dataset.name).run(&self.run.name).seed(self.seed)
+    }
+
+    fn read_into(&self, run: &mut Run) -> Result<(), Fault> {
+        let (learned, measured) = (&mut run.learned, &mut run.measured);
+        let steps = self.dataset.steps.as_slice().to_vec();
+        let mut seed = Seed { seed: self.seed, steps, ..Seed::default() };
+        seed.training_log = self.rows("", measured)?;
+        seed.train_timings = self.rows("train", measured)?;
+        seed.generate_timings = self.rows("generate", measured)?;
+        seed.evaluations = self.rows("", measured)?;
+        learned.push(self.artifacts.source::<Evaluations>(&self.partition())?);
+        if self.run.has(Part::Snapshots) {
+            self.covers::<Evaluations>(seed.evaluations.iter().map(|row| row.step))?;
+            seed.head_metrics = self.rows("", learned)?;
+            seed.head_metrics.retain(|row| self.dataset.steps.contains(row.step));
+            self.covers::<HeadMetrics>(seed.head_metrics.iter().map(|row| row.step))?;
+            seed.layer_metrics = self.rows("", learned)?;
+            seed.layer_metrics.retain(|row| self.dataset.steps.contains(row.step));
+            self.covers::<LayerMetrics>(seed.layer_metrics.iter().map(|row| row.step))?;
+        }
+        // A model of one layer has no pairs of layers, so these tables may rightly be empty.
+        if self.run.has(Part::Similarity) {
+            seed.layer_similarity = self.rows("", learned)?;
+            seed.layer_similarity.retain(|row| self.dataset.steps.contains(row.step));
+        }
+        if self.run.has(Part::Quality) {
+            seed.sample_scores = self.rows("", learned)?;
+            let ours = |step: Option<u32>| step.is_some_and(|step| self.dataset.steps.contains(step));
+            seed.sample_scores.retain(|row| row.source == "model" && ours(row.step));
+            self.covers::<SampleScores>(seed.sample_scores.iter().filter_map(|row| row.step))?;
+            seed.sample_attention = self.rows("", learned)?;
+            let ours = seed.sample_attention.iter().filter(|row| row.source == "model");
+            self.covers::<SampleAttention>(ours.map(|row| row.step))?;
+            seed.sample_layers = self.rows("", learned)?;
+        }
+        run.seeds.push(seed);
+        Ok(())
+    }
+
+    fn rows<T: Table>(&self, stage: &str, sources: &mut Vec<Source>) -> Result<Vec<T>, Fault> {
+        let Loaded { rows, source, .. } = self.artifacts.read::<T>(&self.partition().stage(stage))?;
+        sources.push(source);
+        Ok(rows)
+    }
+
+    /// That a table has every snapshot step.
+    fn covers<T: Table>(&self, found: impl Iterator<Item = u32>) -> Result<(), Fault> {
+        let found: BTreeSet<u32> = found.collect();
+        match self.dataset.steps.iter().find(|step| !found.contains(step)) {
+            None => Ok(()),
+            Some(step) => {
+                let path: PathBuf = self.artifacts.path::<T>(&self.partition())?;
+                let (path, name, producer) = (path.display(), &self.dataset.name, T::PRODUCER);
+                Err(Fault::input(format!(
+                    "{path} has no row of step {step}, which is among the steps of --dataset {name}: rerun `{producer}` with \
+                     these steps, or leave the step out"
+                )))
+            }
+        }
+    }
+}
+
+fn read_tracked(artifacts: &Artifacts, dataset: &StudyDataset, runs: &[StudyRun]) -> Result<Option<Tracked>, Fault> {
+    let first = |tracking: bool| runs.iter().find(|run| run.has(Part::Tracking) == tracking);
+    let (Some(without), Some(with), Some(last)) = (first(false), first(true), dataset.steps.last()) else {
+        return Ok(None);
+    };
+    let mut tracked = Tracked { runs: [without.name.clone(), with.name.clone()], ..Tracked::default() };
+    for seed in &dataset.seeds {
+        let mut weights = Vec::new();
+        for run in [without, with] {
+            let partition = Partition::dataset(&dataset.name).run(&run.name).seed(*seed).step(last);
+            let Loaded { rows, source, .. } = artifacts.read::<Checkpoints>(&partition)?;
+            tracked.sources.push(source);
+            weights.push(rows);
+        }
+        tracked.differences.push((*seed, largest_difference(&weights[0], &weights[1])));
+    }
+    Ok(Some(tracked))
+}
+
+/// The largest difference of any weight of two models; infinite where one of the two is not a number.
+///
+/// # Errors
+/// In words, if they are not two models of one shape.
+pub fn largest_difference(one: &[Checkpoints], other: &[Checkpoints]) -> Result<f64, String> {
+    let shapes = |model: &[Checkpoints]| -> Vec<(String, Vec<u32>, usize)> {
+        model.iter().map(|row| (row.tensor.clone(), row.shape.clone(), row.values.len())).collect()
+    };
+    if shapes(one) != shapes(other) {
+        return Err("the two runs trained models of different shapes".to_owned());
+    }
+    let values = |model: &[Checkpoints]| model.iter().flat_map(|row| row.values.clone()).collect::<Vec<f32>>();
+    let difference = |(one, other): (f32, f32)| {
+        let difference = (f64::from(one) - f64::from(other)).abs();
+        match (one.to_bits() == other.to_bits(), difference.is_nan()) {
+            (true, _) => 0.0,
+            (_, true) => f64::INFINITY,
+            _ => difference,
+        }
+    };
+    Ok(values(one).into_iter().zip(values(other)).map(difference).fold(0.0, f64::max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(values: &[f32]) -> Vec<Checkpoints> {
+        vec![Checkpoints { tensor: "w".to_owned(), shape: vec![values.len() as u32], values: values.to_vec() }]
+    }
+
+    #[test]
+    fn weights_differ_by_their_largest_difference() {
+        assert_eq!(largest_difference(&tensor(&[1.0, 2.0, 3.0]), &tensor(&[1.0, 2.5, 2.75])), Ok(0.5));
+        assert_eq!(largest_difference(&tensor(&[1.0, f32::NAN]), &tensor(&[1.0, f32::NAN])), Ok(0.0));
+        assert_eq!(largest_difference(&tensor(&[1.0]), &tensor(&[f32::NAN])), Ok(f64::INFINITY));
+        assert!(largest_difference(&tensor(&[1.0]), &tensor(&[1.0, 2.0])).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! The study's table of results.
+
+use cli::Fault;
+use schemas::tables::Results;
+
+use crate::inputs::{Dataset, Run, Seed};
+use crate::interval::standard_error;
+use crate::rank::mean;
+
+/// A row for each dataset and run, in the order of the study.
+///
+/// # Errors
+/// An input fault if a training logged or evaluated nothing, or generated in no time.
+pub fn results(study: &[Dataset]) -> Result<Vec<Results>, Fault> {
+    study.iter().flat_map(|dataset| dataset.runs.iter().map(move |run| row(dataset, run))).collect()
+}
+
+fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
+    let over_seeds = |value: &dyn Fn(&Seed) -> Option<f64>, table: &str| -> Result<(f64, Option<f64>), Fault> {
+        let each = run.seeds.iter().map(|seed| {
+            value(seed).ok_or_else(|| {
+                let (dataset, run, seed) = (&dataset.name, &run.name, seed.seed);
+                Fault::input(format!("dataset {dataset}, run {run}, seed {seed}: {table}"))
+            })
+        });
+        let values: Vec<f64> = each.collect::<Result<_, _>>()?;
+        Ok((mean(&values), standard_error(&values)))
+    };
+    let (final_train_loss_mean, final_train_loss_stderr) =
+        over_seeds(&final_train_loss, "training_log has no rows: rerun `train`")?;
+    let (best_val_loss_mean, best_val_loss_stderr) = over_seeds(
+        &|seed| best_val_loss(seed, dataset.eval_interval),
+        "evaluations has no row at a multiple of eval_interval: rerun `train`, or correct eval_interval",
+    )?;
+    let (total_train_time_secs_mean, total_train_time_secs_stderr) =
+        over_seeds(&|seed| Some(seed.train_timings.iter().map(|row| row.wall_secs).sum()), "")?;
+    let (inference_tokens_per_sec_mean, inference_tokens_per_sec_stderr) =
+        over_seeds(&inference_speed, "timings of `generate` has no time spent at the last step: rerun `generate`")?;
+    Ok(Results {
+        dataset: dataset.name.clone(),
+        run: run.name.clone(),
+        label: run.label.clone(),
+        seeds: run.seeds.len() as u32,
+        final_train_loss_mean,
+        final_train_loss_stderr,
+        best_val_loss_mean,
+        best_val_loss_stderr,
+        total_train_time_secs_mean,
+        total_train_time_secs_stderr,
+        inference_tokens_per_sec_mean,
+        inference_tokens_per_sec_stderr,
+    })
+}
+
+/// The last logged training loss.
+fn final_train_loss(seed: &Seed) -> Option<f64> {
+    seed.training_log.iter().max_by_key(|row| row.step).map(|row| row.loss)
+}
+
+/// The lowest validation loss over evaluations at multiples of the interval: those at other steps, which checkpoints add,
+/// would give runs with more checkpoints more chances.
+fn best_val_loss(seed: &Seed, eval_interval: u32) -> Option<f64> {
+    let regular = seed.evaluations.iter().filter(|row| row.step.is_multiple_of(eval_interval));
+    regular.map(|row| row.val_loss).reduce(f64::min)
+}
+
+/// Characters per second of the last step's samples.
+fn inference_speed(seed: &Seed) -> Option<f64> {
+    let last = seed.last_step();
+    let (mut characters, mut seconds) = (0.0, 0.0);
+    for row in seed.generate_timings.iter().filter(|row| row.activity == "generation" && row.step == last) {
+        characters += row.characters as f64;
+        seconds += row.wall_secs;
+    }
+    (seconds > 0.0).then(|| characters / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{self, Shape};
+
+    #[test]
+    fn a_row_by_hand() {
+        let mut dataset = synthetic::dataset("d", Shape { seeds: 2, ..Shape::default() });
+        for (index, seed) in dataset.runs[0].seeds.iter_mut().enumerate() {
+            seed.training_log.iter_mut().for_each(|row| row.loss = f64::from(row.step) + index as f64);
+            // The lowest loss lies beside the interval of 400 and does not count.
+            seed.evaluations.iter_mut().for_each(|row| row.val_loss = if row.step % 400 == 0 { 2.0 } else { 1.0 });
+            seed.train_timings.iter_mut().for_each(|row| row.wall_secs = 0.5);
+        }
+        dataset.eval_interval = 400;
+        let rows = results(&[dataset.clone()]).expect("whole tables");
+        let row = &rows[0];
+        assert_eq!((rows.len(), row.seeds, row.label.as_str()), (2, 2, "Run run_0"));
+        assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (1200.5, Some(0.5)));
+        assert_eq!((row.best_val_loss_mean, row.best_val_loss_stderr), (2.0, Some(0.0)));
+        assert_eq!(row.total_train_time_secs_mean, 1.0);
+        // Each of 10 samples took half a second for 500 characters; other steps do not count.
+        assert_eq!(row.inference_tokens_per_sec_mean, 1000.0);
+
+        dataset.runs[0].seeds[1].training_log.clear();
+        assert!(results(&[dataset]).expect_err("no log").to_string().contains("seed 1338"));
+    }
+}

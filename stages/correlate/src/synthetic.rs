@@ -1,0 +1,180 @@
+//! Small studies for tests: neutral random tables that a test then bends to what it is about.
+
+use random::{ChaCha8Rng, RngExt, stream};
+use schemas::tables::{
+    Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores, Timings,
+    TrainingLog,
+};
+
+use crate::inputs::{Dataset, Run, Seed, Tracked};
+
+/// How large a study is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) seeds: u64,
+    pub(crate) layers: u16,
+    pub(crate) heads: u16,
+    pub(crate) samples: u16,
+    /// Snapshots are this far apart: 13 of them.
+    pub(crate) every: u32,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { seeds: 3, layers: 4, heads: 2, samples: 10, every: 100 }
+    }
+}
+
+/// A dataset with `run_0`, which has no parts, and `run_3`, which has all.
+pub(crate) fn dataset(name: &str, shape: Shape) -> Dataset {
+    let steps: Vec<u32> = (0..13).map(|step| step * shape.every).collect();
+    let run = |run: &str, parts: Vec<cli::Part>| {
+        let seeds = (1337..1337 + shape.seeds).map(|seed| training(name, run, seed, &steps, shape, !parts.is_empty()));
+        Run { name: run.to_owned(), label: format!("Run {run}"), seeds: seeds.collect(), parts, ..Run::default() }
+    };
+    let all = vec![cli::Part::Tracking, cli::Part::Snapshots, cli::Part::Similarity, cli::Part::Quality];
+    Dataset {
+        name: name.to_owned(),
+        eval_interval: shape.every,
+        runs: vec![run("run_0", Vec::new()), run("run_3", all)],
+        tracked: Some(Tracked {
+            runs: ["run_0".to_owned(), "run_3".to_owned()],
+            differences: (1337..1337 + shape.seeds).map(|seed| (seed, Ok(0.0))).collect(),
+            sources: Vec::new(),
+        }),
+        steps,
+    }
+}
+
+fn training(dataset: &str, run: &str, seed: u64, steps: &[u32], shape: Shape, whole: bool) -> Seed {
+    let mut noise = stream("synthetic", &[&dataset, &run, &seed]);
+    let mut training = Seed { seed, steps: steps.to_vec(), ..Seed::default() };
+    for &step in steps {
+        let fall = 1.0 / (1.0 + f64::from(step) / 100.0);
+        let train_loss = 1.5 + fall + 0.05 * noise.random::<f64>();
+        let val_loss = 1.7 + fall + 0.05 * noise.random::<f64>();
+        training.training_log.push(TrainingLog { step, loss: train_loss, learning_rate: 1e-3, grad_norm: 1.0 });
+        training.evaluations.push(Evaluations {
+            step,
+            train_loss,
+            val_loss,
+            train_loss_stderr: 0.01,
+            val_loss_stderr: 0.01,
+            val_bits_per_char: val_loss / std::f64::consts::LN_2,
+            learning_rate: 1e-3,
+        });
+        if whole {
+            snapshot(&mut training, step, shape, &mut noise);
+            samples(&mut training, step, shape, &mut noise);
+        }
+    }
+    let timing = |activity: &str, step, sample| Timings {
+        activity: activity.to_owned(),
+        step,
+        sample,
+        wall_secs: 0.5,
+        characters: 500,
+    };
+    let last = training.last_step();
+    training.train_timings = vec![timing("steps", last, None), timing("evaluation", last, None)];
+    training.generate_timings = (0..shape.samples).map(|sample| timing("generation", last, Some(sample))).collect();
+    training.generate_timings.push(Timings { wall_secs: 99.0, ..timing("generation", 0, Some(0)) });
+    training
+}
+
+fn snapshot(training: &mut Seed, step: u32, shape: Shape, noise: &mut ChaCha8Rng) {
+    for layer in 0..shape.layers {
+        for head in 0..shape.heads {
+            let mut next = || noise.random::<f64>();
+            training.head_metrics.push(HeadMetrics {
+                step,
+                layer,
+                head,
+                entropy_nats: 2.0 + next(),
+                normalized_entropy: next(),
+                mean_distance: 10.0 + next(),
+                span_90: 20.0 + next(),
+                local_mass_3: 0.4 + 0.2 * next(),
+                first_token_mass: next(),
+                self_mass: next(),
+                previous_token_score: next(),
+                duplicate_token_score: next(),
+                induction_score: Some(next()),
+                queries: 504,
+            });
+        }
+        let mut next = || noise.random::<f64>();
+        training.layer_metrics.push(LayerMetrics {
+            step,
+            layer,
+            head_variance: next(),
+            head_js_divergence: next(),
+            dominant_head_share: 0.5 + next() / 2.0,
+        });
+        for layer_b in layer + 1..shape.layers {
+            let js_divergence = 0.3 + 0.1 * next();
+            training.layer_similarity.push(LayerSimilarity {
+                step,
+                layer_a: layer,
+                layer_b,
+                js_divergence,
+                js_similarity: 1.0 - js_divergence,
+                cosine_similarity: next(),
+                centered_cosine_similarity: next(),
+            });
+        }
+    }
+}
+
+fn samples(training: &mut Seed, step: u32, shape: Shape, noise: &mut ChaCha8Rng) {
+    for sample in 0..shape.samples {
+        let mut next = || noise.random::<f64>();
+        let mut score = || Some(next());
+        training.sample_scores.push(SampleScores {
+            step: Some(step),
+            source: "model".to_owned(),
+            sample,
+            distinct_1: score(),
+            distinct_2: score(),
+            distinct_3: score(),
+            distinct_4: score(),
+            distinct_8: score(),
+            repetition_4: score(),
+            repetition_8: score(),
+            repetition_16: score(),
+            coherence: score(),
+            compression_ratio: score(),
+            novelty_16: score(),
+            word_validity: score(),
+            quality: score().map(|quality| -quality),
+        });
+        for layer in 0..shape.layers {
+            for (source, head) in
+                ["model", "validation"].iter().flat_map(|source| (0..shape.heads).map(move |head| (source, head)))
+            {
+                training.sample_attention.push(SampleAttention {
+                    step,
+                    source: (*source).to_owned(),
+                    sample,
+                    layer,
+                    head,
+                    entropy_nats: 2.0 + noise.random::<f64>(),
+                    normalized_entropy: 0.5 + 0.01 * noise.random::<f64>(),
+                    mean_distance: 10.0 + noise.random::<f64>(),
+                    first_token_mass: noise.random(),
+                    output_norm: 1.0 + noise.random::<f64>(),
+                });
+            }
+            if layer + 1 < shape.layers {
+                let js_divergence = noise.random();
+                training.sample_layers.push(SampleLayers {
+                    step,
+                    sample,
+                    layer_a: layer,
+                    layer_b: layer + 1,
+                    js_divergence,
+                });
+            }
+        }
+    }
+}

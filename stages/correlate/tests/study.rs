@@ -1,0 +1,323 @@
+//! The whole stage over a synthetic study of two datasets, four runs and three seeds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use cli::{Kind, Part, Study, Terminal};
+use correlate::Arguments;
+use random::{ChaCha8Rng, RngExt, stream};
+use schemas::tables::{
+    Checkpoints, Correlations, Evaluations, Findings, HeadMetrics, LayerMetrics, LayerSimilarity, Results,
+    SampleAttention, SampleLayers, SampleScores, Timings, TrainingLog,
+};
+use schemas::{Artifacts, Partition, Provenance};
+
+const LAYERS: u16 = 3;
+const SAMPLES: u16 = 6;
+
+fn arguments(root: &Path) -> Arguments {
+    let root = root.to_str().expect("a plain path");
+    let datasets =
+        ["shakespeare_char", "enwik8"].map(|name| format!("{name} seeds=1,2,3 steps=0-120/10 eval_interval=20"));
+    let runs = [
+        "run_0 parts= label=Baseline",
+        "run_1 parts=tracking,snapshots label=Tracking",
+        "run_2 parts=tracking,snapshots,similarity label=Similarity",
+        "run_3 parts=tracking,snapshots,similarity,quality label=Generation quality",
+    ];
+    let mut words = vec!["correlate", "--artifacts", root, "--permutations", "200"];
+    datasets.iter().for_each(|dataset| words.extend(["--dataset", dataset]));
+    runs.iter().for_each(|run| words.extend(["--run", run]));
+    Arguments::parse_from(words)
+}
+
+/// Writes what the stages before would have written.
+fn write_study(root: &Path, study: &Study) {
+    let artifacts = Artifacts::new(root);
+    for dataset in &study.datasets {
+        for run in &study.runs {
+            for seed in &dataset.seeds {
+                let noise = stream("study", &[&dataset.name.as_str(), &run.name.as_str(), seed]);
+                let partition = Partition::dataset(&dataset.name).run(&run.name).seed(*seed);
+                let study = Training { artifacts: &artifacts, partition, steps: dataset.steps.as_slice(), noise };
+                study.write(&run.parts);
+            }
+        }
+    }
+}
+
+struct Training<'study> {
+    artifacts: &'study Artifacts,
+    partition: Partition,
+    steps: &'study [u32],
+    noise: ChaCha8Rng,
+}
+
+impl Training<'_> {
+    fn put<T: schemas::Table>(&self, partition: &Partition, rows: &[T]) {
+        let provenance = Provenance::new("test", serde_json::Value::Null);
+        self.artifacts.write(partition, &provenance, rows).expect("the table is written");
+    }
+
+    fn next(&mut self) -> f64 {
+        self.noise.random()
+    }
+
+    fn write(mut self, parts: &[Part]) {
+        let (partition, last) = (self.partition.clone(), self.steps[self.steps.len() - 1]);
+        let log = self.steps.iter().map(|step| TrainingLog {
+            step: *step,
+            loss: 3.0 - f64::from(*step) / 100.0,
+            learning_rate: 1e-3,
+            grad_norm: 1.0,
+        });
+        self.put(&partition, &log.collect::<Vec<_>>());
+        let evaluations: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let train_loss = 3.0 - f64::from(*step) / 100.0;
+                Evaluations {
+                    step: *step,
+                    train_loss,
+                    val_loss: train_loss + 0.1 + 1e-3 * self.noise.random::<f64>(),
+                    train_loss_stderr: 0.0,
+                    val_loss_stderr: 0.0,
+                    val_bits_per_char: 0.0,
+                    learning_rate: 1e-3,
+                }
+            })
+            .collect();
+        self.put(&partition, &evaluations);
+        let timing = |activity: &str, sample| Timings {
+            activity: activity.to_owned(),
+            step: last,
+            sample,
+            wall_secs: 2.0,
+            characters: 500,
+        };
+        self.put(&partition.clone().stage("train"), &[timing("steps", None), timing("checkpoint", None)]);
+        self.put(&partition.clone().stage("generate"), &[timing("generation", Some(0)), timing("generation", Some(1))]);
+        // Every run learns the same weights, as tracking is free.
+        let weights = Checkpoints { tensor: "w".to_owned(), shape: vec![2], values: vec![1.0, 2.0] };
+        self.put(&partition.clone().step(last), &[weights]);
+        if parts.contains(&Part::Snapshots) {
+            self.snapshots();
+        }
+        if parts.contains(&Part::Similarity) {
+            self.similarity();
+        }
+        if parts.contains(&Part::Quality) {
+            self.quality();
+        }
+    }
+
+    fn snapshots(&mut self) {
+        let (mut heads, mut layers) = (Vec::new(), Vec::new());
+        for &step in self.steps {
+            for layer in 0..LAYERS {
+                for head in 0..2 {
+                    heads.push(HeadMetrics {
+                        step,
+                        layer,
+                        head,
+                        entropy_nats: 3.0 - 0.01 * f64::from(step) + 1e-3 * self.next(),
+                        normalized_entropy: self.next(),
+                        mean_distance: 5.0 + f64::from(layer) + 0.1 * self.next(),
+                        span_90: 10.0,
+                        local_mass_3: self.next(),
+                        first_token_mass: self.next(),
+                        self_mass: self.next(),
+                        previous_token_score: self.next(),
+                        duplicate_token_score: self.next(),
+                        induction_score: None,
+                        queries: 100,
+                    });
+                }
+                layers.push(LayerMetrics {
+                    step,
+                    layer,
+                    head_variance: self.next(),
+                    head_js_divergence: self.next(),
+                    dominant_head_share: self.next(),
+                });
+            }
+        }
+        self.put(&self.partition, &heads);
+        self.put(&self.partition, &layers);
+    }
+
+    fn similarity(&mut self) {
+        let mut rows = Vec::new();
+        for &step in self.steps {
+            for (layer_a, layer_b) in [(0, 1), (0, 2), (1, 2)] {
+                let js_divergence = self.next();
+                rows.push(LayerSimilarity {
+                    step,
+                    layer_a,
+                    layer_b,
+                    js_divergence,
+                    js_similarity: 1.0 - js_divergence,
+                    cosine_similarity: self.next(),
+                    centered_cosine_similarity: self.next(),
+                });
+            }
+        }
+        self.put(&self.partition, &rows);
+    }
+
+    fn quality(&mut self) {
+        let (mut scores, mut attention, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+        for &step in self.steps {
+            for sample in 0..SAMPLES {
+                scores.push(self.scores(Some(step), "model", sample));
+                for layer in 0..LAYERS {
+                    for source in ["model", "validation"] {
+                        attention.push(SampleAttention {
+                            step,
+                            source: source.to_owned(),
+                            sample,
+                            layer,
+                            head: 0,
+                            entropy_nats: self.next(),
+                            normalized_entropy: self.next(),
+                            mean_distance: self.next(),
+                            first_token_mass: self.next(),
+                            output_norm: self.next(),
+                        });
+                    }
+                }
+                for layer_a in 0..LAYERS - 1 {
+                    layers.push(SampleLayers {
+                        step,
+                        sample,
+                        layer_a,
+                        layer_b: layer_a + 1,
+                        js_divergence: self.next(),
+                    });
+                }
+            }
+        }
+        scores.push(self.scores(None, "validation", 0));
+        self.put(&self.partition, &scores);
+        self.put(&self.partition, &attention);
+        self.put(&self.partition, &layers);
+    }
+
+    fn scores(&mut self, step: Option<u32>, source: &str, sample: u16) -> SampleScores {
+        let mut score = || Some(self.noise.random::<f64>());
+        SampleScores {
+            step,
+            source: source.to_owned(),
+            sample,
+            distinct_1: score(),
+            distinct_2: score(),
+            distinct_3: score(),
+            distinct_4: score(),
+            distinct_8: score(),
+            repetition_4: score(),
+            repetition_8: score(),
+            repetition_16: score(),
+            coherence: score(),
+            compression_ratio: score(),
+            novelty_16: score(),
+            word_validity: None,
+            quality: score(),
+        }
+    }
+}
+
+/// Runs the stage on so many threads and returns its files.
+fn run(arguments: &Arguments, threads: usize) -> Vec<(PathBuf, Vec<u8>)> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| correlate::run(arguments, &Terminal::silent())).expect("the stage succeeds");
+    let root = &arguments.place.artifacts;
+    let written: Vec<PathBuf> = ["shakespeare_char", "enwik8"]
+        .iter()
+        .flat_map(|dataset| {
+            let runs = ["run_1", "run_2", "run_3"];
+            let files = runs.map(|run| Artifacts::relative::<Correlations>(&Partition::dataset(*dataset).run(run)));
+            files.into_iter().chain([Artifacts::relative::<Findings>(&Partition::dataset(*dataset))])
+        })
+        .chain([Artifacts::relative::<Results>(&Partition::study())])
+        .map(|path| path.expect("all keys are there"))
+        .collect();
+    written.into_iter().map(|path| (path.clone(), fs::read(root.join(path)).expect("the file is there"))).collect()
+}
+
+#[test]
+fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = arguments(folder.path());
+    write_study(folder.path(), &arguments.parameters.study);
+    let first = run(&arguments, 1);
+    assert!(first == run(&arguments, 2), "threads change the files");
+
+    let artifacts = Artifacts::new(folder.path());
+    let run_3 = Partition::dataset("enwik8").run("run_3");
+    let correlations = artifacts.read::<Correlations>(&run_3).expect("correlations");
+    // 17 metrics, over all of 3 layers and each, against loss and 13 scores; 6 metrics against 13 scores.
+    assert_eq!(correlations.rows.len(), 17 * 4 * 14 + 6 * 4 * 13);
+    let tested = correlations.rows.iter().filter(|row| row.p_value.is_some()).count();
+    assert_eq!(correlations.provenance.extra["family_size"], tested.to_string());
+    for row in &correlations.rows {
+        assert_eq!(row.p_value.is_some(), row.q_value.is_some());
+        assert!(row.q_value.is_none_or(|q_value| q_value >= row.p_value.unwrap_or(1.0) && q_value <= 1.0));
+        let whole = row.partial_spearman.is_some() && row.spearman_low.is_some() && row.p_value.is_some();
+        assert!(whole || row.reason.is_some(), "{row:?}");
+    }
+    let said = |x: &str, y: &str| {
+        let row = correlations.rows.iter().find(|row| row.x == x && row.y == y).expect("the row is there");
+        row.reason.clone().unwrap_or_default()
+    };
+    assert!(said("span_90", "val_loss").contains("constant"));
+    assert!(said("entropy_nats", "word_validity").contains("fewer than 3"));
+    assert_eq!(said("entropy_nats", "val_loss"), "");
+
+    let findings = artifacts.read::<Findings>(&Partition::dataset("shakespeare_char")).expect("findings").rows;
+    let verdict = |claim: &str| {
+        let row = findings.iter().find(|row| row.claim == claim).expect("the claim is there");
+        (row.run.as_str(), row.verdict.as_str(), row.n)
+    };
+    assert_eq!(findings.len(), 20);
+    assert_eq!(verdict("tracking_is_free"), ("run_0, run_1", "supported", 3));
+    assert_eq!(verdict("entropy_falls"), ("run_3", "supported", 3));
+    assert_eq!(verdict("early_local_late_global"), ("run_3", "supported", 3));
+    assert_eq!(verdict("val_tracks_train"), ("run_3", "supported", 3));
+    assert_eq!(verdict("specialisation_onset").1, "not_tested");
+
+    let results = artifacts.read::<Results>(&Partition::study()).expect("results").rows;
+    let names: Vec<_> = results.iter().map(|row| (row.dataset.as_str(), row.run.as_str())).collect();
+    assert_eq!((names.len(), names[0], names[7]), (8, ("shakespeare_char", "run_0"), ("enwik8", "run_3")));
+    assert!((results[0].final_train_loss_mean - 1.8).abs() < 1e-12);
+    assert_eq!((results[0].total_train_time_secs_mean, results[0].inference_tokens_per_sec_mean), (4.0, 250.0));
+    assert_eq!(
+        (results[3].label.as_str(), results[3].inference_tokens_per_sec_stderr),
+        ("Generation quality", Some(0.0))
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut arguments = arguments(folder.path());
+    let fails = |arguments: &Arguments| correlate::run(arguments, &Terminal::silent()).expect_err("it cannot succeed");
+    let missing = fails(&arguments);
+    assert_eq!(missing.kind(), Kind::Input);
+    assert!(missing.to_string().contains("training_log"), "{missing}");
+
+    let study = arguments.parameters.study.clone();
+    arguments.parameters.study.datasets[0].seeds = vec![1, 1];
+    let twice = fails(&arguments);
+    assert_eq!(twice.kind(), Kind::Parameter);
+    assert!(twice.to_string().contains("seed 1 is given twice"), "{twice}");
+
+    // A study that names a step that was never looked at.
+    write_study(folder.path(), &study);
+    arguments.parameters.study = study;
+    arguments.parameters.study.datasets[0].steps = "0-130/10".parse().expect("steps");
+    let uncovered = fails(&arguments);
+    assert_eq!(uncovered.kind(), Kind::Input);
+    assert!(uncovered.to_string().contains("step 130"), "{uncovered}");
+}
