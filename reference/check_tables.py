@@ -1,0 +1,476 @@
+"""Checks every table of a folder of artifacts against the contract, without any code of the pipeline.
+
+The contract is written out once more below, independently of the crate `schemas`: tables, keys, columns, types,
+nullability. Each file is read by pyarrow: where it lies, what its footer says, whether its inputs are the files that lie
+beside it, compression and encodings, nulls, NaN. Each table is then opened as a whole by Polars, pandas and DuckDB, whose
+row counts and keys must agree. Prints a line for each table, then every failure; exit code 1 if there is one.
+
+    python reference/check_tables.py artifacts/smoke
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from blake3 import blake3
+
+NODE = ["dataset", "run", "seed"]
+SCORES = [f"distinct_{n}" for n in (1, 2, 3, 4, 8)] + [f"repetition_{n}" for n in (4, 8, 16)]
+SCORES += ["coherence", "compression_ratio", "novelty_16", "word_validity", "quality"]
+
+
+def float64(*names):
+    return {name: "float64" for name in names}
+
+
+def optional(columns):
+    return {name: f"{kind}?" for name, kind in columns.items()}
+
+
+# table: (stages that write it, keys, columns). A type that ends in `?` may be null.
+TABLES = {
+    "corpus": (["prep"], ["dataset", "split"], {"token": "uint16"}),
+    "vocabulary": (
+        ["prep"],
+        ["dataset"],
+        {"token": "uint16", "symbol": "string", "code_point": "uint32", "train_count": "uint64"},
+    ),
+    "semantic_space": (["prep"], ["dataset"], {"word": "string", "idf": "float64", "loadings": "list<float64>"}),
+    "training_log": (["train"], NODE, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
+    "evaluations": (
+        ["train"],
+        NODE,
+        {
+            "step": "uint32",
+            **float64("train_loss", "val_loss", "train_loss_stderr", "val_loss_stderr", "val_bits_per_char"),
+            "learning_rate": "float64",
+        },
+    ),
+    "timings": (
+        ["train", "generate"],
+        [*NODE, "stage"],
+        {"activity": "string", "step": "uint32", "sample": "uint16?", "wall_secs": "float64", "characters": "uint64"},
+    ),
+    "tracking": (
+        ["train"],
+        NODE,
+        {
+            **{"step": "uint32", "layer": "uint16", "head": "uint16"},
+            **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass"),
+        },
+    ),
+    "checkpoints": (
+        ["train"],
+        [*NODE, "step"],
+        {"tensor": "string", "shape": "list<uint32>", "values": "list<float32>"},
+    ),
+    "optimizer": (
+        ["train"],
+        NODE,
+        {
+            **{"step": "uint32", "tensor": "string", "moment": "string"},
+            **{"shape": "list<uint32>", "values": "list<float32>"},
+        },
+    ),
+    "attention": (
+        ["snapshot"],
+        [*NODE, "step"],
+        {"window": "uint16", "layer": "uint16", "head": "uint16", "query": "uint16", "weights": "list<float32>"},
+    ),
+    "windows": (
+        ["snapshot"],
+        NODE,
+        {"window": "uint16", "kind": "string", "start": "uint32", "tokens": "list<uint16>", "text": "string"},
+    ),
+    "head_outputs": (
+        ["snapshot"],
+        NODE,
+        {"step": "uint32", "layer": "uint16", "head": "uint16", "output_norm": "float64"},
+    ),
+    "head_metrics": (
+        ["metrics"],
+        NODE,
+        {
+            **{"step": "uint32", "layer": "uint16", "head": "uint16"},
+            **float64("entropy_nats", "normalized_entropy", "mean_distance", "span_90", "local_mass_3"),
+            **float64("first_token_mass", "self_mass", "previous_token_score", "duplicate_token_score"),
+            **{"induction_score": "float64?", "queries": "uint64"},
+        },
+    ),
+    "layer_metrics": (
+        ["metrics"],
+        NODE,
+        {"step": "uint32", "layer": "uint16", **float64("head_variance", "head_js_divergence", "dominant_head_share")},
+    ),
+    "layer_similarity": (
+        ["metrics"],
+        NODE,
+        {
+            **{"step": "uint32", "layer_a": "uint16", "layer_b": "uint16"},
+            **float64("js_divergence", "js_similarity", "cosine_similarity", "centered_cosine_similarity"),
+        },
+    ),
+    "baselines": (["metrics"], NODE, {"metric": "string", "value": "float64"}),
+    "samples": (
+        ["generate"],
+        NODE,
+        {
+            **{"step": "uint32", "sample": "uint16", "prompt": "string", "text": "string", "tokens": "list<uint16>"},
+            **{"temperature": "float64", "top_k": "uint32", "context_policy": "string"},
+        },
+    ),
+    "sample_attention": (
+        ["generate"],
+        NODE,
+        {
+            **{"step": "uint32", "source": "string", "sample": "uint16", "layer": "uint16", "head": "uint16"},
+            **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"),
+        },
+    ),
+    "sample_layers": (
+        ["generate"],
+        NODE,
+        {
+            **{"step": "uint32", "sample": "uint16", "layer_a": "uint16", "layer_b": "uint16"},
+            **float64("js_divergence"),
+        },
+    ),
+    "sample_scores": (
+        ["generate"],
+        NODE,
+        {"step": "uint32?", "source": "string", "sample": "uint16", **optional(float64(*SCORES))},
+    ),
+    "correlations": (
+        ["correlate"],
+        ["dataset", "run"],
+        {
+            **{"scope": "string", "x": "string", "layer": "uint16?", "y": "string", "n": "uint32", "seeds": "uint32"},
+            **optional(float64("pearson", "spearman", "spearman_low", "spearman_high", "partial_spearman")),
+            **optional(float64("p_value", "q_value")),
+            "reason": "string?",
+        },
+    ),
+    "findings": (
+        ["correlate"],
+        ["dataset"],
+        {
+            **{"run": "string", "claim": "string", "statement": "string", "statistic": "string"},
+            **optional(float64("value", "low", "high", "threshold_low", "threshold_high")),
+            **{"verdict": "string", "reason": "string", "n": "uint32"},
+        },
+    ),
+    "results": (
+        ["correlate"],
+        [],
+        {
+            **{"dataset": "string", "run": "string", "label": "string", "seeds": "uint32"},
+            **{
+                f"{name}_{part}": "float64" if part == "mean" else "float64?"
+                for name in ("final_train_loss", "best_val_loss", "total_train_time_secs", "inference_tokens_per_sec")
+                for part in ("mean", "stderr")
+            },
+        },
+    ),
+    "lineage": (
+        ["driver"],
+        [],
+        {
+            **{"node": "string", "stage": "string", "command": "string", "fingerprint": "string", "status": "string"},
+            **{"wall_secs": "float64", "peak_rss_bytes": "uint64?", "started_at_secs": "float64"},
+        },
+    ),
+}
+FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns"]
+EXTRA_FOOTER = {"correlations": ["family_size"]}
+# A table's content does not depend on these, so no file may say them. (`data` is the folder of downloads.)
+AMBIENT = {"artifacts", "data", "device", "quiet", "threads"}
+# A table of at most this size is read whole by every reader; of a larger one, a column and the keys.
+WHOLE_BYTES = 64_000_000
+
+
+def type_name(kind):
+    if pa.types.is_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    return {"double": "float64", "float": "float32"}.get(str(kind), str(kind))
+
+
+def as_json(text):
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return None
+
+
+class Checker:
+    def __init__(self, root):
+        self.root = root
+        self.failures = defaultdict(list)
+        self.hashes = {}
+
+    def fail(self, kind, where, what):
+        self.failures[kind].append(f"{where}: {what}")
+
+    def hash(self, path):
+        if path not in self.hashes:
+            self.hashes[path] = blake3(path.read_bytes()).hexdigest()
+        return self.hashes[path]
+
+    def folder(self):
+        """The tables' files, by table; complains of what is no table and of what was left half-written."""
+        tables = defaultdict(list)
+        for path in sorted(self.root.rglob("*")):
+            relative = path.relative_to(self.root)
+            if path.name.endswith(".tmp"):
+                self.fail("left behind", relative, "a temporary file")
+            if path.suffix != ".parquet":
+                continue
+            if relative.parts[0] not in TABLES:
+                self.fail("unknown table", relative, "the contract has no such table")
+            else:
+                tables[relative.parts[0]].append(path)
+        return tables
+
+    def file(self, table, path):
+        """Checks one file; its number of rows, none if it cannot be read."""
+        stages, keys, columns = TABLES[table]
+        where = path.relative_to(self.root)
+        parts = [part.split("=", 1) for part in where.parts[1:-1]]
+        if [part[0] for part in parts] != keys or path.name != f"{table}.parquet":
+            self.fail("layout", where, f"expected {table}/{''.join(f'{key}=…/' for key in keys)}{table}.parquet")
+            return None
+        try:
+            file = pq.ParquetFile(path)
+            rows = file.metadata.num_rows
+            self.footer(where, file, stages, dict(parts), columns)
+            self.columns(where, file.schema_arrow, keys, columns)
+            self.encoding(where, file.metadata)
+            for group in range(file.num_row_groups):
+                self.values(where, file.read_row_group(group), columns)
+            if table == "attention":
+                self.attention(where, file)
+            if table in ("checkpoints", "optimizer"):
+                self.tensors(where, file)
+        except (pa.ArrowException, OSError) as error:
+            self.fail("unreadable", where, error)
+            return None
+        return rows
+
+    def footer(self, where, file, stages, partition, columns):
+        said = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+        table = where.parts[0]
+        for key in FOOTER + EXTRA_FOOTER.get(table, []):
+            if key not in said:
+                self.fail("footer", where, f"no `{key}`")
+                said[key] = ""
+        if said["schema.name"] != table or not said["schema.version"].isdigit():
+            self.fail("footer", where, f"says `{said['schema.name']}` version {said['schema.version']!r}")
+        producer = said["producer"].split(" ")
+        if producer[0] not in stages or len(producer) != 2 or ("stage" in partition and partition["stage"] != producer[0]):
+            self.fail("footer", where, f"producer {said['producer']!r} is not one of {stages} and its version")
+        found = as_json(said["partition"])
+        if not isinstance(found, dict) or {key: str(value) for key, value in found.items()} != partition:
+            self.fail("footer", where, f"partition {found} is not the path's {partition}")
+        config = as_json(said["config"])
+        if not isinstance(config, dict):
+            self.fail("footer", where, "config is not a JSON object")
+        elif AMBIENT & config.keys():
+            self.fail("footer", where, f"config holds what decides no content: {sorted(AMBIENT & config.keys())}")
+        units = as_json(said["columns"]) or {}
+        for name in columns:
+            if not all(units.get(name, {}).get(what) for what in ("description", "unit")):
+                self.fail("footer", where, f"no description and unit of `{name}`")
+        inputs = as_json(said["inputs"])
+        if not isinstance(inputs, list):
+            self.fail("footer", where, "inputs are not a JSON list")
+        for source in inputs or []:
+            path = Path(source["path"])
+            if path.parts[0] not in TABLES:
+                if stages != ["prep"]:
+                    self.fail("inputs", where, f"{path} comes from outside")
+            elif not (self.root / path).is_file():
+                self.fail("inputs", where, f"{path} is gone")
+            elif self.hash(self.root / path) != source["blake3"]:
+                self.fail("inputs", where, f"{path} is not the file that this was made from")
+
+    def columns(self, where, schema, keys, columns):
+        for key in keys:
+            if key in schema.names:
+                self.fail("columns", where, f"the key `{key}` is among the columns")
+        for name, kind in columns.items():
+            if name not in schema.names:
+                self.fail("columns", where, f"no `{name}`")
+                continue
+            field = schema.field(name)
+            found = type_name(field.type) + ("?" if field.nullable else "")
+            if found != kind:
+                self.fail("columns", where, f"`{name}` is {found}, expected {kind}")
+        if [name for name in schema.names if name in columns] != [name for name in columns if name in schema.names]:
+            self.fail("columns", where, f"in the order {schema.names}")
+        for name in set(schema.names) - columns.keys() - set(keys):
+            self.fail("columns", where, f"`{name}` is not in the contract")
+
+    def encoding(self, where, metadata):
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                column = metadata.row_group(group).column(index)
+                if column.compression != "ZSTD":
+                    self.fail("encoding", where, f"`{column.path_in_schema}` is {column.compression}, not ZSTD")
+                floats = column.physical_type in ("FLOAT", "DOUBLE")
+                if floats and ("BYTE_STREAM_SPLIT" not in column.encodings or column.has_dictionary_page):
+                    self.fail("encoding", where, f"`{column.path_in_schema}` is {column.encodings}")
+
+    def values(self, where, rows, columns):
+        for name in rows.column_names:
+            for values in rows[name].chunks:
+                if values.null_count and not columns.get(name, "?").endswith("?"):
+                    self.fail("nulls", where, f"`{name}` has {values.null_count}")
+                if pa.types.is_list(values.type):
+                    values = values.flatten()
+                if pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values.drop_null())).as_py() and len(values):
+                    self.fail("numbers", where, f"`{name}` has NaN or infinity")
+
+    def attention(self, where, file):
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group).combine_chunks()
+            keys = np.stack([rows[name].to_numpy() for name in ("window", "layer", "head", "query")], axis=1)
+            if len(np.unique(keys[:, 0])) != 1:
+                self.fail("attention", where, f"row group {group} is not one window")
+            sizes = keys.max(axis=0) + 1
+            places = np.ravel_multi_index(keys[:, 1:].T.astype(int), sizes[1:])
+            if not np.array_equal(places, np.arange(np.prod(sizes[1:], dtype=int))):
+                self.fail("attention", where, f"row group {group} is not sorted by layer, head, query without gaps")
+            lists = rows["weights"].combine_chunks()
+            if isinstance(lists, pa.ChunkedArray):
+                lists = lists.chunk(0)
+            lengths = lists.value_lengths().to_numpy()
+            if not np.array_equal(lengths, keys[:, 3].astype(int) + 1):
+                self.fail("attention", where, f"row group {group}: a row's length is not its query + 1")
+                continue
+            weights = lists.flatten().to_numpy().astype(np.float64)
+            sums = np.add.reduceat(weights, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
+            if np.abs(sums - 1).max() > 1e-5 or weights.min() < 0:
+                self.fail("attention", where, f"row group {group}: a row sums to {sums[np.abs(sums - 1).argmax()]}")
+
+    def tensors(self, where, file):
+        rows = file.read().to_pylist()
+        for row in rows:
+            if np.prod(row["shape"], dtype=int) != len(row["values"]):
+                self.fail("tensors", where, f"{row['tensor']} of shape {row['shape']} has {len(row['values'])} values")
+        config = as_json(file.metadata.metadata.get(b"config", b""))
+        if where.parts[0] == "checkpoints" and isinstance(config, dict):
+            expected = nanogpt_shapes(config)
+            if {row["tensor"]: row["shape"] for row in rows} != expected:
+                self.fail("tensors", where, "not the names and shapes of nanoGPT's state_dict for the footer's config")
+
+    def whole(self, table, files, counts):
+        """Opens the whole table by three readers; says by which the rows and keys agree with the files, whose numbers of
+        rows are `counts`."""
+        folder, keys = self.root / table, TABLES[table][1]
+        small = sum(path.stat().st_size for path in files) <= WHOLE_BYTES
+        some = None if small else [next(iter(TABLES[table][2])), *keys]
+
+        def by_polars():
+            frame = pl.scan_parquet(folder)
+            frame = (frame if small else frame.select(some)).collect()
+            return frame.height, frame.columns, frame.select(keys).unique().height if keys else 1
+
+        def by_pandas():
+            frame = pd.read_parquet(folder, columns=some)
+            return len(frame), list(frame.columns), len(frame[keys].drop_duplicates()) if keys else 1
+
+        def by_duckdb():
+            scan = f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"
+            relation = duckdb.sql(f"SELECT {'*' if small else ', '.join(some)} FROM {scan}")
+            distinct = f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(keys)} FROM {scan})" if keys else "SELECT 1"
+            return relation.count("*").fetchall()[0][0], relation.columns, duckdb.sql(distinct).fetchall()[0][0]
+
+        readers = []
+        for name, reader in [("polars", by_polars), ("pandas", by_pandas), ("duckdb", by_duckdb)]:
+            try:
+                count, columns, partitions = reader()
+            except Exception as error:  # any reader's own kind of failure is a finding
+                self.fail("readers", table, f"{name}: {type(error).__name__}: {error}")
+                continue
+            if count != sum(counts):
+                self.fail("readers", table, f"{name} counts {count} rows, the files hold {sum(counts)}")
+            elif not set(keys) <= set(columns):
+                self.fail("readers", table, f"{name} sees no {sorted(set(keys) - set(columns))}")
+            elif keys and partitions != sum(count > 0 for count in counts):
+                self.fail("readers", table, f"{name} sees {partitions} partitions of {len(files)} files")
+            else:
+                readers.append(name)
+        return readers
+
+
+def nanogpt_shapes(config):
+    embd, bias = config["n_embd"], config["bias"]
+    shapes = {
+        "transformer.wte.weight": [config["vocab_size"], embd],
+        "transformer.wpe.weight": [config["block_size"], embd],
+    }
+
+    def module(name, *shape):
+        shapes[f"{name}.weight"] = list(shape)
+        if bias:
+            shapes[f"{name}.bias"] = [shape[0]]
+
+    for layer in range(config["n_layer"]):
+        module(f"transformer.h.{layer}.ln_1", embd)
+        module(f"transformer.h.{layer}.attn.c_attn", 3 * embd, embd)
+        module(f"transformer.h.{layer}.attn.c_proj", embd, embd)
+        module(f"transformer.h.{layer}.ln_2", embd)
+        module(f"transformer.h.{layer}.mlp.c_fc", 4 * embd, embd)
+        module(f"transformer.h.{layer}.mlp.c_proj", embd, 4 * embd)
+    module("transformer.ln_f", embd)
+    return shapes
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("artifacts", type=Path, help="the folder that holds all tables, such as artifacts/smoke")
+    arguments.add_argument("--require-all", action="store_true", help="fail if a table of the contract is not there")
+    given = arguments.parse_args()
+    if not given.artifacts.is_dir():
+        sys.exit(f"{given.artifacts} is no folder: run the pipeline first, e.g. ./scripts/run_pipeline.sh --profile smoke")
+
+    checker = Checker(given.artifacts)
+    tables = checker.folder()
+    if not tables:
+        checker.fail("missing", given.artifacts, "no table at all")
+    print(f"{'table':<17}{'files':>6}{'rows':>10}{'MB':>9}  opened as a whole by")
+    for table in TABLES:
+        if table not in tables:
+            print(f"{table:<17}     -")
+            if given.require_all:
+                checker.fail("missing", table, "no file")
+            continue
+        files = tables[table]
+        counts = [checker.file(table, path) for path in files]
+        readers = checker.whole(table, files, counts) if None not in counts else ["nobody: see below"]
+        rows = sum(filter(None, counts))
+        size = sum(path.stat().st_size for path in files) / 1e6
+        print(f"{table:<17}{len(files):>6}{rows:>10}{size:>9.2f}  {', '.join(readers)}")
+
+    for kind, failures in checker.failures.items():
+        print(f"\n{kind}: {len(failures)}")
+        for failure in failures[:20]:
+            print(f"  {failure}")
+        if len(failures) > 20:
+            print(f"  and {len(failures) - 20} more")
+    count = sum(len(failures) for failures in checker.failures.values())
+    files = sum(len(files) for files in tables.values())
+    print(f"\n{files} files of {len(tables)} tables checked, {count} failures")
+    sys.exit(1 if count else 0)
+
+
+if __name__ == "__main__":
+    main()

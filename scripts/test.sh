@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes about 25 minutes on 2 cores the first time.
+#
+#   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked by a reader that is not
+#                             the crate `schemas`; questions to them answered alike by Rust and by Python
+#   scripts/test.sh --quick   the crates' tests alone
+#
+# Ends with what passed and how long it took, and the number of tests and checks that passed and failed.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+case "${*:-}" in
+"") quick=false ;;
+--quick) quick=true ;;
+-h | --help)
+    sed -n '2,/^set /{/^set /!s/^#\( \|$\)//p}' "$0"
+    exit 0
+    ;;
+*)
+    echo "error: \`$*\` is not known: there is --quick" >&2
+    exit 2
+    ;;
+esac
+
+target=${CARGO_TARGET_DIR:-target}
+artifacts=artifacts/smoke
+log=$(mktemp)
+trap 'rm -f "$log" "$log".*' EXIT
+checks_passed=0 checks_failed=0
+report=()
+
+# Runs a check, `NAME COMMAND…`, and notes how it ended and how long it took.
+check() {
+    local name=$1 started=$SECONDS ended=passed
+    shift
+    echo
+    echo "== $name"
+    if "$@"; then checks_passed=$((checks_passed + 1)); else ended=FAILED checks_failed=$((checks_failed + 1)); fi
+    report+=("$ended: $name ($((SECONDS - started)) s)")
+    [ "$ended" = passed ]
+}
+
+# Cargo's own output is also where the tests are counted.
+cargo_test() {
+    cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee -a "$log"
+}
+
+# Nothing that an earlier run left may pass for what this one makes.
+smoke() {
+    rm -rf "$artifacts"
+    ./scripts/run_pipeline.sh --profile smoke
+}
+
+python() {
+    .venv/bin/python "$@"
+}
+
+environment() {
+    python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check --requirement reference/requirements.txt
+}
+
+queries() {
+    local question failed=0
+    for question in entropy-by-layer similarity quality; do
+        echo "-- query $question"
+        "$target/release/query" "$question" --artifacts "$artifacts" | tee "$log.rust"
+        python reference/queries.py "$question" --artifacts "$artifacts" >"$log.python"
+        [ -s "$log.rust" ] && diff "$log.rust" "$log.python" || failed=1
+    done
+    return $failed
+}
+
+check "tests of the crates" cargo_test
+if ! $quick; then
+    if check "smoke profile, end to end" smoke; then
+        if check "Python environment" environment; then
+            check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
+                python reference/check_tables.py --require-all "$artifacts"
+        fi
+        check "tests of the query program" cargo_test --package query &&
+            check "query program" cargo build --release --locked --package query &&
+            check "the same answers from Rust and Python" queries
+    fi
+fi
+
+# Sums the word before `passed;`, `failed;` and `ignored;` over cargo's closing lines.
+count() {
+    awk -v word="$1;" '/^test result: /{for (i = 2; i <= NF; i++) if ($i == word) sum += $(i - 1)} END {print sum + 0}' "$log"
+}
+passed=$(count passed) failed=$(count failed) ignored=$(count ignored)
+
+echo
+printf '%s\n' "${report[@]}"
+echo "cargo test: $passed passed, $failed failed, $ignored ignored; checks: $checks_passed passed, $checks_failed failed"
+echo "$((passed + checks_passed)) passed, $((failed + checks_failed)) failed"
+[ "$failed" = 0 ] && [ "$checks_failed" = 0 ]
