@@ -1,5 +1,6 @@
 //! From marks to pictures: a PNG and an SVG of the same figure, both drawn by one function.
 
+use ab_glyph::Font as _;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::Color as _;
@@ -25,36 +26,30 @@ pub struct Failure {
     reason: String,
 }
 
-/// What differs between the two ways of drawing.
-struct Manner {
-    /// Units of the backend for a logical pixel. It knows whole units only: more of them are finer.
-    scale: f64,
-    /// The backend's font size for an em.
-    size_per_em: f64,
-    /// The vertical anchor of text for which `baseline_per_em` holds.
-    anchor: VPos,
-    /// Ems from that anchor down to the baseline.
-    baseline_per_em: f64,
-    /// Whether the backend strokes lines itself; drawn here from pieces where it does not do it well.
-    strokes: bool,
+/// How a backend draws.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// Pixels. Strokes are put together here and letters are set here, since the library does neither well.
+    Bitmap,
+    /// Shapes and words, for a viewer to draw.
+    Vector,
 }
 
-/// Drawn three times as large and averaged, because the rasteriser's own edges are rough.
+/// Pixels for a logical pixel: the bitmap is drawn larger and averaged, because the library's own edges are rough.
 const OVERSAMPLING: usize = 3;
-const BITMAP: Manner = Manner {
-    scale: OVERSAMPLING as f64,
-    size_per_em: style::HEIGHT_PER_EM,
-    anchor: VPos::Top,
-    baseline_per_em: style::BASELINE_PER_EM,
-    strokes: false,
-};
-// The library writes text at size / 1.24, and half an ex below where it is anchored in the middle.
-const VECTOR: Manner =
-    Manner { scale: 4.0, size_per_em: 1.24, anchor: VPos::Center, baseline_per_em: 0.268, strokes: true };
+
+impl Manner {
+    /// Units of the backend for a logical pixel. It knows whole units only: more of them are finer.
+    const fn scale(self) -> f64 {
+        match self {
+            Manner::Bitmap => OVERSAMPLING as f64,
+            Manner::Vector => 4.0,
+        }
+    }
+}
 
 /// Draws a figure both ways.
 pub fn pictures(figure: &Figure) -> Result<Pictures, Failure> {
-    style::fonts();
     Ok(Pictures { png: png(figure)?, svg: svg(figure)? })
 }
 
@@ -64,7 +59,7 @@ fn png(figure: &Figure) -> Result<Vec<u8>, Failure> {
     let mut fine = vec![0; fine_width * fine_height * 3];
     {
         let backend = BitMapBackend::with_buffer(&mut fine, (fine_width as u32, fine_height as u32));
-        draw(figure, &backend.into_drawing_area(), &BITMAP).map_err(failed(figure))?;
+        draw(figure, &backend.into_drawing_area(), Manner::Bitmap).map_err(failed(figure))?;
     }
     let mut pixels = vec![0; width * height * 3];
     for (number, channel) in pixels.iter_mut().enumerate() {
@@ -81,11 +76,11 @@ fn png(figure: &Figure) -> Result<Vec<u8>, Failure> {
 }
 
 fn svg(figure: &Figure) -> Result<String, Failure> {
-    let size = ((figure.width * VECTOR.scale) as u32, (figure.height * VECTOR.scale) as u32);
+    let size = ((figure.width * Manner::Vector.scale()) as u32, (figure.height * Manner::Vector.scale()) as u32);
     let mut drawn = String::new();
     {
         let backend = SVGBackend::with_string(&mut drawn, size);
-        draw(figure, &backend.into_drawing_area(), &VECTOR).map_err(failed(figure))?;
+        draw(figure, &backend.into_drawing_area(), Manner::Vector).map_err(failed(figure))?;
     }
     // The library knows neither titles, round joints nor images. Images lie behind all else, directly on the paper.
     let after_root = drawn.find(">\n").map_or(0, |end| end + 2);
@@ -104,7 +99,8 @@ fn svg(figure: &Figure) -> Result<String, Failure> {
         if let Mark::Image { at, size, raster } = mark {
             let palette: Vec<u8> = raster.palette.iter().flat_map(|color| [color.0, color.1, color.2]).collect();
             let bytes = encode((raster.columns, raster.rows), &raster.cells, Some(&palette)).map_err(failed(figure))?;
-            let [x, y, width, height] = [at.0, at.1, size.0, size.1].map(|length| (length * VECTOR.scale).round());
+            let [x, y, width, height] =
+                [at.0, at.1, size.0, size.1].map(|length| (length * Manner::Vector.scale()).round());
             whole.push_str(&format!(
                 "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
                  style=\"image-rendering:pixelated\" href=\"{}\"/>\n",
@@ -125,7 +121,7 @@ pub fn data_uri(png: &[u8]) -> String {
 fn draw<DB: DrawingBackend>(
     figure: &Figure,
     area: &DrawingArea<DB, Shift>,
-    manner: &Manner,
+    manner: Manner,
 ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
     area.fill(&rgb(style::PAPER))?;
     let images = figure.marks.iter().filter(|mark| matches!(mark, Mark::Image { .. }));
@@ -139,12 +135,12 @@ fn draw<DB: DrawingBackend>(
 fn draw_mark<DB: DrawingBackend>(
     mark: &Mark,
     area: &DrawingArea<DB, Shift>,
-    manner: &Manner,
+    manner: Manner,
 ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
-    let unit = |length: f64| (length * manner.scale).round() as i32;
+    let unit = |length: f64| (length * manner.scale()).round() as i32;
     let point = |point: &Point| (unit(point.0), unit(point.1));
     match mark {
-        Mark::Line { points, color, width } if manner.strokes => {
+        Mark::Line { points, color, width } if manner == Manner::Vector => {
             let stroke = rgb(*color).stroke_width(unit(*width).max(1) as u32);
             area.draw(&PathElement::new(points.iter().map(point).collect::<Vec<_>>(), stroke))
         }
@@ -165,28 +161,59 @@ fn draw_mark<DB: DrawingBackend>(
         Mark::Disc { centre, radius, color, opacity } => {
             area.draw(&Circle::new(point(centre), unit(*radius), rgb(*color).mix(*opacity).filled()))
         }
+        Mark::Text { .. } if manner == Manner::Bitmap => draw_letters(mark, area),
         Mark::Text { text, at, font, align, upwards } => {
             let weight = if font.bold { FontStyle::Bold } else { FontStyle::Normal };
-            let family = FontFamily::Name(style::FAMILY);
             let turn = if *upwards { FontTransform::Rotate270 } else { FontTransform::None };
-            let size = font.size * manner.scale * manner.size_per_em;
             let horizontal = match align {
                 Align::Start => HPos::Left,
                 Align::Middle => HPos::Center,
                 Align::End => HPos::Right,
             };
+            // The library writes text at size / 1.24, and half an ex below where it is anchored in the middle.
+            let (size, rise) = (1.24 * font.size * manner.scale(), 0.268 * font.size);
             let color = rgb(font.color);
-            let style = TextStyle::from(FontDesc::new(family, size, weight).transform(turn))
+            let style = TextStyle::from(FontDesc::new(FontFamily::Name(style::FAMILY), size, weight).transform(turn))
                 .color(&color)
-                .pos(Pos::new(horizontal, manner.anchor));
-            let rise = manner.baseline_per_em * font.size;
+                .pos(Pos::new(horizontal, VPos::Center));
             let at = if *upwards { (at.0 - rise, at.1) } else { (at.0, at.1 - rise) };
             area.draw(&Text::new(text.as_str(), point(&at), style))
         }
         // An SVG's images are put in afterwards.
-        Mark::Image { .. } if manner.strokes => Ok(()),
+        Mark::Image { .. } if manner == Manner::Vector => Ok(()),
         Mark::Image { at, size, raster } => draw_image(point(at), point(size), raster, area),
     }
+}
+
+/// Sets a text's letters pixel by pixel.
+fn draw_letters<DB: DrawingBackend>(
+    mark: &Mark,
+    area: &DrawingArea<DB, Shift>,
+) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
+    let Mark::Text { text, at, font, align, upwards } = mark else { return Ok(()) };
+    let pixels = Manner::Bitmap.scale();
+    let (letters, width) = font.letters(text);
+    let start = match align {
+        Align::Start => 0.0,
+        Align::Middle => -width / 2.0,
+        Align::End => -width,
+    };
+    let (origin_x, origin_y) = (at.0 * pixels, at.1 * pixels);
+    let (face, scale, color) = (font.face(), font.scale(pixels), rgb(font.color));
+    for (letter, along) in letters {
+        let along = ((start + along) * pixels) as f32;
+        let Some(outline) = face.outline_glyph(letter.with_scale_and_position(scale, (along, 0.0))) else { continue };
+        let corner = outline.px_bounds().min;
+        let mut covered = Vec::new();
+        outline.draw(|x, y, share| {
+            covered.push((f64::from(corner.x) + f64::from(x), f64::from(corner.y) + f64::from(y), share))
+        });
+        for (x, y, share) in covered {
+            let (x, y) = if *upwards { (origin_x + y, origin_y - x) } else { (origin_x + x, origin_y + y) };
+            area.draw_pixel((x.round() as i32, y.round() as i32), &color.mix(f64::from(share.min(1.0))))?;
+        }
+    }
+    Ok(())
 }
 
 fn draw_image<DB: DrawingBackend>(

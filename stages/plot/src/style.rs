@@ -1,8 +1,8 @@
 //! How figures look: font, sizes and colours, in one place.
 
-use std::sync::Once;
+use std::sync::LazyLock;
 
-use plotters::style::{FontDesc, FontFamily, FontStyle, register_font};
+use ab_glyph::{Font as _, FontRef, GlyphId, PxScale};
 
 use crate::canvas::Font;
 
@@ -61,12 +61,15 @@ pub const HALF_CAPITAL: f64 = 0.357;
 /// The height of a line of text over the em.
 pub const LINE: f64 = 1.36;
 
-/// The font's name here, which an SVG's viewer resolves with what it has: any sans serif will do.
+/// The font's name in an SVG, and what to take where it is missing: any sans serif will do.
 pub const FAMILY: &str = "Noto Sans, Helvetica Neue, Helvetica, Arial, sans-serif";
-/// The font's ascent and descent together over the em, which the rasteriser takes as the size.
-pub const HEIGHT_PER_EM: f64 = (2189.0 + 600.0) / 2048.0;
-/// The font's ascent and descent together over the em, halved: where the rasteriser puts the baseline below the top.
-pub const BASELINE_PER_EM: f64 = HEIGHT_PER_EM / 2.0;
+
+static REGULAR: LazyLock<FontRef<'static>> = LazyLock::new(|| face(notosans::REGULAR_TTF));
+static BOLD: LazyLock<FontRef<'static>> = LazyLock::new(|| face(notosans::BOLD_TTF));
+
+fn face(bytes: &'static [u8]) -> FontRef<'static> {
+    FontRef::try_from_slice(bytes).expect("the embedded font is well formed")
+}
 
 impl Font {
     /// The same in another colour.
@@ -79,15 +82,35 @@ impl Font {
         Self { bold: true, ..self }
     }
 
+    /// The shapes of its letters.
+    pub fn face(&self) -> &'static FontRef<'static> {
+        if self.bold { &BOLD } else { &REGULAR }
+    }
+
+    /// The scale that gives its letters their size on a raster of so many pixels for a logical one.
+    pub fn scale(&self, pixels: f64) -> PxScale {
+        let face = self.face();
+        let per_em = f64::from(face.height_unscaled() / face.units_per_em().unwrap_or(1000.0));
+        PxScale::from((self.size * pixels * per_em) as f32)
+    }
+
+    /// The letters of a text, each with how far from the start it is, in logical pixels; and how far the text goes.
+    pub fn letters(&self, text: &str) -> (Vec<(GlyphId, f64)>, f64) {
+        let face = self.face();
+        let per_unit = self.size / f64::from(face.units_per_em().unwrap_or(1000.0));
+        let mut letters = Vec::new();
+        let mut along = 0.0;
+        for character in text.chars() {
+            let letter = face.glyph_id(character);
+            letters.push((letter, along));
+            along += f64::from(face.h_advance_unscaled(letter)) * per_unit;
+        }
+        (letters, along)
+    }
+
     /// The width of a text in logical pixels.
     pub fn width(&self, text: &str) -> f64 {
-        fonts();
-        // Measured large, because the rasteriser rounds to whole pixels.
-        const LARGE: f64 = 200.0;
-        let weight = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
-        let font = FontDesc::new(FontFamily::Name(FAMILY), LARGE * HEIGHT_PER_EM, weight);
-        let ((left, _), (right, _)) = font.layout_box(text).expect("the font is registered and measures any text");
-        f64::from(right - left) / LARGE * self.size
+        self.letters(text).1
     }
 
     /// Breaks a text into lines no wider than this.
@@ -104,16 +127,6 @@ impl Font {
         }
         lines
     }
-}
-
-/// Makes the fonts known to the plotting library; to be called before anything is drawn.
-pub fn fonts() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        for (weight, bytes) in [(FontStyle::Normal, notosans::REGULAR_TTF), (FontStyle::Bold, notosans::BOLD_TTF)] {
-            assert!(register_font(FAMILY, weight, bytes).is_ok(), "the embedded font is well formed");
-        }
-    });
 }
 
 /// Viridis (Smith and van der Walt 2015): perceptually uniform from dark violet, 0, to yellow, 1.
@@ -155,7 +168,7 @@ mod tests {
     #[test]
     fn every_sign_on_figures_is_in_the_font() {
         for sign in ["−", "±", "→", "²", "…", "–", "≥", "≤"] {
-            assert_ne!(NOTE.width(sign), NOTE.width("\u{E000}"), "{sign}");
+            assert_ne!(NOTE.letters(sign).0[0].0, GlyphId(0), "{sign}");
         }
     }
 }

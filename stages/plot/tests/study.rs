@@ -157,6 +157,19 @@ fn one_seed_has_no_band_and_says_so() {
 }
 
 #[test]
+fn the_shortest_trainings_are_drawn() {
+    for steps in ["0", "0,1"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let study = synthetic::study("1,2", steps);
+        synthetic::write(&Artifacts::new(folder.path()), &study);
+        plot(folder.path(), &study).expect("drawn");
+        for (name, bytes) in written(folder.path()).iter().filter(|(name, _)| name.ends_with("svg")) {
+            assert!(!String::from_utf8_lossy(bytes).contains("NaN"), "{name}");
+        }
+    }
+}
+
+#[test]
 fn what_the_runs_lack_is_left_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut study = synthetic::study("1337,1338", "0,100,200");

@@ -86,6 +86,10 @@ pub fn figure(dataset: &Dataset, split: Split) -> Figure {
 
 fn draw(figure: &mut Figure, panel: &Panel, group: &Group, curve: &[Summary]) {
     let line = corners(panel, curve);
+    if let [alone] = line[..] {
+        figure.disc(alone, 5.0, style::MUTED, 1.0);
+        return;
+    }
     let color = |member: usize| style::DISTINCT[member % style::DISTINCT.len()];
     if let [alone] = group.members[..] {
         band(figure, panel, curve, color(alone));
