@@ -9,11 +9,14 @@ if ! command -v cargo >/dev/null; then
 fi
 
 target=${CARGO_TARGET_DIR:-target}
-if [ ! -x "$target/release/driver" ]; then
+if [ -x "$target/release/driver" ]; then
+    # Mostly nothing is to be built, and then nothing is said.
+    { sleep 3 && echo "building what has changed since the last time" >&2; } &
+    patience=$!
+    cargo build --release --locked --quiet || { kill "$patience" 2>/dev/null; exit 1; }
+    kill "$patience" 2>/dev/null || true
+else
     echo "building; the first time takes about 10 minutes on 2 cores" >&2
     cargo build --release --locked
-else
-    # Nothing is said where nothing is to be built; cargo's own errors always are.
-    cargo build --release --locked --quiet
 fi
 exec "$target/release/driver" "$@"

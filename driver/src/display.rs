@@ -130,6 +130,16 @@ fn bar(template: &str, name: &str) -> ProgressBar {
     bar
 }
 
+/// Says a result on standard output. Nobody listening is no reason to fail.
+pub fn print(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// Says how it ended on standard error.
+pub fn print_error(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
 /// A time as a person reads it: `4.2 s`, `3 min 05 s`, `2 h 07 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();

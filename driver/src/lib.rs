@@ -17,6 +17,7 @@ pub mod stale;
 pub mod state;
 pub mod study;
 pub mod summary;
+pub mod turn;
 pub mod yaml;
 
 use std::fs::{self, File, TryLockError};
@@ -28,13 +29,14 @@ use clap::Parser;
 use cli::Fault;
 use schemas::Artifacts;
 
-use crate::display::Display;
+use crate::display::{Display, print, print_error};
 use crate::experiment::Experiment;
 use crate::lineage::History;
 use crate::plan::{Node, Stage, Threads};
-use crate::schedule::{Outcome, Plan};
+use crate::schedule::Outcome;
 use crate::state::State;
 use crate::study::Study;
+use crate::turn::Plan;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     let started = Instant::now();
     let experiment = read(&arguments.file)?;
     if arguments.list {
-        print!("{}", list(&experiment));
+        print(list(&experiment).trim_end());
         return Ok(0);
     }
     let study = Study::resolve(&experiment, &arguments.profile, &arguments.settings)?;
@@ -143,15 +145,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     match outcome? {
         Outcome::Complete => {
             conclude(&plan, &study, &artifacts)?;
-            println!("Total time {time}");
+            print(&format!("Total time {time}"));
             Ok(0)
         }
         Outcome::Failed(code) => {
-            eprintln!("stopped after {time}; what was finished is kept: {} goes on from there", again());
+            print_error(&format!("stopped after {time}; what was finished is kept: {} goes on from there", again()));
             Ok(code)
         }
         Outcome::Interrupted(code) => {
-            eprintln!("interrupted after {time}; to go on where it stopped: {}", again());
+            print_error(&format!("interrupted after {time}; to go on where it stopped: {}", again()));
             Ok(code)
         }
     }
@@ -244,12 +246,12 @@ fn conclude(plan: &Plan<'_>, study: &Study, artifacts: &Artifacts) -> Result<(),
     if there(Stage::Correlate) {
         const WIDTH_OF_A_LOG: u16 = 120;
         let width = console::Term::stdout().size_checked().map_or(WIDTH_OF_A_LOG, |(_, columns)| columns);
-        println!("\n{}", summary::results(artifacts)?);
-        println!("{}", summary::findings(artifacts, study, width.into())?);
+        print(&format!("\n{}", summary::results(artifacts)?));
+        print(&summary::findings(artifacts, study, width.into())?);
     }
     if there(Stage::Plot) {
-        println!("Figures  {}", plan.root.join("plots").display());
-        println!("Report   {}", plan.root.join("report/index.html").display());
+        print(&format!("Figures  {}", plan.root.join("plots").display()));
+        print(&format!("Report   {}", plan.root.join("report/index.html").display()));
     }
     Ok(())
 }

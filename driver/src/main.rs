@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match driver::run(&driver::Arguments::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(fault) => {
-            eprintln!("error: {fault}");
+            driver::display::print_error(&format!("error: {fault}"));
             ExitCode::from(fault.kind() as u8)
         }
     }

@@ -249,10 +249,7 @@ fn commands_are_as_a_person_would_type_them() {
         command(Stage::Correlate, None),
         format!("target/release/correlate --artifacts artifacts/laptop {study} --permutations 10000 --threads 2")
     );
-    assert_eq!(
-        command(Stage::Plot, None),
-        format!("target/release/plot --artifacts artifacts/laptop {study}")
-    );
+    assert_eq!(command(Stage::Plot, None), format!("target/release/plot --artifacts artifacts/laptop {study}"));
 }
 
 #[test]

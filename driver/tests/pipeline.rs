@@ -402,6 +402,11 @@ fn a_rehearsal_runs_and_writes_nothing() {
     let said = scene.run_well(&["--dry-run", "--set", "train.max_iters=10", "--run", "run_0", "--seed", "1337"]);
     said.has("train shakespeare_char/run_0/1337 · run: parameter checkpoint_steps 0,20 → 0,10, and 1 more changed");
     assert!(scene.ran().is_empty());
+    // A reader that has seen enough is no failure.
+    let mut child = scene.command(&["--dry-run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let said = Said::of(child.wait_with_output().unwrap());
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
 }
 
 #[test]
