@@ -48,11 +48,12 @@ pub fn associate(seeds: &[Paired]) -> Association {
     let (pearsons, spearmans): (Vec<f64>, Vec<f64>) = each.iter().filter_map(|seed| seed.ok()).unzip();
     let counted = |position: &usize| used.is_empty() || used.contains(position);
     let n = (0..seeds.len()).filter(counted).map(|position| seeds[position].x.len()).sum();
-    let mut reasons: Vec<String> = each
+    let degenerate: Vec<(u64, String)> = each
         .iter()
         .zip(seeds)
-        .filter_map(|(outcome, seed)| Some(format!("seed {}: {}", seed.seed, outcome.as_ref().err()?)))
+        .filter_map(|(outcome, seed)| Some((seed.seed, outcome.as_ref().err()?.to_string())))
         .collect();
+    let mut reasons = if used.is_empty() { distinct(&degenerate) } else { named(&degenerate) };
     if used.len() == 1 {
         reasons.push("one seed: no interval".to_owned());
     }
@@ -63,6 +64,22 @@ pub fn associate(seeds: &[Paired]) -> Association {
         spearman: Estimate::over(&spearmans),
         reasons,
     }
+}
+
+/// Each seed with its reason.
+pub fn named(reasons: &[(u64, String)]) -> Vec<String> {
+    reasons.iter().map(|(seed, reason)| format!("seed {seed}: {reason}")).collect()
+}
+
+/// Every seed's reason, once.
+pub fn distinct(reasons: &[(u64, String)]) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::new();
+    for (_, reason) in reasons {
+        if !distinct.contains(reason) {
+            distinct.push(reason.clone());
+        }
+    }
+    distinct
 }
 
 /// Reasons in one text; none without any.
@@ -88,6 +105,7 @@ mod tests {
         assert_eq!((alone.spearman.expect("one seed").interval, alone.reasons.len()), (None, 1));
         let none = associate(&[flat]);
         assert_eq!((none.n, none.pearson, none.spearman), (3, None, None));
+        assert_eq!(none.reasons, ["the metric is constant"]);
     }
 
     #[test]

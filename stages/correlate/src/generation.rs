@@ -7,7 +7,7 @@ use schemas::tables::Correlations;
 use crate::association::{Paired, associate, said};
 use crate::inputs::{Run, Seed};
 use crate::permutation::sample_p_value;
-use crate::rank::unit_ranks;
+use crate::rank::{snapped, unit_ranks};
 use crate::samples::{BySample, SAMPLE_ATTENTION, SCORES, adjacent_divergence, attention, score};
 
 /// Attention while sampling, over all layers and layer by layer, held against each score of the sample. Ranks are taken
@@ -45,7 +45,10 @@ fn test(
     p_value: impl FnOnce(&[(Vec<f64>, Vec<f64>)]) -> f64,
 ) -> Correlations {
     let mut association = associate(pairs);
-    let ranks = |position: &usize| (unit_ranks(&pairs[*position].x), unit_ranks(&pairs[*position].y));
+    let ranks = |position: &usize| {
+        let Paired { x, y, .. } = &pairs[*position];
+        (unit_ranks(&snapped(x)), unit_ranks(&snapped(y)))
+    };
     let ranks: Vec<_> = association.used.iter().map(ranks).collect();
     association.reasons.push("no partial correlation: the generation scope has no steps to take out".to_owned());
     Correlations {

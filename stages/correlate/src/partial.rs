@@ -1,30 +1,26 @@
 //! What remains of two series after taking out what all seeds share.
 
-use crate::rank::{Degenerate, check, spearman};
+use crate::rank::{Degenerate, check, grid, spearman};
 
-/// The share of the largest value that the finest difference is: values are taken as whole multiples of it, so that
-/// deviations, their shifts and their ties are exact and rounding never orders what is equal.
-const GRID: f64 = 1e-11;
-
-/// Deviations from the mean over seeds at each step, in units that do not matter to ranks.
+/// Deviations from the mean over seeds at each step, in multiples of the [`grid`] of the values themselves: rounded to whole
+/// ones, they are tied where they differ by the rounding of the mean alone.
 ///
 /// # Shapes
 /// `[seeds, steps]` in and out, every value finite.
 pub fn deviations(values: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let largest = values.iter().flatten().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let unit = if largest > 0.0 { largest * GRID } else { 1.0 };
-    centre(&values.iter().map(|seed| seed.iter().map(|value| (value / unit).round()).collect()).collect::<Vec<_>>())
-}
-
-/// `seeds · x − Σ over seeds of x` at each step: exact for whole numbers.
-fn centre(values: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let unit = grid(values.iter().flatten());
     let seeds = values.len() as f64;
     let steps = values.first().map_or(0, Vec::len);
-    let sums: Vec<f64> = (0..steps).map(|step| values.iter().map(|seed| seed[step]).sum()).collect();
-    values.iter().map(|seed| seed.iter().zip(&sums).map(|(value, sum)| seeds * value - sum).collect()).collect()
+    let means: Vec<f64> = (0..steps).map(|step| values.iter().map(|seed| seed[step]).sum::<f64>() / seeds).collect();
+    values.iter().map(|seed| seed.iter().zip(&means).map(|(value, mean)| (value - mean) / unit).collect()).collect()
 }
 
-/// Each seed's Spearman correlation of the [`deviations`] of `x` and `y`; the partial Spearman correlation is their mean.
+/// [`deviations`] whose ranks know no rounding.
+pub fn whole_deviations(values: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    deviations(values).iter().map(|seed| seed.iter().map(|deviation| deviation.round()).collect()).collect()
+}
+
+/// Each seed's Spearman correlation of the [`whole_deviations`] of `x` and `y`; the partial Spearman correlation is their mean.
 ///
 /// With two seeds the deviations of one mirror the other's, so that both values are equal: one piece of evidence, not two.
 ///
@@ -34,7 +30,7 @@ pub fn partial_spearman(x: &[Vec<f64>], y: &[Vec<f64>]) -> Result<Vec<f64>, Dege
     if x.iter().chain(y).flatten().any(|value| !value.is_finite()) {
         return Err(Degenerate::NotFinite);
     }
-    let (x, y) = (deviations(x), deviations(y));
+    let (x, y) = (whole_deviations(x), whole_deviations(y));
     x.iter().zip(&y).try_for_each(|(x, y)| check(x, y))?;
     x.iter().zip(&y).map(|(x, y)| spearman(x, y)).collect()
 }
@@ -61,7 +57,14 @@ mod tests {
         // Thrice 0.1 does not sum to 0.3 in floating point, but no seed deviates.
         let same = vec![vec![0.1, 0.2, 0.3]; 3];
         assert_eq!(partial_spearman(&same, &same), Err(Degenerate::ConstantX));
-        assert!(deviations(&same).iter().flatten().all(|deviation| *deviation == 0.0));
+        assert!(whole_deviations(&same).iter().flatten().all(|deviation| *deviation == 0.0));
+    }
+
+    #[test]
+    fn equal_deviations_of_different_levels_are_tied() {
+        // Each seed deviates alike at the first two steps, around 0.2 and around 0.7.
+        let x = vec![vec![0.1, 0.6, 0.35], vec![0.3, 0.8, 0.3], vec![0.2, 0.7, 0.25]];
+        assert!(whole_deviations(&x).iter().all(|seed| seed[0] == seed[1]));
     }
 
     #[test]

@@ -17,7 +17,8 @@ const TOLERANCE: f64 = 1e-12;
 /// calibrated yet: how often true nulls fall below 0.05 is still to be simulated.
 ///
 /// # Shapes
-/// `x`: `[seeds, steps]` deviations; each of `y`: `[seeds, steps]` deviations as unit ranks. At least 2 steps.
+/// `x`: `[seeds, steps]` deviations, in units of which a fraction is rounding; each of `y`: `[seeds, steps]` unit ranks of
+/// deviations. At least 2 steps.
 pub fn shift_p_values(x: &[Vec<f64>], y: &[Vec<Vec<f64>>], draws: u32, mut stream: ChaCha8Rng) -> Vec<f64> {
     let (seeds, steps) = (x.len(), x[0].len());
     let paths: Vec<Vec<Vec<f64>>> = x.iter().map(|seed| shifted(seed)).collect();
@@ -34,7 +35,7 @@ pub fn shift_p_values(x: &[Vec<f64>], y: &[Vec<Vec<f64>>], draws: u32, mut strea
         }
         for ((paths, offset), ranks) in paths.iter().zip(offsets).zip(&mut moved) {
             for ((centred, value), sum) in centred.iter_mut().zip(&paths[*offset]).zip(&sums) {
-                *centred = seeds as f64 * value - sum;
+                *centred = (value - sum / seeds as f64).round();
             }
             unit_ranks_into(&centred, &mut sorted, ranks);
         }
@@ -195,7 +196,8 @@ mod tests {
             (0..3).map(|_| (0..15).map(|_| next()).collect()).collect()
         };
         let (x, other) = (deviations(&walks()), deviations(&walks()));
-        let ranks = |walk: &[Vec<f64>]| walk.iter().map(|seed| unit_ranks(seed)).collect::<Vec<_>>();
+        let whole = |seed: &Vec<f64>| seed.iter().map(|deviation| deviation.round()).collect::<Vec<_>>();
+        let ranks = |walk: &[Vec<f64>]| walk.iter().map(|seed| unit_ranks(&whole(seed))).collect::<Vec<_>>();
         let targets = [ranks(&x), ranks(&other)];
         // 14³ = 2744 shifts: all of them, and then only some.
         let exact = shift_p_values(&x, &targets, 10_000, random::stream("shifts", &[]));

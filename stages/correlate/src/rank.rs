@@ -17,12 +17,27 @@ pub enum Degenerate {
     NotFinite,
 }
 
-/// Whether values differ by rounding alone: by at most 1e-12 of the largest of them. No values are constant.
+/// The share of the largest value below which a difference is taken for rounding.
+pub const GRID: f64 = 1e-11;
+
+/// Values as whole multiples of [`GRID`] of the largest, so that what is equal but for rounding is tied: a mean of equal
+/// shares can differ in its last bit with the order of the sum, and that is no order.
+pub fn snapped(values: &[f64]) -> Vec<f64> {
+    let unit = grid(values);
+    values.iter().map(|value| (value / unit).round()).collect()
+}
+
+/// The unit of [`snapped`]; 1 if all values are 0.
+pub fn grid<'values>(values: impl IntoIterator<Item = &'values f64>) -> f64 {
+    let largest = values.into_iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    if largest > 0.0 { largest * GRID } else { 1.0 }
+}
+
+/// Whether values differ by rounding alone: by at most [`GRID`] of the largest of them. No values are constant.
 pub fn is_constant(values: &[f64]) -> bool {
-    let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    values.is_empty() || high - low <= 1e-12 * largest
+    values.is_empty() || high - low <= grid(values)
 }
 
 /// Whether two series have a correlation: at least 3 finite observations, and neither constant.
@@ -59,10 +74,10 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
     Ok((xy / (xx * yy).sqrt()).clamp(-1.0, 1.0))
 }
 
-/// Spearman's correlation: Pearson's of the average ranks, −1 to 1.
+/// Spearman's correlation: Pearson's of the average ranks of the [`snapped`] values, −1 to 1.
 pub fn spearman(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
     check(x, y)?;
-    pearson(&ranks(x), &ranks(y))
+    pearson(&ranks(&snapped(x)), &ranks(&snapped(y)))
 }
 
 /// Ranks from 1; equal values share the mean of their ranks.
@@ -145,6 +160,13 @@ mod tests {
         let rho = spearman(&[1.0, 1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 4.0]).expect("varies");
         assert!((rho - 4.5 / 22.5f64.sqrt()).abs() < 1e-15);
         assert_eq!(spearman(&[1.0, 2.0, 9.0], &[5.0, 4.0, -7.0]), Ok(-1.0));
+    }
+
+    #[test]
+    fn rounding_orders_nothing() {
+        assert!(0.1 + 0.2 != 0.3);
+        assert_eq!(spearman(&[0.1 + 0.2, 0.3, 1.0], &[1.0, 2.0, 3.0]), spearman(&[0.3, 0.3, 1.0], &[1.0, 2.0, 3.0]));
+        assert_eq!(spearman(&[0.1 + 0.2, 0.3, 0.3], &[1.0, 2.0, 3.0]), Err(Degenerate::ConstantX));
     }
 
     #[test]

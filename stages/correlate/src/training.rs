@@ -8,7 +8,7 @@ use schemas::tables::Correlations;
 
 use crate::association::{Paired, associate, said};
 use crate::inputs::Run;
-use crate::partial::{deviations, partial_spearman};
+use crate::partial::{deviations, partial_spearman, whole_deviations};
 use crate::permutation::shift_p_values;
 use crate::rank::{mean, unit_ranks};
 use crate::series::{Measure, Series, attention_measures, outcomes};
@@ -69,7 +69,7 @@ fn add_partial(dataset: &str, run: &Run, x: &Measure, outcomes: &[Measure], draw
             match partial_spearman(&values_x, &values_y) {
                 Ok(seeds) => {
                     row.partial_spearman = Some(mean(&seeds));
-                    let ranks: Vec<_> = deviations(&values_y).iter().map(|seed| unit_ranks(seed)).collect();
+                    let ranks: Vec<_> = whole_deviations(&values_y).iter().map(|seed| unit_ranks(seed)).collect();
                     tested.push((position, ranks));
                 }
                 Err(reason) => because(

@@ -3,6 +3,7 @@
 use cli::Part;
 use schemas::tables::Findings;
 
+use crate::association::{distinct, named};
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::Estimate;
 
@@ -139,10 +140,9 @@ impl Claim {
     }
 
     /// Decides by the mean of values, one a seed; the seeds left out, with their reasons, are named.
-    pub(super) fn judge(&self, run: &str, values: &[f64], left_out: &[String]) -> Findings {
+    pub(super) fn judge(&self, run: &str, values: &[f64], left_out: &LeftOut) -> Findings {
         let Some(estimate) = Estimate::over(values) else {
-            return self
-                .not_tested(run, left_out.first().cloned().unwrap_or_else(|| "there is no training".to_owned()));
+            return self.not_tested(run, distinct(left_out).join("; "));
         };
         let (verdict, mut reason) = match estimate.interval {
             None => (Verdict::Inconclusive, format!("{} with one seed, which has no interval", number(estimate.mean))),
@@ -151,7 +151,7 @@ impl Claim {
                 (verdict, format!("{}, {place}", interval_in_words(&estimate)))
             }
         };
-        left_out.iter().for_each(|seed| reason.push_str(&format!("; left out: {seed}")));
+        reason.push_str(&left_out_in_words(left_out));
         let interval = estimate.interval;
         self.finding(run, Some(estimate.mean), interval, verdict, reason, estimate.n)
     }
@@ -189,13 +189,23 @@ impl Claim {
     }
 }
 
+/// Seeds without a value, and why.
+pub(super) type LeftOut = [(u64, String)];
+
+/// The seeds left out, as the end of a reason.
+pub(super) fn left_out_in_words(left_out: &LeftOut) -> String {
+    named(left_out).iter().map(|seed| format!("; left out: {seed}")).collect()
+}
+
 /// The values, and the seeds without one with their reasons.
-pub(super) fn part<Value>(seeds: impl Iterator<Item = (u64, Result<Value, String>)>) -> (Vec<Value>, Vec<String>) {
+pub(super) fn part<Value>(
+    seeds: impl Iterator<Item = (u64, Result<Value, String>)>,
+) -> (Vec<Value>, Vec<(u64, String)>) {
     let (mut values, mut left_out) = (Vec::new(), Vec::new());
     for (seed, outcome) in seeds {
         match outcome {
             Ok(value) => values.push(value),
-            Err(reason) => left_out.push(format!("seed {seed}: {reason}")),
+            Err(reason) => left_out.push((seed, reason)),
         }
     }
     (values, left_out)
@@ -256,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_reason_holds_the_numbers() {
-        let finding = CLAIM.judge("run_3", &[-0.4, -0.42, -0.44], &["seed 4: constant".to_owned()]);
+        let finding = CLAIM.judge("run_3", &[-0.4, -0.42, -0.44], &[(4, "constant".to_owned())]);
         assert_eq!(
             finding.reason,
             "mean −0.420, 95 % interval −0.470 to −0.370 over 3 seeds, wholly below 0; left out: seed 4: constant"

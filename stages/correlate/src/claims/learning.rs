@@ -3,8 +3,8 @@
 use cli::Part;
 use schemas::tables::Findings;
 
-use super::claim::{Case, Claim, Side, Verdict, number, part, subject};
-use crate::association::Paired;
+use super::claim::{Case, Claim, Side, Verdict, left_out_in_words, number, part, subject};
+use crate::association::{Paired, distinct};
 use crate::inputs::Seed;
 use crate::partial::partial_spearman;
 use crate::rank::{mean, spearman};
@@ -28,7 +28,7 @@ pub(super) fn tracking_is_free(case: Case<'_>) -> Findings {
     let (differences, left_out) = part(tracked.differences.iter().cloned());
     let largest = differences.iter().copied().fold(0.0, f64::max);
     let seeds = match differences.len() {
-        0 => return claim.not_tested(&run, left_out.first().cloned().unwrap_or_default()),
+        0 => return claim.not_tested(&run, distinct(&left_out).join("; ")),
         1 => "1 seed".to_owned(),
         seeds => format!("{seeds} seeds"),
     };
@@ -37,7 +37,7 @@ pub(super) fn tracking_is_free(case: Case<'_>) -> Findings {
     } else {
         (Verdict::Refuted, format!("the final weights of {seeds} differ by up to {}", number(largest)))
     };
-    left_out.iter().for_each(|seed| reason.push_str(&format!("; left out: {seed}")));
+    reason.push_str(&left_out_in_words(&left_out));
     claim.finding(&run, Some(largest), None, verdict, reason, differences.len())
 }
 

@@ -5,7 +5,7 @@ use cli::Part;
 use schemas::tables::Findings;
 
 use super::SHAKESPEARE;
-use super::claim::{Case, Claim, Side, Verdict, number, part, subject};
+use super::claim::{Case, Claim, Side, Verdict, part, subject};
 use crate::association::Paired;
 use crate::fit::{Parabola, parabola};
 use crate::inputs::{Dataset, Seed};
@@ -196,6 +196,5 @@ pub(super) fn poor_is_inconsistent(case: Case<'_>) -> Findings {
 /// Spearman's correlation of a metric with quality over one seed's samples.
 fn with_quality(seed: &Seed, metric: &BySample) -> Result<f64, String> {
     let pair = Paired::new(seed.seed, metric, &quality(seed));
-    spearman(&pair.x, &pair.y)
-        .map_err(|reason| format!("over {} scored samples, {reason}", number(pair.x.len() as f64)))
+    spearman(&pair.x, &pair.y).map_err(|reason| format!("over samples, {reason}"))
 }

@@ -3,7 +3,7 @@
 use cli::Part;
 use schemas::tables::Findings;
 
-use super::claim::{Case, Claim, Side, Verdict, interval_in_words, number, part, subject};
+use super::claim::{Case, Claim, Side, Verdict, interval_in_words, left_out_in_words, number, part, subject};
 use crate::fit::slope;
 use crate::inputs::Seed;
 use crate::interval::Estimate;
@@ -37,7 +37,7 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Findings {
         "the span does not rise in the first quarter in {falling} of {} seeds (slope in characters per step: {slopes})",
         firsts.len()
     );
-    left_out.iter().for_each(|seed| reason.push_str(&format!("; left out: {seed}")));
+    reason.push_str(&left_out_in_words(&left_out));
     claim.finding(&run.name, None, None, verdict, reason, firsts.len())
 }
 
