@@ -7,10 +7,13 @@ use cli::Steps;
 
 use crate::plan::{Node, Stage};
 
+/// A stage, and the run that it works for where it works for one.
+type StageOfRun = (Stage, Option<String>);
+
 /// What nodes cost: the seconds of those that ended; for the others, their usual shares of the work.
 #[derive(Debug, Default)]
 pub struct Pace {
-    measured: BTreeMap<(Stage, Option<String>), Cost>,
+    measured: BTreeMap<StageOfRun, Cost>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +33,7 @@ impl Pace {
     /// The seconds that a node will take: after those of its stage and run, else of its stage, else of all; none as long
     /// as nothing was measured.
     pub fn seconds(&self, node: &Node) -> Option<f64> {
-        let like = |alike: &dyn Fn(&(Stage, Option<String>)) -> bool| {
+        let like = |alike: &dyn Fn(&StageOfRun) -> bool| {
             let measured = self.measured.iter().filter(|(known, _)| alike(known)).map(|(_, cost)| cost);
             let (seconds, shares) =
                 measured.fold((0.0, 0.0), |(seconds, shares), cost| (seconds + cost.seconds, shares + cost.shares));

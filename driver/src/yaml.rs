@@ -32,7 +32,7 @@ pub fn parse_setting<T: DeserializeOwned>(setting: &str) -> Result<T, Fault> {
         .map_err(|(error, path)| Fault::parameter(explain(&format!("--set {setting}"), &path, &error, value)))
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, (Error, String)> {
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, (Box<Error>, String)> {
     let mut track = Track::new();
     let options = serde_saphyr::options! { with_snippet: false };
     let value = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
@@ -40,7 +40,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, (Error, String)> {
     });
     value.map_err(|error| {
         let path = track.path().to_string();
-        (error, path)
+        (Box::new(error), path)
     })
 }
 

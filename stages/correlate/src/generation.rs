@@ -10,24 +10,28 @@ use crate::permutation::sample_p_value;
 use crate::rank::{snapped, unit_ranks};
 use crate::samples::{BySample, SAMPLE_ATTENTION, SCORES, adjacent_divergence, attention, score};
 
+/// A metric of attention: its name, its layer (none: all of them), and its values by seed and sample.
+type Metric<'name> = (&'name str, Option<u16>, Vec<BySample>);
+/// A score of the text: its name, and its values by seed and sample.
+type Score<'name> = (&'name str, Vec<BySample>);
+
 /// Attention while sampling, over all layers and layer by layer, held against each score of the sample. Ranks are taken
 /// within each seed, the p-value permutes samples within each seed; one stream of random numbers serves one row.
 pub fn generation_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> {
     let layers = run.seeds.iter().flat_map(|seed| &seed.sample_attention).map(|row| row.layer + 1).max().unwrap_or(0);
     let layers: Vec<Option<u16>> = std::iter::once(None).chain((0..layers).map(Some)).collect();
     let per_seed = |values: &dyn Fn(&Seed) -> BySample| run.seeds.iter().map(values).collect::<Vec<_>>();
-    let mut metrics: Vec<(&str, Option<u16>, Vec<BySample>)> = Vec::new();
+    let mut metrics: Vec<Metric> = Vec::new();
     for (name, value) in SAMPLE_ATTENTION {
         metrics.extend(layers.iter().map(|layer| (name, *layer, per_seed(&|seed| attention(seed, *layer, value)))));
     }
     metrics.extend(
         layers.iter().map(|layer| ("js_divergence", *layer, per_seed(&|seed| adjacent_divergence(seed, *layer)))),
     );
-    let scores: Vec<(&str, Vec<BySample>)> =
-        SCORES.iter().map(|(name, value)| (*name, per_seed(&|seed| score(seed, value)))).collect();
+    let scores: Vec<Score> = SCORES.iter().map(|(name, value)| (*name, per_seed(&|seed| score(seed, value)))).collect();
 
     let tests: Vec<_> = metrics.iter().flat_map(|x| scores.iter().map(move |y| (x, y))).collect();
-    let row = |((name, layer, x), (score, y)): &(&(&str, Option<u16>, Vec<BySample>), &(&str, Vec<BySample>))| {
+    let row = |((name, layer, x), (score, y)): &(&Metric, &Score)| {
         let seeds = run.seeds.iter().zip(x.iter().zip(y));
         let pairs: Vec<Paired> = seeds.map(|(seed, (x, y))| Paired::new(seed.seed, x, y)).collect();
         let number = layer.map_or(u64::MAX, u64::from);

@@ -2,7 +2,7 @@
 //!
 //! Small matrices are decomposed as dense ones. Large ones by block Lanczos on `AᵀA` with full reorthogonalisation (Golub &
 //! Van Loan, Matrix Computations, 4th ed., §10.3.6), without restarts: a few hundred dimensions suffice and fit in memory.
-//! Blocks find singular values that occur up to [`BLOCK`] times and make most of the work dense matrix products.
+//! Blocks find singular values that occur up to `BLOCK` times and make most of the work dense matrix products.
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::Svd;

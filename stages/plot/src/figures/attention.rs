@@ -9,6 +9,9 @@ use crate::inputs::{AttentionTables, Dataset};
 use crate::series::{self, Summary};
 use crate::style;
 
+/// How a column is read off a row.
+type Column = fn(&HeadMetrics) -> f64;
+
 /// Draws the figure.
 pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
     let subtitle = format!(
@@ -23,7 +26,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
     let title = "How focused each layer attends, and how far back, as it trains";
     let size = (style::WIDTH, 1240.0);
     let mut figure = Figure::new("attention_metrics", title, &subtitle, caption.to_owned(), size);
-    let metrics: [(&str, &str, fn(&HeadMetrics) -> f64); 2] = [
+    let metrics: [(&str, &str, Column); 2] = [
         ("entropy_nats", "attention entropy (nats)", |row| row.entropy_nats),
         ("mean_distance", "mean attention distance (characters)", |row| row.mean_distance),
     ];
