@@ -195,7 +195,7 @@ fn accumulated_micro_batches_are_one_batch() {
 fn what_is_tracked_while_training_is_the_attention_of_the_pass() {
     for case in cases() {
         let (batch, model) = (case.batch(), case.model());
-        let report = case.trainer().step(&[batch.clone()], 1e-3, 1.0, 0, true);
+        let report = case.trainer().step(std::slice::from_ref(&batch), 1e-3, 1.0, 0, true);
         let time = batch.inputs.len() / batch.size;
         let (heads, triangle) = (case.config.n_head, time * (time + 1) / 2);
         for tracked in report.attention {

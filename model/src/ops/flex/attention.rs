@@ -4,8 +4,8 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Shape;
 use rayon::prelude::*;
 
-use super::pointwise::constants;
-use super::{kernels, tensor, values};
+use super::kernels::{self, Mask};
+use super::{tensor, values};
 use crate::ops::{Dropout, Heads};
 
 /// Queries a block: what lies right of a block's last query is never computed.
@@ -119,7 +119,6 @@ pub(super) fn forward(qkv: &FlexTensor, heads: Heads, dropout: Dropout) -> (Flex
     let division = Division::new(qkv, heads);
     let Division { time, embd, heads: per_text, head_size } = division;
     let input = values(qkv);
-    let (threshold, scale) = constants(dropout);
     let mut out = vec![0.0; heads.batch * time * embd];
     let shared = Shared(out.as_mut_ptr());
     let mut log_sums = vec![0.0; heads.batch * per_text * time];
@@ -145,8 +144,8 @@ pub(super) fn forward(qkv: &FlexTensor, heads: Heads, dropout: Dropout) -> (Flex
                     );
                 }
                 for (query, row) in block.chunks_exact_mut(end).enumerate() {
-                    let seed = kernels::stretch_seed(dropout.seed, (task * time + first + query) as u64);
-                    log_sums[first + query] = kernels::softmax(row, first + query + 1, seed, threshold, scale);
+                    let mask = Mask::new(dropout, (task * time + first + query) as u64);
+                    log_sums[first + query] = kernels::softmax(row, first + query + 1, mask);
                 }
                 let weights = Strided::rows_of(block, 0, end);
                 let target = (shared.at((text * time + first) * embd + head * head_size), embd);
@@ -170,7 +169,6 @@ pub(super) fn backward(
     let division = Division::new(qkv, heads);
     let Division { time, embd, heads: per_text, head_size } = division;
     let (input, output, gradient) = (values(qkv), values(output), values(gradient));
-    let (threshold, scale) = constants(dropout);
     let mut out = vec![0.0; input.len()];
     let shared = Shared(out.as_mut_ptr());
     (0..heads.batch * per_text).into_par_iter().for_each_init(
@@ -208,23 +206,13 @@ pub(super) fn backward(
                 for (query, (row, of_row)) in
                     block.chunks_exact_mut(end).zip(of_block.chunks_exact_mut(end)).enumerate()
                 {
-                    let seed = kernels::stretch_seed(dropout.seed, (task * time + first + query) as u64);
+                    let mask = Mask::new(dropout, (task * time + first + query) as u64);
                     // Σ_j w_j g_j is the product of the output and its gradient (Dao et al. 2022, appendix B.4).
                     let columns = row_start(query)..row_start(query) + head_size;
                     let dot = kernels::dot(&gradient[columns.clone()], &output[columns]);
                     let log_sum = log_sums[task * time + first + query];
                     let keys = first + query + 1;
-                    kernels::softmax_backward(
-                        row,
-                        of_row,
-                        keys,
-                        log_sum,
-                        dot,
-                        division.scaling(),
-                        seed,
-                        threshold,
-                        scale,
-                    );
+                    kernels::softmax_backward(row, of_row, keys, log_sum, dot, division.scaling(), mask);
                 }
                 let weights = Strided::rows_of(block, 0, end);
                 let of_scores = Strided::rows_of(of_block, 0, end);

@@ -5,7 +5,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
-use crate::ops::LAYER_NORM_EPSILON;
+use crate::ops::{Dropout, LAYER_NORM_EPSILON, Update};
 
 /// Lanes of a sum: one AVX-512 register, two of AVX2.
 const LANES: usize = 16;
@@ -18,7 +18,6 @@ macro_rules! vectorised {
         fn $name:ident<$fused:ident>($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block
     )+) => {$(
         $(#[doc = $doc])*
-        #[expect(clippy::too_many_arguments, reason = "a kernel takes its slices and its constants one by one")]
         pub(super) fn $name($($argument: $kind),*) $(-> $result)? {
             #[inline(always)]
             fn body<const $fused: bool>($($argument: $kind),*) $(-> $result)? $body
@@ -92,7 +91,7 @@ fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
 }
 
 /// What decides the dropout of one stretch of values: a hash of (seed, stretch), so that positions are not bound to 32 bits.
-pub(super) fn stretch_seed(seed: u64, stretch: u64) -> u32 {
+fn stretch_seed(seed: u64, stretch: u64) -> u32 {
     // The finaliser of SplitMix64 (Steele, Lea & Flood 2014).
     let mut hash = seed ^ stretch.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -100,20 +99,34 @@ pub(super) fn stretch_seed(seed: u64, stretch: u64) -> u32 {
     (hash ^ (hash >> 31)) as u32
 }
 
-/// Below which hash a value is dropped.
-pub(super) fn threshold(rate: f64) -> u32 {
-    (rate * f64::from(u32::MAX)) as u32
+/// Dropout of one stretch of values.
+#[derive(Clone, Copy)]
+pub(super) struct Mask {
+    seed: u32,
+    /// Below which hash a value is dropped.
+    threshold: u32,
+    /// The reciprocal of the share that is kept.
+    scale: f32,
 }
 
-/// What a value at a position of a stretch is multiplied with: 0, or the reciprocal of the share that is kept.
-#[inline(always)]
-pub(super) fn mask(position: u32, seed: u32, threshold: u32, scale: f32) -> f32 {
-    // The finaliser of MurmurHash3 (Appleby 2011).
-    let mut hash = position.wrapping_mul(0x9E37_79B9) ^ seed;
-    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
-    hash = (hash ^ (hash >> 13)).wrapping_mul(0xC2B2_AE35);
-    hash ^= hash >> 16;
-    if hash >= threshold { scale } else { 0.0 }
+impl Mask {
+    /// The mask of one stretch at a place.
+    pub(super) fn new(dropout: Dropout, stretch: u64) -> Self {
+        let threshold = (dropout.rate * f64::from(u32::MAX)) as u32;
+        let scale = (1.0 / (1.0 - dropout.rate)) as f32;
+        Self { seed: stretch_seed(dropout.seed, stretch), threshold, scale }
+    }
+
+    /// What the value at a position of the stretch is multiplied with.
+    #[inline(always)]
+    pub(super) fn at(self, position: usize) -> f32 {
+        // The finaliser of MurmurHash3 (Appleby 2011).
+        let mut hash = (position as u32).wrapping_mul(0x9E37_79B9) ^ self.seed;
+        hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
+        hash = (hash ^ (hash >> 13)).wrapping_mul(0xC2B2_AE35);
+        hash ^= hash >> 16;
+        if hash >= self.threshold { self.scale } else { 0.0 }
+    }
 }
 
 /// A sum in lanes, in the same order on every processor.
@@ -159,16 +172,16 @@ vectorised! {
     }
 
     /// `mask·x + residual`.
-    fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [f32], seed: u32, threshold: u32, scale: f32) {
+    fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [f32], mask: Mask) {
         for (position, ((out, &x), &residual)) in out.iter_mut().zip(x).zip(residual).enumerate() {
-            *out = fma::<FUSED>(x, mask(position as u32, seed, threshold, scale), residual);
+            *out = fma::<FUSED>(x, mask.at(position), residual);
         }
     }
 
     /// `mask·x`.
-    fn dropout<FUSED>(x: &[f32], out: &mut [f32], seed: u32, threshold: u32, scale: f32) {
+    fn dropout<FUSED>(x: &[f32], out: &mut [f32], mask: Mask) {
         for (position, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-            *out = x * mask(position as u32, seed, threshold, scale);
+            *out = x * mask.at(position);
         }
     }
 
@@ -210,7 +223,7 @@ vectorised! {
     }
 
     /// One row of scores becomes its softmax over the first `keys`, with dropout, and 0 behind; returns the log-sum-exp.
-    fn softmax<FUSED>(row: &mut [f32], keys: usize, seed: u32, threshold: u32, scale: f32) -> f32 {
+    fn softmax<FUSED>(row: &mut [f32], keys: usize, mask: Mask) -> f32 {
         let (row, behind) = row.split_at_mut(keys);
         behind.fill(0.0);
         let top = largest(row);
@@ -218,9 +231,9 @@ vectorised! {
             *score = exp::<FUSED>(*score - top);
         }
         let total = sum(keys, |at| row[at]);
-        let scale = scale / total;
+        let reciprocal = 1.0 / total;
         for (key, weight) in row.iter_mut().enumerate() {
-            *weight *= mask(key as u32, seed, threshold, scale);
+            *weight *= reciprocal * mask.at(key);
         }
         top + total.ln()
     }
@@ -234,9 +247,7 @@ vectorised! {
         log_sum: f32,
         dot: f32,
         scaling: f32,
-        seed: u32,
-        threshold: u32,
-        scale: f32,
+        mask: Mask,
     ) {
         let (scores, behind) = scores.split_at_mut(keys);
         behind.fill(0.0);
@@ -244,9 +255,9 @@ vectorised! {
         behind.fill(0.0);
         for (key, (score, gradient)) in scores.iter_mut().zip(gradient).enumerate() {
             let weight = exp::<FUSED>(*score - log_sum);
-            let mask = mask(key as u32, seed, threshold, scale);
-            *score = weight * mask;
-            *gradient = weight * scaling * fma::<FUSED>(*gradient, mask, -dot);
+            let factor = mask.at(key);
+            *score = weight * factor;
+            *gradient = weight * scaling * fma::<FUSED>(*gradient, factor, -dot);
         }
     }
 
@@ -261,7 +272,7 @@ vectorised! {
         gradient: &[f32],
         first: &mut [f32],
         second: &mut [f32],
-        update: &crate::ops::Update,
+        update: &Update,
     ) {
         let (beta1, beta2) = (update.beta1 as f32, update.beta2 as f32);
         let (rest1, rest2) = ((1.0 - update.beta1) as f32, (1.0 - update.beta2) as f32);

@@ -3,7 +3,8 @@
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::{kernels, tensor, values};
+use super::kernels::{self, Mask};
+use super::{tensor, values};
 use crate::ops::Dropout;
 
 /// Values a task; also the stretch that one dropout seed serves.
@@ -28,12 +29,10 @@ pub(super) fn gelu_backward(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor
 
 pub(super) fn dropout_add(x: &FlexTensor, residual: &FlexTensor, dropout: Dropout) -> FlexTensor {
     let (input, residual) = (values(x), values(residual));
-    let (threshold, scale) = constants(dropout);
     let mut out = vec![0.0; input.len()];
     let inputs = input.par_chunks(STRETCH).zip(residual.par_chunks(STRETCH));
     out.par_chunks_mut(STRETCH).zip(inputs).enumerate().for_each(|(stretch, (out, (x, residual)))| {
-        let seed = kernels::stretch_seed(dropout.seed, stretch as u64);
-        kernels::dropout_add(x, residual, out, seed, threshold, scale);
+        kernels::dropout_add(x, residual, out, Mask::new(dropout, stretch as u64));
     });
     tensor(out, x.layout().shape().clone())
 }
@@ -43,18 +42,11 @@ pub(super) fn dropout_backward(gradient: &FlexTensor, dropout: Dropout) -> FlexT
         return gradient.clone();
     }
     let input = values(gradient);
-    let (threshold, scale) = constants(dropout);
     let mut out = vec![0.0; input.len()];
     out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).enumerate().for_each(|(stretch, (out, gradient))| {
-        let seed = kernels::stretch_seed(dropout.seed, stretch as u64);
-        kernels::dropout(gradient, out, seed, threshold, scale);
+        kernels::dropout(gradient, out, Mask::new(dropout, stretch as u64));
     });
     tensor(out, gradient.layout().shape().clone())
-}
-
-/// The threshold of the hash and the scale of what is kept.
-pub(super) fn constants(dropout: Dropout) -> (u32, f32) {
-    (kernels::threshold(dropout.rate), (1.0 / (1.0 - dropout.rate)) as f32)
 }
 
 /// The normed rows, and each row's mean and reciprocal deviation for the backward pass.

@@ -4,7 +4,8 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Shape;
 use random::{Distribution, StandardNormal};
 
-use super::{adamw, attention, kernels, pointwise, tensor, values};
+use super::kernels::Mask;
+use super::{adamw, attention, pointwise, tensor, values};
 use crate::ops::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
 
 const DROPPED: Dropout = Dropout { rate: 0.3, seed: 0x0123_4567_89AB_CDEF };
@@ -37,7 +38,6 @@ fn attention_by_definition(
 ) -> [Vec<f64>; 2] {
     let (embd, time) = (width / 3, qkv.len() / width / heads.batch);
     let size = embd / heads.heads;
-    let (threshold, scale) = pointwise::constants(dropout);
     let (mut out, mut of_qkv) = (vec![0.0; heads.batch * time * embd], vec![0.0; qkv.len()]);
     for task in 0..heads.batch * heads.heads {
         let (text, head) = (task / heads.heads, task % heads.heads);
@@ -50,9 +50,8 @@ fn attention_by_definition(
             let score = |key| (0..size).map(|column| x(0, query, column) * x(1, key, column)).sum::<f64>() * scaling;
             let exponentials: Vec<f64> = (0..=query).map(|key| score(key).exp()).collect();
             let total: f64 = exponentials.iter().sum();
-            let seed = kernels::stretch_seed(dropout.seed, (task * time + query) as u64);
-            let mask: Vec<f64> =
-                (0..=query).map(|key| f64::from(kernels::mask(key as u32, seed, threshold, scale))).collect();
+            let mask = Mask::new(dropout, (task * time + query) as u64);
+            let mask: Vec<f64> = (0..=query).map(|key| f64::from(mask.at(key))).collect();
             let weights: Vec<f64> = exponentials.iter().map(|exponential| exponential / total).collect();
             let of_output = |column| f64::from(gradient[out_at(query, column)]);
             let of_weight: Vec<f64> = (0..=query)
