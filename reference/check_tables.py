@@ -388,8 +388,8 @@ class Checker:
 
         def by_duckdb():
             scan = f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"
-            relation = duckdb.sql(f"SELECT {'*' if small else ', '.join(some)} FROM {scan}")
-            distinct = f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(keys)} FROM {scan})" if keys else "SELECT 1"
+            relation = duckdb.sql(f"SELECT {'*' if small else quoted(some)} FROM {scan}")
+            distinct = f"SELECT count(*) FROM (SELECT DISTINCT {quoted(keys)} FROM {scan})" if keys else "SELECT 1"
             return relation.count("*").fetchall()[0][0], relation.columns, duckdb.sql(distinct).fetchall()[0][0]
 
         readers = []
@@ -408,6 +408,11 @@ class Checker:
             else:
                 readers.append(name)
         return readers
+
+
+def quoted(names):
+    """SQL's list of columns; `window` is a word of SQL's own."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def nanogpt_shapes(config):
