@@ -109,7 +109,7 @@ mod tests {
         let line =
             "generate --dataset d --run r --seed 1 --steps 0-10/5 --track --score false --device cpu --threads 3";
         let arguments = Arguments::parse_from(line.split(' '));
-        let expected = r#"{"steps":"0-10/5","samples":10,"length":500,"temperature":0.8,"top_k":200,"context_policy":"exact","prompt":null,"score":false,"track":true}"#;
+        let expected = r#"{"steps":"0,5,10","samples":10,"length":500,"temperature":0.8,"top_k":200,"context_policy":"exact","prompt":null,"score":false,"track":true}"#;
         assert_eq!(serde_json::to_string(&arguments.parameters).expect("plain data"), expected);
     }
 
