@@ -8,15 +8,22 @@ if ! command -v cargo >/dev/null; then
     exit 2
 fi
 
+# `--features cuda` (or vulkan), given first, is for the build; everything else is for the driver.
+build=(cargo build --release --locked)
+if [ "${1:-}" = --features ] && [ $# -ge 2 ]; then
+    build+=(--features "$2")
+    shift 2
+fi
+
 target=${CARGO_TARGET_DIR:-target}
 if [ -x "$target/release/driver" ]; then
     # Mostly nothing is to be built, and then nothing is said.
     { sleep 3 && echo "building what has changed since the last time" >&2; } &
     patience=$!
-    cargo build --release --locked --quiet || { kill "$patience" 2>/dev/null; exit 1; }
+    "${build[@]}" --quiet || { kill "$patience" 2>/dev/null; exit 1; }
     kill "$patience" 2>/dev/null || true
 else
     echo "building; the first time takes about 10 minutes on 2 cores" >&2
-    cargo build --release --locked
+    "${build[@]}"
 fi
 exec "$target/release/driver" "$@"
