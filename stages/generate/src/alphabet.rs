@@ -47,10 +47,11 @@ impl Alphabet {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn alphabet(symbols: &str) -> Alphabet {
+    /// The alphabet of these symbols, numbered in their order.
+    pub(crate) fn alphabet(symbols: &str) -> Alphabet {
         let row = |(token, symbol): (usize, char)| Vocabulary {
             token: token as u16,
             symbol: symbol.to_string(),

@@ -156,19 +156,9 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use schemas::tables::Vocabulary;
 
     use super::*;
-
-    fn alphabet(symbols: &str) -> Alphabet {
-        let row = |(token, symbol): (usize, char)| Vocabulary {
-            token: token as u16,
-            symbol: symbol.to_string(),
-            code_point: symbol.into(),
-            train_count: 1,
-        };
-        Alphabet::new(&symbols.chars().enumerate().map(row).collect::<Vec<_>>())
-    }
+    use crate::alphabet::tests::alphabet;
 
     fn search(alphabet: &Alphabet, texts: &[&[u16]], parts: &[&[u16]]) -> KnownText {
         let mut search = CorpusSearch::new(alphabet, texts.iter().copied());
