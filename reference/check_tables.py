@@ -171,7 +171,7 @@ TABLES = {
         ["correlate"],
         [],
         {
-            **{"dataset": "string", "run": "string", "label": "string", "seeds": "uint32"},
+            **{"dataset": "string", "run": "string", "label": "string", "training_of": "string", "seeds": "uint32"},
             **{
                 f"{name}_{part}": "float64" if part == "mean" else "float64?"
                 for name in ("final_train_loss", "best_val_loss", "total_train_time_secs", "inference_tokens_per_sec")

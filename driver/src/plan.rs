@@ -54,6 +54,9 @@ impl fmt::Display for Stage {
     }
 }
 
+/// The flag by which a training is copied from that of another run.
+const SAME_AS: &str = "same_as";
+
 /// A flag and its value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Argument {
@@ -66,7 +69,7 @@ pub struct Argument {
 impl Argument {
     /// Whether it decides what is written: where and how fast do not.
     pub fn decides(&self) -> bool {
-        !matches!(self.flag.as_str(), "artifacts" | "threads" | "data")
+        !matches!(self.flag.as_str(), "artifacts" | "threads" | "data" | SAME_AS)
     }
 }
 
@@ -102,6 +105,24 @@ impl Node {
         let of: Vec<&str> =
             [self.dataset.as_deref(), self.run.as_deref(), seed.as_deref()].into_iter().flatten().collect();
         format!("{} {}", self.stage, of.join("/")).trim_end().to_owned()
+    }
+
+    /// Whether two nodes train the same model on the same text with the same seed, for runs of different names.
+    pub(crate) fn trains_the_same_as(&self, other: &Node) -> bool {
+        fn but_for_the_run(node: &Node) -> impl Iterator<Item = &Argument> {
+            node.arguments.iter().filter(|argument| argument.flag != "run")
+        }
+        [self.stage, other.stage] == [Stage::Train; 2]
+            && (&self.dataset, self.seed) == (&other.dataset, other.seed)
+            && self.run != other.run
+            && but_for_the_run(self).eq(but_for_the_run(other))
+    }
+
+    /// The node whose command copies the training of another run in place of computing it. It writes the same.
+    pub(crate) fn copying(&self, run: &str) -> Node {
+        let mut node = self.clone();
+        node.arguments.push(Argument { flag: SAME_AS.to_owned(), value: run.to_owned() });
+        node
     }
 
     /// The command line after the program.

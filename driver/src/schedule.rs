@@ -46,6 +46,8 @@ enum Progress {
 
 struct Running {
     process: Process,
+    command: String,
+    copies: bool,
     ingredients: Ingredients,
     started: SystemTime,
     begun: Instant,
@@ -157,7 +159,8 @@ impl Work<'_> {
                 .nodes
                 .iter()
                 .enumerate()
-                .filter(|(position, node)| self.progress[*position] == Progress::Waiting && settled(node));
+                .filter(|(position, node)| self.progress[*position] == Progress::Waiting && settled(node))
+                .filter(|(position, _)| !self.awaits_twin(*position));
             let Some((position, _)) =
                 ready.rev().max_by(|(one, _), (other, _)| self.tails[*one].total_cmp(&self.tails[*other]))
             else {
@@ -197,14 +200,19 @@ impl Work<'_> {
                 let record =
                     Record { status: Status::Started, ingredients: ingredients.clone(), outputs: BTreeMap::new() };
                 self.state.remember(&name, record)?;
-                self.display.say(&format!("▸ {name} · run: {reason}"));
-                self.display.detail(&node.command(&plan.programs));
+                let twin = self.trained_twin(position);
+                let (node, copied) = plan.copying(position, twin);
+                let command = node.command(&plan.programs);
+                self.display.say(&format!("▸ {name} · run: {reason}{copied}"));
+                self.display.detail(&command);
                 let program = plan.programs.join(node.stage.name());
                 let process = Process::start(position, &program, &node.flags(), self.sender.clone())?;
                 self.display.begin(position, &name);
                 self.progress[position] = Progress::Running;
                 let running = Running {
                     process,
+                    command,
+                    copies: twin.is_some(),
                     ingredients,
                     started: SystemTime::now(),
                     begun: Instant::now(),
@@ -220,6 +228,25 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a training waits for one that is the same but for the run's name, to be copied from it: the first of such twins
+    /// is computed, and the others follow.
+    fn awaits_twin(&self, position: usize) -> bool {
+        self.plan.twins(position).any(|twin| match self.progress[twin] {
+            Progress::Running => true,
+            Progress::Waiting => twin < position,
+            _ => false,
+        })
+    }
+
+    /// A training that is there and the same but for the run's name.
+    fn trained_twin(&mut self, position: usize) -> Option<usize> {
+        let plan = self.plan;
+        plan.twins(position).find(|&twin| {
+            let done_now = self.progress[twin] == Progress::Done;
+            done_now || plan.is_finished(twin, self.state, self.history)
+        })
     }
 
     fn hear(&mut self, position: usize, line: Result<Notice, String>) {
@@ -268,7 +295,7 @@ impl Work<'_> {
         self.history.add(Lineage {
             node: name.clone(),
             stage: node.stage.name().to_owned(),
-            command: node.command(&self.plan.programs),
+            command: running.command.clone(),
             fingerprint,
             status: if failure.is_none() { "done" } else { "failed" }.to_owned(),
             wall_secs: wall.as_secs_f64(),
@@ -280,7 +307,9 @@ impl Work<'_> {
         match failure {
             None => {
                 self.progress[position] = Progress::Done;
-                self.pace.learn(node, wall);
+                if !running.copies {
+                    self.pace.learn(node, wall);
+                }
                 self.display.say(&format!("✓ {name} · {cost}"));
             }
             Some(_) if interrupted => {
@@ -291,7 +320,7 @@ impl Work<'_> {
                 self.progress[position] = Progress::Failed;
                 self.failure.get_or_insert(code);
                 self.display.say(&format!("error: {name} failed after {cost}: {message}"));
-                self.display.detail(&node.command(&self.plan.programs));
+                self.display.detail(&running.command);
                 if !self.running.is_empty() {
                     self.display.say("what runs beside it is finished, then the pipeline stops");
                 }
@@ -315,6 +344,8 @@ impl Work<'_> {
         let mut seconds = Some(0.0);
         for (position, node) in self.plan.nodes.iter().enumerate() {
             let share = match self.progress[position] {
+                // It will be copied, in no time.
+                Progress::Waiting if self.awaits_twin(position) => continue,
                 Progress::Waiting => 1.0,
                 Progress::Running => self.running.get(&position).map_or(0.0, |running| 1.0 - running.fraction),
                 _ => continue,

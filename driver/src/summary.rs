@@ -21,10 +21,12 @@ pub fn results(artifacts: &Artifacts) -> Result<String, Fault> {
             Some(stderr) => format!("{mean:.digits$} ± {stderr:.digits$}"),
             None => format!("{mean:.digits$}"),
         };
+        let copied =
+            if row.training_of == row.run { String::new() } else { format!(" ({}'s training)", row.training_of) };
         rows.push(vec![
             row.dataset,
             row.run,
-            row.label,
+            row.label + &copied,
             row.seeds.to_string(),
             measured(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
             measured(row.best_val_loss_mean, row.best_val_loss_stderr, 4),

@@ -55,8 +55,13 @@ impl Plan<'_> {
                 Turn::Skip(reason) => print(&format!("{name} · skip: {reason}")),
                 Turn::LeaveOut(reason) => print(&format!("{name} · left out: {reason}")),
                 Turn::Run { reason, .. } => {
+                    let twin = self.twins(position).find(|&twin| match runs[twin] {
+                        true => true,
+                        false => self.is_finished(twin, state, history),
+                    });
                     runs[position] = true;
-                    print(&format!("{name} · run: {reason}\n  {}", node.command(&self.programs)));
+                    let (node, copied) = self.copying(position, twin);
+                    print(&format!("{name} · run: {reason}{copied}\n  {}", node.command(&self.programs)));
                 }
             }
         }
@@ -80,6 +85,27 @@ impl Plan<'_> {
             Decision::Skip { reason } => Turn::Skip(reason),
             Decision::Run { reason, afresh } => Turn::Run { reason, afresh, ingredients },
         })
+    }
+
+    /// The nodes that train the same as one does, for other runs.
+    pub(crate) fn twins(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
+        let node = &self.nodes[position];
+        (0..self.nodes.len()).filter(move |&other| self.nodes[other].trains_the_same_as(node))
+    }
+
+    /// Whether what a node writes is there and is what it would write now. With --force only what this very run of the driver
+    /// has made counts, which its caller knows.
+    pub(crate) fn is_finished(&self, position: usize, state: &mut State, history: &History) -> bool {
+        !self.force && matches!(self.turn(&self.nodes[position], state, history), Ok(Turn::Skip(_)))
+    }
+
+    /// The node as it is to be run, by copying where a twin has been trained, and how that is told.
+    pub(crate) fn copying(&self, position: usize, twin: Option<usize>) -> (Node, String) {
+        let node = &self.nodes[position];
+        match twin.and_then(|twin| self.nodes[twin].run.as_deref()) {
+            None => (node.clone(), String::new()),
+            Some(run) => (node.copying(run), format!("; the same training as {run}'s, which is copied")),
+        }
     }
 
     /// What becomes of a node one of whose inputs is not there.

@@ -93,6 +93,7 @@ impl Scene {
             dataset: "shakespeare_char".into(),
             run: "run_0".into(),
             label: "Baseline".into(),
+            training_of: "run_0".into(),
             seeds: 2,
             final_train_loss_mean: 1.75,
             final_train_loss_stderr: Some(0.25),
@@ -208,6 +209,7 @@ fn everything_runs_once_and_then_nothing_does() {
     said.has("▸ prep shakespeare_char · run: never ran");
     said.has("  programs/prep --artifacts artifacts/smoke --dataset shakespeare_char --data data --threads");
     said.has("✓ train shakespeare_char/run_3/1338 · ");
+    said.has("train shakespeare_char/run_3/1338 · run: never ran; the same training as run_1's, which is copied");
     said.has("peak memory");
     said.has("1.7500 ± 0.2500");
     said.has("-0.500 [-0.750, -0.250]");
@@ -215,6 +217,12 @@ fn everything_runs_once_and_then_nothing_does() {
     let lineage = scene.lineage();
     assert_eq!(lineage.len(), 31);
     assert!(lineage.iter().all(|row| row.status == "done" && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)));
+    let copied = lineage.iter().filter(|row| row.command.ends_with("--same-as run_1")).map(|row| row.node.as_str());
+    let copied: std::collections::BTreeSet<_> = copied.collect();
+    assert_eq!(
+        copied.into_iter().collect::<Vec<_>>(),
+        ["2/1337", "2/1338", "3/1337", "3/1338"].map(|of| format!("train shakespeare_char/run_{of}"))
+    );
 
     let said = scene.run_well(&[]);
     assert_eq!(scene.ran(), [""; 0]);
@@ -268,6 +276,9 @@ fn whatever_is_not_as_it_was_is_the_reason_to_run() {
     assert_eq!(scene.ran().len(), 3);
     scene.run_well(&["--force", "--only", "metrics", "--run", "run_2"]).has("run: --force");
     assert_eq!(scene.ran().len(), 2);
+    // What was made before is not what is asked for.
+    let said = scene.run_well(&["--force", "--only", "train", "--run", "run_2"]);
+    said.has("train shakespeare_char/run_2/1337 · run: --force\n");
 }
 
 #[test]
@@ -396,6 +407,7 @@ fn a_rehearsal_runs_and_writes_nothing() {
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
     said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs before it");
     said.has("31 of 31 nodes would run");
+    assert_eq!(said.out.matches(" --same-as run_1").count(), 4, "two runs of two seeds copy");
     scene.run_well(&[]);
     scene.ran();
     scene.run_well(&["--dry-run"]).has("0 of 31 nodes would run");

@@ -408,7 +408,7 @@ tables! {
     }
 
     /// One run on one dataset: the study's table of results. Standard errors are over seeds, null with one.
-    "results" version 1 by "correlate" keyed []
+    "results" version 2 by "correlate" keyed []
     struct Results {
         /// The dataset.
         dataset: String = "text",
@@ -416,6 +416,8 @@ tables! {
         run: String = "text",
         /// The run's name for people.
         label: String = "text",
+        /// The run whose training it is, timings included: another where this run copied one that is the same but for its name.
+        training_of: String = "text",
         /// Seeds, the replicates.
         seeds: u32 = "seeds",
         /// Mean of the last logged training loss.

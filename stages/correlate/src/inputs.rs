@@ -68,6 +68,8 @@ pub struct Seed {
     pub evaluations: Vec<Evaluations>,
     /// `timings` of training.
     pub train_timings: Vec<Timings>,
+    /// The run that those are of, if it is another: this one copied its training.
+    pub same_as: Option<String>,
     /// `timings` of generating.
     pub generate_timings: Vec<Timings>,
     /// `head_metrics`.
@@ -179,7 +181,10 @@ impl Training<'_> {
         let steps = self.dataset.steps.as_slice().to_vec();
         let mut seed = Seed { seed: self.seed, steps, ..Seed::default() };
         seed.training_log = self.rows("", measured)?;
-        seed.train_timings = self.rows("train", measured)?;
+        let timings = self.artifacts.read::<Timings>(&self.partition().stage("train"))?;
+        measured.push(timings.source);
+        seed.same_as = timings.provenance.extra.get("same_as").cloned();
+        seed.train_timings = timings.rows;
         seed.generate_timings = self.rows("generate", measured)?;
         seed.evaluations = self.rows("", measured)?;
         learned.push(self.artifacts.source::<Evaluations>(&self.partition())?);

@@ -40,6 +40,7 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         dataset: dataset.name.clone(),
         run: run.name.clone(),
         label: run.label.clone(),
+        training_of: run.seeds.iter().find_map(|seed| seed.same_as.clone()).unwrap_or_else(|| run.name.clone()),
         seeds: run.seeds.len() as u32,
         final_train_loss_mean,
         final_train_loss_stderr,
@@ -90,9 +91,11 @@ mod tests {
             seed.train_timings.iter_mut().for_each(|row| row.wall_secs = 0.5);
         }
         dataset.eval_interval = 400;
+        dataset.runs[1].seeds.iter_mut().for_each(|seed| seed.same_as = Some("run_2".to_owned()));
         let rows = results(&[dataset.clone()]).expect("whole tables");
         let row = &rows[0];
         assert_eq!((rows.len(), row.seeds, row.label.as_str()), (2, 2, "Run run_0"));
+        assert_eq!([&rows[0], &rows[1]].map(|row| row.training_of.as_str()), ["run_0", "run_2"]);
         assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (1200.5, Some(0.5)));
         assert_eq!((row.best_val_loss_mean, row.best_val_loss_stderr), (2.0, Some(0.0)));
         assert_eq!(row.total_train_time_secs_mean, 1.0);

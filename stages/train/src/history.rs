@@ -9,9 +9,9 @@ use schemas::{Artifacts, Partition, Provenance};
 
 /// The tables of one training so far.
 pub(crate) struct History {
-    artifacts: Artifacts,
-    partition: Partition,
-    provenance: Provenance,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) partition: Partition,
+    pub(crate) provenance: Provenance,
     config: GptConfig,
     pub(crate) log: Vec<TrainingLog>,
     pub(crate) evaluations: Vec<Evaluations>,
@@ -29,27 +29,22 @@ pub(crate) struct Committed {
 }
 
 impl History {
-    /// Takes up what the same training has committed, or starts anew where there is nothing of the same parameters and
-    /// inputs.
-    pub(crate) fn open(
-        artifacts: Artifacts,
-        partition: Partition,
-        provenance: Provenance,
-        config: GptConfig,
-        terminal: &Terminal,
-    ) -> Result<Self, Fault> {
+    /// A training without a past.
+    pub(crate) fn new(artifacts: Artifacts, partition: Partition, provenance: Provenance, config: GptConfig) -> Self {
         let (log, evaluations, tracking, timings) = Default::default();
-        let mut history =
-            Self { artifacts, partition, provenance, config, log, evaluations, tracking, timings, committed: None };
-        if !history.artifacts.has::<Optimizer>(&history.partition) {
-            return Ok(history);
+        Self { artifacts, partition, provenance, config, log, evaluations, tracking, timings, committed: None }
+    }
+
+    /// Takes up what the same training has committed; starts anew where there is nothing of the same parameters and inputs.
+    pub(crate) fn resume(&mut self, terminal: &Terminal) {
+        if !self.artifacts.has::<Optimizer>(&self.partition) {
+            return;
         }
-        match history.take_up() {
+        match self.take_up() {
             Ok(Some(step)) => terminal.say(format!("going on from step {step}, the last commit")),
             Ok(None) => terminal.say("what was trained here has other parameters or another text: starting anew"),
             Err(fault) => terminal.say(format!("what was trained here cannot be taken up ({fault}): starting anew")),
         }
-        Ok(history)
     }
 
     /// Reads the last commit; none if it belongs to another training. Rows after it were written by a commit that was cut off.

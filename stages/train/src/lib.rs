@@ -8,6 +8,7 @@ mod batches;
 mod history;
 mod parameters;
 mod schedule;
+mod takeover;
 mod training;
 
 use clap::Parser;
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Where to compute
     #[arg(long, value_enum, default_value_t, help_heading = "How")]
     pub device: DeviceChoice,
+    /// A run with the same parameters, text and seed that has been trained: its training is copied, not computed again
+    #[arg(long, value_name = "RUN", help_heading = "How")]
+    pub same_as: Option<String>,
     /// How many threads work.
     #[command(flatten)]
     pub threads: Threads,
@@ -56,7 +60,7 @@ pub struct Arguments {
 /// A parameter fault for an impossible configuration or device, an input fault for a corpus that is missing, damaged or
 /// shorter than a context.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
-    let Arguments { place, node, parameters, device, threads, .. } = arguments;
+    let Arguments { place, node, parameters, device, same_as, threads, .. } = arguments;
     threads.install();
     parameters.validate()?;
     device.check().map_err(|error| Fault::parameter(error.to_string()))?;
@@ -74,9 +78,16 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         &train.source,
         &val.source,
     ]);
-    let texts = Texts::new(train.rows, val.rows, config.block_size, node.seed)?;
     let partition = Partition::dataset(&node.dataset).run(&node.run).seed(node.seed);
-    let history = History::open(artifacts, partition, provenance, config, terminal)?;
+    let mut history = History::new(artifacts, partition, provenance, config);
+    if let Some(other) = same_as {
+        if *other == node.run {
+            return Err(Fault::parameter(format!("--same-as {other}: this is {other} itself; name another run")));
+        }
+        return takeover::take_over(other, &history, parameters.max_iters, &parameters.kept(), terminal);
+    }
+    let texts = Texts::new(train.rows, val.rows, config.block_size, node.seed)?;
+    history.resume(terminal);
     Training { parameters, seed: node.seed, texts: &texts, device: *device, terminal }.run(history)
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use random::RngExt;
-use schemas::tables::{Checkpoints, Corpus, Evaluations, Tracking, TrainingLog, Vocabulary};
+use schemas::tables::{Checkpoints, Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance};
 
 const SYMBOLS: u16 = 11;
@@ -155,6 +155,35 @@ fn a_killed_training_goes_on_and_ends_the_same() {
     }
     assert!(kills > 0, "it was killed at least once");
     assert_eq!(files(whole.path()), files(killed.path()));
+}
+
+#[test]
+fn a_training_taken_over_is_the_one_that_would_have_been_computed() {
+    let more = ["--tracking", "true", "--checkpoint-steps", "0,30", "--run", "run_2"];
+    let computed = study();
+    trained(computed.path(), &more);
+    let taken = study();
+    trained(taken.path(), &more[..4]);
+    trained(taken.path(), &[&more[..], &["--same-as", "run_1"]].concat());
+    let of_run_2 = |folder: &Path| {
+        let mut files = files(folder);
+        files.retain(|path, _| path.to_string_lossy().contains("run=run_2"));
+        files
+    };
+    assert!(of_run_2(computed.path()).len() >= 7, "three tables, three checkpoints, the optimizer");
+    assert_eq!(of_run_2(computed.path()), of_run_2(taken.path()));
+    let timings = |run: &str| {
+        let partition = Partition::dataset("cycle").run(run).seed(7).stage("train");
+        Artifacts::new(taken.path()).read::<Timings>(&partition).expect("timings")
+    };
+    assert_eq!(timings("run_1").rows, timings("run_2").rows);
+    assert_eq!(timings("run_2").provenance.extra["same_as"], "run_1");
+
+    let refused = train(taken.path(), &["--run", "run_2", "--max-iters", "20", "--same-as", "run_1"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("its parameters are others") && said.contains("--same-as"), "{said}");
+    assert!(!of_run_2(taken.path()).is_empty(), "what is refused changes nothing");
 }
 
 #[test]

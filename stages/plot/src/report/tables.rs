@@ -31,7 +31,10 @@ pub(super) fn results(rows: &[Results]) -> String {
     let shown: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let run = element("td", "", &(words("b", "", &row.run) + &words("span", "muted", &row.label)));
+            let copied =
+                if row.training_of == row.run { String::new() } else { format!(" ({}’s training)", row.training_of) };
+            let run = words("b", "", &row.run) + &words("span", "muted", &(row.label.clone() + &copied));
+            let run = element("td", "", &run);
             let mut cells = vec![cell(&row.dataset), run, figure_cell(&row.seeds.to_string())];
             cells.extend(MEASURES.iter().map(|(_, sign, measure)| {
                 let (mean, stderr) = measure(row);
@@ -58,7 +61,8 @@ pub(super) fn results(rows: &[Results]) -> String {
     if twins {
         note.push_str(
             " Runs with the same seeds learn the same weights, so their losses are equal: what differs between them is what \
-             they record, and what that costs in time.",
+             they record, and what that costs in time. A training that is the same but for the run’s name is computed \
+             once and copied, its time too.",
         );
     }
     table("results", &head, &shown) + &words("p", "note", &note)
@@ -161,6 +165,7 @@ mod tests {
             dataset: "tiny".into(),
             run: run.into(),
             label: "<label>".into(),
+            training_of: run.into(),
             seeds: 2,
             final_train_loss_mean: 1.5,
             final_train_loss_stderr: Some(0.01),

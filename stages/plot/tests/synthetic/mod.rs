@@ -289,6 +289,7 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
             dataset: dataset.name.clone(),
             run: run.name.clone(),
             label: run.label.clone(),
+            training_of: format!("run_{}", number.min(1)),
             seeds: dataset.seeds.len() as u32,
             final_train_loss_mean: 1.8312,
             final_train_loss_stderr: several.then_some(0.0113),
