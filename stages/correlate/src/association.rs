@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use schemas::tables::Correlations;
+
 use crate::interval::Estimate;
-use crate::rank::{Degenerate, mean, pearson, spearman};
+use crate::rank::{Correlation, Degenerate, mean, pearson};
 
 /// Two series of one seed, observation by observation.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,12 +42,34 @@ pub struct Association {
     pub reasons: Vec<String>,
 }
 
+impl Association {
+    /// The row of `correlations` that says so; what is tested beyond the raw correlations is still null.
+    pub fn row(&self, scope: &str, x: &str, layer: Option<u16>, y: &str) -> Correlations {
+        Correlations {
+            scope: scope.to_owned(),
+            x: x.to_owned(),
+            layer,
+            y: y.to_owned(),
+            n: self.n as u32,
+            seeds: self.used.len() as u32,
+            pearson: self.pearson,
+            spearman: self.spearman.map(|estimate| estimate.mean),
+            spearman_low: self.spearman.and_then(|estimate| estimate.low()),
+            spearman_high: self.spearman.and_then(|estimate| estimate.high()),
+            partial_spearman: None,
+            p_value: None,
+            q_value: None,
+            reason: said(&self.reasons),
+        }
+    }
+}
+
 /// The raw correlations of two series.
 pub fn associate(seeds: &[Paired]) -> Association {
-    let each: Vec<Result<(f64, f64), Degenerate>> =
-        seeds.iter().map(|seed| Ok((pearson(&seed.x, &seed.y)?, spearman(&seed.x, &seed.y)?))).collect();
+    let each: Vec<Result<(f64, Correlation), Degenerate>> =
+        seeds.iter().map(|seed| Ok((pearson(&seed.x, &seed.y)?, Correlation::of(&seed.x, &seed.y)?))).collect();
     let used: Vec<usize> = (0..seeds.len()).filter(|position| each[*position].is_ok()).collect();
-    let (pearsons, spearmans): (Vec<f64>, Vec<f64>) = each.iter().filter_map(|seed| seed.ok()).unzip();
+    let (pearsons, spearmans): (Vec<f64>, Vec<Correlation>) = each.iter().filter_map(|seed| seed.ok()).unzip();
     let counted = |position: &usize| used.is_empty() || used.contains(position);
     let n = (0..seeds.len()).filter(counted).map(|position| seeds[position].x.len()).sum();
     let degenerate: Vec<(u64, String)> = each
@@ -61,7 +85,7 @@ pub fn associate(seeds: &[Paired]) -> Association {
         n,
         used,
         pearson: (!pearsons.is_empty()).then(|| mean(&pearsons)),
-        spearman: Estimate::over(&spearmans),
+        spearman: Estimate::of_correlations(&spearmans),
         reasons,
     }
 }

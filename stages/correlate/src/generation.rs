@@ -4,7 +4,7 @@ use random::stream;
 use rayon::prelude::*;
 use schemas::tables::Correlations;
 
-use crate::association::{Paired, associate, said};
+use crate::association::{Paired, associate};
 use crate::inputs::{Run, Seed};
 use crate::permutation::sample_p_value;
 use crate::rank::{snapped, unit_ranks};
@@ -55,22 +55,8 @@ fn test(
     };
     let ranks: Vec<_> = association.used.iter().map(ranks).collect();
     association.reasons.push("no partial correlation: the generation scope has no steps to take out".to_owned());
-    Correlations {
-        scope: "generation".to_owned(),
-        x: x.to_owned(),
-        layer,
-        y: y.to_owned(),
-        n: association.n as u32,
-        seeds: association.used.len() as u32,
-        pearson: association.pearson,
-        spearman: association.spearman.map(|estimate| estimate.mean),
-        spearman_low: association.spearman.and_then(|estimate| estimate.low()),
-        spearman_high: association.spearman.and_then(|estimate| estimate.high()),
-        partial_spearman: None,
-        p_value: (!ranks.is_empty()).then(|| p_value(&ranks)),
-        q_value: None,
-        reason: said(&association.reasons),
-    }
+    let p_value = (!ranks.is_empty()).then(|| p_value(&ranks));
+    Correlations { p_value, ..association.row("generation", x, layer, y) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::rank::mean;
+use crate::rank::{Correlation, mean};
 
 /// A mean over seeds with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +30,27 @@ impl Estimate {
         Some(Self { mean, interval, n })
     }
 
+    /// The estimate from one correlation a seed; none without any. A correlation's distribution leans away from ±1, so the
+    /// interval is that of Fisher's `z = artanh ρ`, turned back: `tanh(z̄ ± t(0.975, n−1)·sd(z)/√n)`, and the mean, which is
+    /// that of the correlations themselves, is always within. A perfect correlation has no z: it counts as half-way from the
+    /// next lower one that so many observations can have, `|ρ| ≤ 1 − 6/(m³−m)`.
+    pub fn of_correlations(correlations: &[Correlation]) -> Option<Self> {
+        Self::of_dependent_correlations(correlations, 1.0)
+    }
+
+    /// The same where the correlations of different seeds are not independent, so that the mean's standard error is
+    /// `inflation` times as large.
+    pub(crate) fn of_dependent_correlations(correlations: &[Correlation], inflation: f64) -> Option<Self> {
+        let mean = mean(&correlations.iter().map(|one| one.rho).collect::<Vec<_>>());
+        let z: Vec<f64> = correlations.iter().map(|one| one.fisher_z()).collect();
+        let of_z = Self::over(&z)?;
+        let interval = of_z.interval.map(|(low, high)| {
+            let end = |end: f64| (of_z.mean + (end - of_z.mean) * inflation).tanh();
+            (end(low).min(mean), end(high).max(mean))
+        });
+        Some(Self { mean, interval, n: correlations.len() })
+    }
+
     /// The interval's lower end.
     pub fn low(&self) -> Option<f64> {
         self.interval.map(|(low, _)| low)
@@ -38,6 +59,15 @@ impl Estimate {
     /// The interval's upper end.
     pub fn high(&self) -> Option<f64> {
         self.interval.map(|(_, high)| high)
+    }
+}
+
+impl Correlation {
+    /// `artanh ρ`, with the size of ρ at most half-way between the two highest that so many ranks can have.
+    fn fisher_z(self) -> f64 {
+        let m = self.n as f64;
+        let highest = 1.0 - 6.0 / (m * (m * m - 1.0));
+        self.rho.clamp(-highest, highest).atanh()
     }
 }
 
@@ -74,6 +104,26 @@ mod tests {
         assert_eq!((estimate.mean, estimate.n), (2.0, 3));
         assert!((estimate.low().expect("an end") - (2.0 - half)).abs() < 1e-9);
         assert!((estimate.high().expect("an end") - (2.0 + half)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn correlations_have_the_interval_of_their_z() {
+        let of = |rhos: &[f64]| {
+            let correlations: Vec<_> = rhos.iter().map(|&rho| Correlation { rho, n: 20 }).collect();
+            Estimate::of_correlations(&correlations).expect("seeds")
+        };
+        let estimate = of(&[0.9, 0.95, 0.99]);
+        let (low, high) = estimate.interval.expect("three seeds");
+        assert!((estimate.mean - 0.946_666_666_666).abs() < 1e-9);
+        // artanh: 1.472219, 1.831781, 2.646652; mean 1.983551, sd 0.601746, half 1.494820.
+        assert!(
+            (low - 0.488_731_f64.tanh()).abs() < 1e-5 && (high - 3.478_371_f64.tanh()).abs() < 1e-5,
+            "{low} {high}"
+        );
+        let (low, high) = of(&[1.0; 3]).interval.expect("three seeds");
+        assert_eq!((low, high), (1.0 - 6.0 / 7980.0, 1.0), "equal values leave nothing but the grain of the ranks");
+        assert_eq!(of(&[0.5]).interval, None);
+        assert_eq!(Estimate::of_correlations(&[]), None);
     }
 
     #[test]

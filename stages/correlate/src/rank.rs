@@ -74,6 +74,22 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
     Ok((xy / (xx * yy).sqrt()).clamp(-1.0, 1.0))
 }
 
+/// Spearman's correlation in one seed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Correlation {
+    /// Its value, −1 to 1.
+    pub rho: f64,
+    /// The observations behind it.
+    pub n: usize,
+}
+
+impl Correlation {
+    /// [`spearman`] and what is behind it.
+    pub fn of(x: &[f64], y: &[f64]) -> Result<Self, Degenerate> {
+        Ok(Self { rho: spearman(x, y)?, n: x.len() })
+    }
+}
+
 /// Spearman's correlation: Pearson's of the average ranks of the [`snapped`] values, −1 to 1.
 pub fn spearman(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
     check(x, y)?;

@@ -1,29 +1,30 @@
 //! The `training` scope of `correlations`: an observation is a snapshot of one training.
 
-use std::collections::BTreeMap;
-
-use random::stream;
+use random::{ChaCha8Rng, stream};
 use rayon::prelude::*;
 use schemas::tables::Correlations;
 
-use crate::association::{Paired, associate, said};
+use crate::association::{Paired, associate};
 use crate::inputs::Run;
-use crate::partial::{deviations, partial_spearman, whole_deviations};
-use crate::permutation::shift_p_values;
-use crate::rank::{mean, unit_ranks};
+use crate::partial::Partial;
 use crate::series::{Measure, Series, attention_measures, outcomes};
 
 /// Every metric of attention over all layers and layer by layer, held against the validation loss and the mean scores.
 ///
 /// The raw correlations are confounded by step: everything drifts while a model learns. The partial Spearman correlation is
-/// taken, seed by seed, after subtracting at each step the mean over seeds, over the steps that every seed has; its
-/// p-value is [`shift_p_values`]'s. One stream of random numbers serves one metric, so threads change nothing.
+/// taken, seed by seed, after subtracting at each step the mean over seeds; its p-value is [`Partial::p_value`]'s. One stream
+/// of random numbers serves one row, so threads change nothing.
 pub fn training_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> {
     let outcomes = outcomes(run);
     let rows = |x: &Measure| -> Vec<Correlations> {
-        let mut rows: Vec<Correlations> = outcomes.iter().map(|y| raw_row(run, x, y)).collect();
-        add_partial(dataset, run, x, &outcomes, draws, &mut rows);
-        rows
+        let row = |y: &Measure| {
+            let mut row = raw_row(run, x, y);
+            let layer = x.layer.map_or(u64::MAX, u64::from);
+            let stream = stream("correlate pairings", &[&dataset, &run.name.as_str(), &x.name, &layer, &y.name]);
+            add_partial(run, x, y, draws, stream, &mut row);
+            row
+        };
+        outcomes.iter().map(row).collect()
     };
     let measures = attention_measures(run);
     measures.par_iter().map(rows).collect::<Vec<_>>().concat()
@@ -32,62 +33,22 @@ pub fn training_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> 
 fn raw_row(run: &Run, x: &Measure, y: &Measure) -> Correlations {
     let pairs = run.seeds.iter().zip(x.by_seed.iter().zip(&y.by_seed));
     let association = associate(&pairs.map(|(seed, (x, y))| Paired::new(seed.seed, x, y)).collect::<Vec<_>>());
-    Correlations {
-        scope: "training".to_owned(),
-        x: x.name.to_owned(),
-        layer: x.layer,
-        y: y.name.to_owned(),
-        n: association.n as u32,
-        seeds: association.used.len() as u32,
-        pearson: association.pearson,
-        spearman: association.spearman.map(|estimate| estimate.mean),
-        spearman_low: association.spearman.and_then(|estimate| estimate.low()),
-        spearman_high: association.spearman.and_then(|estimate| estimate.high()),
-        partial_spearman: None,
-        p_value: None,
-        q_value: None,
-        reason: said(&association.reasons),
-    }
+    association.row("training", x.name, x.layer, y.name)
 }
 
-/// Fills in the partial correlations of one metric. What is held against it over the same steps shares the shifts.
-fn add_partial(dataset: &str, run: &Run, x: &Measure, outcomes: &[Measure], draws: u32, rows: &mut [Correlations]) {
-    let mut by_steps: BTreeMap<Vec<u32>, Vec<usize>> = BTreeMap::new();
-    for (position, y) in outcomes.iter().enumerate() {
-        by_steps.entry(common_steps(x.by_seed.iter().chain(&y.by_seed))).or_default().push(position);
+/// Fills in the partial correlation of one metric with one outcome, over the steps that every seed has.
+fn add_partial(run: &Run, x: &Measure, y: &Measure, draws: u32, stream: ChaCha8Rng, row: &mut Correlations) {
+    if run.seeds.len() < 2 {
+        return because(row, "no partial correlation: it needs two seeds");
     }
-    for (steps, positions) in by_steps {
-        let values_x = at(&x.by_seed, &steps);
-        let mut tested = Vec::new();
-        for position in positions {
-            let values_y = at(&outcomes[position].by_seed, &steps);
-            let row = &mut rows[position];
-            if run.seeds.len() < 2 {
-                because(row, "no partial correlation: it needs two seeds");
-                continue;
-            }
-            match partial_spearman(&values_x, &values_y) {
-                Ok(seeds) => {
-                    row.partial_spearman = Some(mean(&seeds));
-                    let ranks: Vec<_> = whole_deviations(&values_y).iter().map(|seed| unit_ranks(seed)).collect();
-                    tested.push((position, ranks));
-                }
-                Err(reason) => because(
-                    row,
-                    &format!("no partial correlation: of the deviations from the mean over seeds, {reason}"),
-                ),
-            }
+    let steps = common_steps(x.by_seed.iter().chain(&y.by_seed));
+    match Partial::of(&at(&x.by_seed, &steps), &at(&y.by_seed, &steps)) {
+        Ok(partial) => {
+            row.partial_spearman = Some(partial.value());
+            row.p_value = Some(partial.p_value(draws, stream));
         }
-        if tested.is_empty() {
-            continue;
-        }
-        let (positions, ranks): (Vec<usize>, Vec<_>) = tested.into_iter().unzip();
-        let layer = x.layer.map_or(u64::MAX, u64::from);
-        let stream =
-            stream("correlate shifts", &[&dataset, &run.name.as_str(), &x.name, &layer, &(steps.len() as u64)]);
-        let p_values = shift_p_values(&deviations(&values_x), &ranks, draws, stream);
-        for (position, p_value) in positions.into_iter().zip(p_values) {
-            rows[position].p_value = Some(p_value);
+        Err(reason) => {
+            because(row, &format!("no partial correlation: of the deviations from the mean over seeds, {reason}"));
         }
     }
 }
@@ -110,6 +71,8 @@ fn because(row: &mut Correlations, reason: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::synthetic::{self, Shape};
 
@@ -142,7 +105,7 @@ mod tests {
         let same = row(&rows, "entropy_nats", Some(2), "val_loss");
         assert!((same.spearman.expect("varies") - 1.0).abs() < 1e-12);
         assert!((same.partial_spearman.expect("varies") - 1.0).abs() < 1e-12);
-        assert!(same.p_value.expect("tested") < 0.02, "{same:?}");
+        assert_eq!(same.p_value, Some(1.0 / 6.0), "of six pairings of three seeds only their own reaches it");
         assert_eq!((same.n, same.seeds, same.reason.as_deref()), (3 * 13, 3, None));
         let flat = row(&rows, "span_90", None, "val_loss");
         assert_eq!((flat.pearson, flat.spearman, flat.p_value), (None, None, None));

@@ -6,6 +6,7 @@ use schemas::tables::Findings;
 use crate::association::{distinct, named};
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::Estimate;
+use crate::rank::Correlation;
 
 /// What a claim says of its statistic.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,19 +134,37 @@ impl Claim {
         }
     }
 
+    /// Decides by Spearman's correlation in each training, its interval being Fisher's.
+    pub(super) fn per_seed_correlation(
+        &self,
+        case: Case<'_>,
+        needs: &[Part],
+        correlation: impl Fn(&Seed) -> Result<Correlation, String>,
+    ) -> Findings {
+        match subject(case.dataset, needs) {
+            Err(reason) => self.not_tested("", reason),
+            Ok(run) => {
+                let seeds = run.seeds.iter().map(|seed| (seed.seed, correlation(seed)));
+                let (correlations, left_out) = part(seeds);
+                self.judge(&run.name, Estimate::of_correlations(&correlations), &left_out)
+            }
+        }
+    }
+
     /// Decides by the mean of one value a seed.
     pub(super) fn over(&self, run: &str, seeds: impl Iterator<Item = (u64, Result<f64, String>)>) -> Findings {
         let (values, left_out) = part(seeds);
-        self.judge(run, &values, &left_out)
+        self.judge(run, Estimate::over(&values), &left_out)
     }
 
-    /// Decides by the mean of values, one a seed; the seeds left out, with their reasons, are named.
-    pub(super) fn judge(&self, run: &str, values: &[f64], left_out: &LeftOut) -> Findings {
-        let Some(estimate) = Estimate::over(values) else {
+    /// Decides by an estimate over seeds, which is none if no seed has a value; the seeds left out, with their reasons, are
+    /// named.
+    pub(super) fn judge(&self, run: &str, estimate: Option<Estimate>, left_out: &LeftOut) -> Findings {
+        let Some(estimate) = estimate else {
             return self.not_tested(run, distinct(left_out).join("; "));
         };
         let (verdict, mut reason) = match estimate.interval {
-            None => (Verdict::Inconclusive, format!("{} with one seed, which has no interval", number(estimate.mean))),
+            None => (Verdict::Inconclusive, format!("{}, which has no interval", interval_in_words(&estimate))),
             Some((low, high)) => {
                 let (verdict, place) = self.side.judge(low, high);
                 (verdict, format!("{}, {place}", interval_in_words(&estimate)))
@@ -215,6 +234,7 @@ pub(super) fn part<Value>(
 pub(super) fn interval_in_words(estimate: &Estimate) -> String {
     let mean = number(estimate.mean);
     match estimate.interval {
+        None if estimate.n == 2 => format!("{mean} with two seeds"),
         None => format!("{mean} with one seed"),
         Some((low, high)) => {
             format!("mean {mean}, 95 % interval {} to {} over {} seeds", number(low), number(high), estimate.n)
@@ -242,7 +262,8 @@ mod tests {
 
     #[test]
     fn the_interval_and_the_threshold_decide() {
-        let verdict = |side: Side, values: &[f64]| Claim { side, ..CLAIM }.judge("run_3", values, &[]).verdict;
+        let verdict =
+            |side: Side, values: &[f64]| Claim { side, ..CLAIM }.judge("run_3", Estimate::over(values), &[]).verdict;
         let (near, far) = ([1.0, 1.1, 0.9], [-1.0, 1.0, 0.3]);
         let table = [
             (Side::Above(0.0), "supported", "inconclusive"),
@@ -266,13 +287,13 @@ mod tests {
 
     #[test]
     fn the_reason_holds_the_numbers() {
-        let finding = CLAIM.judge("run_3", &[-0.4, -0.42, -0.44], &[(4, "constant".to_owned())]);
+        let finding = CLAIM.judge("run_3", Estimate::over(&[-0.4, -0.42, -0.44]), &[(4, "constant".to_owned())]);
         assert_eq!(
             finding.reason,
             "mean −0.420, 95 % interval −0.470 to −0.370 over 3 seeds, wholly below 0; left out: seed 4: constant"
         );
         assert_eq!((finding.threshold_low, finding.threshold_high, finding.n), (None, Some(0.0), 3));
-        let finding = CLAIM.judge("run_3", &[-0.4], &[]);
+        let finding = CLAIM.judge("run_3", Estimate::over(&[-0.4]), &[]);
         assert_eq!((finding.low, finding.high), (None, None));
         assert_eq!(finding.reason, "−0.400 with one seed, which has no interval");
     }

@@ -6,8 +6,8 @@ use schemas::tables::Findings;
 use super::claim::{Case, Claim, Side, Verdict, left_out_in_words, number, part, subject};
 use crate::association::{Paired, distinct};
 use crate::inputs::Seed;
-use crate::partial::partial_spearman;
-use crate::rank::{mean, spearman};
+use crate::partial::Partial;
+use crate::rank::Correlation;
 use crate::series::{Series, head_series, pair_series, val_loss};
 use crate::training::{at, common_steps};
 
@@ -50,11 +50,11 @@ pub(super) fn entropy_falls(case: Case<'_>) -> Findings {
         statistic: "Spearman(step, mean entropy)",
         side: Side::Below(0.0),
     };
-    claim.per_seed(case, &[Part::Snapshots], |seed| {
+    claim.per_seed_correlation(case, &[Part::Snapshots], |seed| {
         let entropy = head_series(seed, None, |row| Some(row.entropy_nats));
         let (steps, entropy): (Vec<f64>, Vec<f64>) =
             entropy.into_iter().map(|(step, value)| (f64::from(step), value)).unzip();
-        spearman(&steps, &entropy).map_err(|reason| format!("over steps, {reason}"))
+        Correlation::of(&steps, &entropy).map_err(|reason| format!("over steps, {reason}"))
     })
 }
 
@@ -96,12 +96,12 @@ pub(super) fn val_tracks_train(case: Case<'_>) -> Findings {
         statistic: "Spearman(train_loss, val_loss) over evaluations",
         side: Side::Above(0.9),
     };
-    claim.per_seed(case, &[], |seed| {
+    claim.per_seed_correlation(case, &[], |seed| {
         let losses = |value: fn(&schemas::tables::Evaluations) -> f64| -> Series {
             seed.evaluations.iter().map(|row| (row.step, value(row))).collect()
         };
         let pair = Paired::new(seed.seed, &losses(|row| row.train_loss), &losses(|row| row.val_loss));
-        spearman(&pair.x, &pair.y).map_err(|reason| format!("over evaluations, {reason}"))
+        Correlation::of(&pair.x, &pair.y).map_err(|reason| format!("over evaluations, {reason}"))
     })
 }
 
@@ -118,15 +118,14 @@ fn partial(claim: &Claim, case: Case<'_>, needs: &[Part], metric: impl Fn(&Seed)
     let x: Vec<Series> = run.seeds.iter().map(metric).collect();
     let y: Vec<Series> = run.seeds.iter().map(val_loss).collect();
     let steps = common_steps(x.iter().chain(&y));
-    match partial_spearman(&at(&x, &steps), &at(&y, &steps)) {
+    match Partial::of(&at(&x, &steps), &at(&y, &steps)) {
         Err(reason) => claim.not_tested(&run.name, format!("of the deviations from the mean over seeds, {reason}")),
-        Ok(values) if values.len() == 2 => {
-            let reason = format!(
-                "{} with two seeds, whose deviations from their mean mirror each other and give no interval",
-                number(mean(&values))
-            );
-            claim.finding(&run.name, Some(mean(&values)), None, Verdict::Inconclusive, reason, 2)
+        Ok(partial) => {
+            let mut finding = claim.judge(&run.name, Some(partial.estimate()), &[]);
+            if run.seeds.len() == 2 {
+                finding.reason.push_str(": their deviations from their mean mirror each other");
+            }
+            finding
         }
-        Ok(values) => claim.judge(&run.name, &values, &[]),
     }
 }

@@ -9,7 +9,8 @@ use super::claim::{Case, Claim, Side, Verdict, part, subject};
 use crate::association::Paired;
 use crate::fit::{Parabola, parabola};
 use crate::inputs::{Dataset, Seed};
-use crate::rank::{mean, spearman};
+use crate::interval::Estimate;
+use crate::rank::{Correlation, mean, spearman};
 use crate::samples::{
     BySample, SAMPLE_ATTENTION, adjacent_divergence, attention, dominant_share, final_attention, head_entropy_variance,
     quality, span_gradient,
@@ -34,7 +35,7 @@ pub(super) fn quality_wants_balance(case: Case<'_>) -> Findings {
     let (fits, left_out) = part(run.seeds.iter().map(|seed| (seed.seed, quality_parabola(seed))));
     let curvatures: Vec<f64> = fits.iter().map(|(fit, _)| fit.curvature).collect();
     let inside = fits.iter().filter(|(_, inside)| *inside).count();
-    let mut finding = claim.judge(&run.name, &curvatures, &left_out);
+    let mut finding = claim.judge(&run.name, Estimate::over(&curvatures), &left_out);
     if finding.verdict == "not_tested" {
         return finding;
     }
@@ -69,7 +70,7 @@ pub(super) fn quality_wants_stable_heads(case: Case<'_>) -> Findings {
         statistic: "Spearman(quality, variance of head entropy)",
         side: Side::Below(0.0),
     };
-    claim.per_seed(case, &NEEDS, |seed| with_quality(seed, &head_entropy_variance(seed)))
+    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &head_entropy_variance(seed)))
 }
 
 /// `poor_is_overfocused`: poor samples have low entropy. Spearman's correlation of quality and `normalized_entropy` (mean over
@@ -81,7 +82,9 @@ pub(super) fn poor_is_overfocused(case: Case<'_>) -> Findings {
         statistic: "Spearman(quality, normalized_entropy)",
         side: Side::Above(0.0),
     };
-    claim.per_seed(case, &NEEDS, |seed| with_quality(seed, &attention(seed, None, |row| Some(row.normalized_entropy))))
+    claim.per_seed_correlation(case, &NEEDS, |seed| {
+        with_quality(seed, &attention(seed, None, |row| Some(row.normalized_entropy)))
+    })
 }
 
 /// `poor_is_dominated`: poor samples are dominated by few heads. Spearman's correlation of quality and the largest head's
@@ -93,7 +96,7 @@ pub(super) fn poor_is_dominated(case: Case<'_>) -> Findings {
         statistic: "Spearman(quality, dominant share per layer, averaged over layers)",
         side: Side::Below(0.0),
     };
-    claim.per_seed(case, &NEEDS, |seed| with_quality(seed, &dominant_share(seed)))
+    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &dominant_share(seed)))
 }
 
 /// `shakespeare_strongest`: shakespeare_char has the strongest attention–quality correlation. The mean size of Spearman's
@@ -178,7 +181,7 @@ pub(super) fn quality_wants_layered_spans(case: Case<'_>) -> Findings {
         statistic: "Spearman(quality, per-sample Spearman(layer, mean_distance))",
         side: Side::Above(0.0),
     };
-    claim.per_seed(case, &NEEDS, |seed| with_quality(seed, &span_gradient(seed)))
+    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &span_gradient(seed)))
 }
 
 /// `poor_is_inconsistent`: poor samples have inconsistent attention across layers. Spearman's correlation of quality and the
@@ -190,11 +193,11 @@ pub(super) fn poor_is_inconsistent(case: Case<'_>) -> Findings {
         statistic: "Spearman(quality, mean js_divergence of sample_layers)",
         side: Side::Below(0.0),
     };
-    claim.per_seed(case, &NEEDS, |seed| with_quality(seed, &adjacent_divergence(seed, None)))
+    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &adjacent_divergence(seed, None)))
 }
 
 /// Spearman's correlation of a metric with quality over one seed's samples.
-fn with_quality(seed: &Seed, metric: &BySample) -> Result<f64, String> {
+fn with_quality(seed: &Seed, metric: &BySample) -> Result<Correlation, String> {
     let pair = Paired::new(seed.seed, metric, &quality(seed));
-    spearman(&pair.x, &pair.y).map_err(|reason| format!("over samples, {reason}"))
+    Correlation::of(&pair.x, &pair.y).map_err(|reason| format!("over samples, {reason}"))
 }

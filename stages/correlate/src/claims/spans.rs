@@ -7,7 +7,7 @@ use super::claim::{Case, Claim, Side, Verdict, interval_in_words, left_out_in_wo
 use crate::fit::slope;
 use crate::inputs::Seed;
 use crate::interval::Estimate;
-use crate::rank::spearman;
+use crate::rank::Correlation;
 use crate::series::{head_series, mean_by};
 
 /// `span_rises_then_settles`: span increases, then stabilises. Least-squares slopes over steps of the mean distance over all
@@ -29,7 +29,7 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Findings {
     let falling = firsts.iter().filter(|first| **first <= 0.0).count();
     if falling == 0 {
         let ratios: Vec<f64> = slopes.iter().map(|(first, last)| last.abs() / first).collect();
-        return claim.judge(&run.name, &ratios, &left_out);
+        return claim.judge(&run.name, Estimate::over(&ratios), &left_out);
     }
     let verdict = if falling == firsts.len() && falling >= 2 { Verdict::Refuted } else { Verdict::Inconclusive };
     let slopes = Estimate::over(&firsts).map_or_else(String::new, |estimate| interval_in_words(&estimate));
@@ -69,13 +69,13 @@ pub(super) fn early_local_late_global(case: Case<'_>) -> Findings {
         statistic: "Spearman(layer, mean distance) at the last step",
         side: Side::Above(0.0),
     };
-    claim.per_seed(case, &[Part::Snapshots], |seed| {
+    claim.per_seed_correlation(case, &[Part::Snapshots], |seed| {
         let last = seed.last_step();
         let rows = seed.head_metrics.iter().filter(|row| row.step == last);
         let spans = mean_by(rows.map(|row| (row.layer, Some(row.mean_distance))));
         let (layers, spans): (Vec<f64>, Vec<f64>) =
             spans.into_iter().map(|(layer, span)| (f64::from(layer), span)).unzip();
-        spearman(&layers, &spans).map_err(|reason| format!("over layers, {reason}"))
+        Correlation::of(&layers, &spans).map_err(|reason| format!("over layers, {reason}"))
     })
 }
 
