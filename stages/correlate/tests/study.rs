@@ -280,7 +280,7 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
         let row = findings.iter().find(|row| row.claim == claim).expect("the claim is there");
         (row.run.as_str(), row.verdict.as_str(), row.n)
     };
-    assert_eq!(findings.len(), 20);
+    assert_eq!(findings.len(), 22);
     assert_eq!(verdict("tracking_is_free"), ("run_0, run_1", "supported", 3));
     assert_eq!(verdict("entropy_falls"), ("run_3", "supported", 3));
     assert_eq!(verdict("early_local_late_global"), ("run_3", "supported", 3));

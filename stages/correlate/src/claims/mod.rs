@@ -1,9 +1,10 @@
-//! The study's claims, each held against the data. A claim is a function; its doc says what it claims, by which statistic
+//! The study's claims, and a hypothesis from the literature, each held against the data. A claim is a function; its doc says what it claims, by which statistic
 //! and on which side of which threshold. Nothing is worded to come out right.
 
 mod claim;
 mod layers;
 mod learning;
+mod plateau;
 mod quality;
 mod spans;
 #[cfg(test)]
@@ -19,7 +20,7 @@ const SHAKESPEARE: &str = "shakespeare_char";
 /// The dataset that one claim holds against it.
 const ENWIK8: &str = "enwik8";
 
-/// Every claim that concerns a dataset, in the study's order.
+/// Every claim that concerns a dataset, in the study's order, and then the hypothesis.
 pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
     let case = Case { dataset, study };
     let mut findings = vec![
@@ -52,6 +53,8 @@ pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
         quality::quality_wants_layered_spans(case),
         quality::poor_is_inconsistent(case),
         learning::val_tracks_train(case),
+        plateau::plateau_repeats(case),
+        plateau::attention_settles_first(case),
     ]);
     findings
 }

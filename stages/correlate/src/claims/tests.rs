@@ -61,10 +61,10 @@ fn claims_come_in_order_and_where_they_belong() {
     let study = [SHAKESPEARE, ENWIK8, "text8"].map(|name| synthetic::dataset(name, Shape::default()));
     let names =
         |dataset| -> Vec<String> { findings(&study, dataset).into_iter().map(|finding| finding.claim).collect() };
-    assert_eq!(names(&study[0]).len(), 20);
+    assert_eq!(names(&study[0]).len(), 22);
     assert!(names(&study[0]).contains(&"shakespeare_strongest".to_owned()));
     assert_eq!(names(&study[1])[11], "enwik8_more_uniform");
-    assert_eq!(names(&study[2]).len(), 19);
+    assert_eq!(names(&study[2]).len(), 21);
     assert!(findings(&study, &study[2]).iter().all(|finding| !finding.reason.is_empty()));
 }
 
@@ -335,4 +335,37 @@ fn val_tracks_train() {
     }
     let short = fares("val_tracks_train", Shape::default(), &FOR, |seed, _| seed.evaluations.truncate(2));
     assert_eq!(short.verdict, "not_tested");
+}
+
+#[test]
+fn plateau_repeats() {
+    // The loss rests from the second snapshot to the sixth; texts repeat themselves there, or at the end.
+    decides("plateau_repeats", Shape::default(), |seed, sign| {
+        let steps = seed.steps.clone();
+        let last = seed.last_step();
+        for row in &mut seed.evaluations {
+            let position = steps.iter().filter(|step| **step <= row.step).count();
+            row.val_loss = if position < 2 { 4.0 } else { 2.5 - 0.01 * position as f64 } - f64::from(position > 6);
+        }
+        for row in &mut seed.sample_scores {
+            let early = row.step.is_some_and(|step| 2 * step <= last);
+            row.repetition_4 = Some(if early == (sign > 0.0) { 0.8 } else { 0.2 });
+        }
+    });
+}
+
+#[test]
+fn attention_settles_first() {
+    // One of the two changes early, the other late.
+    decides("attention_settles_first", Shape::default(), |seed, sign| {
+        let last = seed.last_step();
+        let (entropy_until, repetition_until) = if sign > 0.0 { (1, 2) } else { (2, 1) };
+        for row in &mut seed.head_metrics {
+            row.normalized_entropy = if 4 * row.step <= entropy_until * last { 0.9 } else { 0.4 };
+        }
+        for row in &mut seed.sample_scores {
+            let early = row.step.is_some_and(|step| 4 * step <= repetition_until * last);
+            row.repetition_4 = Some(if early { 0.8 } else { 0.2 });
+        }
+    });
 }
