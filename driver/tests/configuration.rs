@@ -111,7 +111,7 @@ fn what_makes_no_sense_together_is_said() {
         wrong("train: { tracking: true }               #", "train: { max_iters: 7 }               #")
             .contains("one for all runs of a dataset")
     );
-    assert!(wrong("    jobs: 2\n\n  paper", "    jobs: 0\n\n  paper").contains("`jobs` must be at least 1"));
+    assert!(wrong("    jobs: 2\n\n  early", "    jobs: 0\n\n  early").contains("`jobs` must be at least 1"));
     assert!(wrong("seeds: [1337, 1338, 1339]", "seeds: [1337, 1337]").contains("`seeds` has `1337` twice"));
 }
 
@@ -119,7 +119,7 @@ fn what_makes_no_sense_together_is_said() {
 fn profiles_and_settings_are_refused_by_name() {
     assert_eq!(
         resolve("labtop", &[]).unwrap_err(),
-        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, paper"
+        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, early, paper"
     );
     let setting = |setting: &str| resolve("laptop", &[setting]).unwrap_err();
     assert!(
@@ -161,6 +161,18 @@ fn the_last_change_holds() {
 }
 
 #[test]
+fn a_schedule_can_grow_by_a_factor() {
+    let early = resolve("early", &["train.max_iters=600"]).unwrap();
+    let text = &early.texts[0];
+    assert_eq!(text.steps.as_slice(), [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+    assert!(text.steps.is_log_spaced() && !resolve("laptop", &[]).unwrap().texts[0].steps.is_log_spaced());
+    // The star means nothing to a shell that it is pasted into.
+    let command = |node: &Node| node.command(Path::new("target/release"));
+    let snapshot = nodes("early").iter().find(|node| node.stage == Stage::Snapshot).map(command).unwrap();
+    assert!(snapshot.contains("--steps '0,1-512*2,600-2000/100'"), "{snapshot}");
+}
+
+#[test]
 fn runs_have_the_parts_that_their_parameters_give() {
     use Part::{Quality, Similarity, Snapshots, Tracking};
     let runs = resolve("laptop", &[]).unwrap().specification().runs;
@@ -172,7 +184,9 @@ fn runs_have_the_parts_that_their_parameters_give() {
 
 #[test]
 fn every_profile_has_its_nodes_behind_those_they_need() {
-    for (profile, count) in [("smoke", 1 + 2 * 14 + 2), ("laptop", 1 + 3 * 14 + 2), ("paper", 3 + 5 * 14 + 2)] {
+    let counts =
+        [("smoke", 1 + 2 * 14 + 2), ("laptop", 1 + 3 * 14 + 2), ("early", 1 + 3 * 14 + 2), ("paper", 3 + 5 * 14 + 2)];
+    for (profile, count) in counts {
         let nodes = nodes(profile);
         assert_eq!(nodes.len(), count, "{profile}");
         for (position, node) in nodes.iter().enumerate() {
