@@ -1,5 +1,7 @@
 //! Axes: from values to positions, round ticks, and a panel's frame. The one place that knows how an axis is built.
 
+use cli::Steps;
+
 use crate::canvas::{Align, Figure, Point};
 use crate::number;
 use crate::style;
@@ -11,6 +13,9 @@ pub enum Spacing {
     Linear,
     /// By their logarithms; values are positive.
     Logarithmic,
+    /// By their logarithms from this value on, and evenly from 0 to it, which are as far apart as a doubling: so that 0, which
+    /// has no logarithm, has its place too.
+    FromZero(f64),
 }
 
 /// A range of values on a range of positions.
@@ -44,6 +49,16 @@ impl Scale {
         Self { low: low / air, high: high * air, spacing: Spacing::Logarithmic, mirrored: false }
     }
 
+    /// The steps of a training, from 0 to the last snapshot: by their logarithms if the snapshots are log-spaced, the axis being
+    /// linear up to the first snapshot after step 0, where there is nothing to see.
+    pub fn of_steps(steps: &Steps) -> Self {
+        let linear = Self::new(0.0, f64::from(steps.last().unwrap_or(0)));
+        match steps.iter().find(|step| *step > 0) {
+            Some(first) if steps.is_log_spaced() => Self { spacing: Spacing::FromZero(first.into()), ..linear },
+            _ => linear,
+        }
+    }
+
     /// The same for distances that stand for negative values: nearest at the far end, ticks with a minus sign.
     #[must_use]
     pub fn reversed(self) -> Self {
@@ -65,6 +80,10 @@ impl Scale {
         let share = match self.spacing {
             Spacing::Linear => (value - self.low) / (self.high - self.low),
             Spacing::Logarithmic => (value / self.low).ln() / (self.high / self.low).ln(),
+            Spacing::FromZero(first) => {
+                let doublings = |value: f64| if value < first { value / first } else { 1.0 + (value / first).log2() };
+                doublings(value) / doublings(self.high)
+            }
         };
         if self.mirrored { 1.0 - share } else { share }
     }
@@ -79,6 +98,10 @@ impl Scale {
                 let every = self.every(about);
                 let (first, last) = ((self.low / every).ceil() as i64 - 1, (self.high / every).floor() as i64 + 1);
                 (first..=last).map(|number| number as f64 * every).filter(within).collect()
+            }
+            Spacing::FromZero(first) => {
+                let rest = Self { low: first, spacing: Spacing::Logarithmic, ..*self };
+                std::iter::once(0.0).chain(rest.ticks(about)).collect()
             }
             Spacing::Logarithmic => {
                 let exponents = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
@@ -99,6 +122,7 @@ impl Scale {
         let finest = match self.spacing {
             Spacing::Linear => self.every(about),
             Spacing::Logarithmic => tick,
+            Spacing::FromZero(_) => 1.0,
         };
         let tick = if self.mirrored { -tick } else { tick };
         number::decimals(tick, (-(finest * 1.000_001).log10().floor()).clamp(0.0, 12.0) as usize)
@@ -154,10 +178,17 @@ pub struct Labels<'words> {
     pub categories: bool,
     /// Whether the vertical axis is that of the panel to the left, where its numbers are.
     pub shared: bool,
+    /// Whether the vertical axis has rows rather than values, so that ticks mean nothing.
+    pub rows: bool,
 }
 
 /// The horizontal axis of everything that is seen over a training.
 pub const STEPS: &str = "training step (optimizer updates)";
+
+/// That axis's name where a schedule may be log-spaced.
+pub fn steps_label(steps: &Steps) -> &'static str {
+    if steps.is_log_spaced() { "training step (optimizer updates, logarithmic beyond 0)" } else { STEPS }
+}
 
 impl Panel {
     /// Where a pair of values lies on the figure.
@@ -180,7 +211,7 @@ impl Panel {
         let down = ((self.bottom - self.top) / 75.0).clamp(3.0, 8.0) as usize;
         let along = ((self.right - self.left) / 150.0).clamp(3.0, 10.0) as usize;
         let (mut widest, gap) = (0.0_f64, 12.0);
-        for tick in self.y.ticks(down) {
+        for tick in self.y.ticks(down).into_iter().filter(|_| !labels.rows) {
             let (y, label) = (self.up(tick), self.y.label(tick, down));
             figure.line(vec![(self.left, y), (self.right, y)], style::GRID, 1.5);
             if !labels.shared {
@@ -253,6 +284,22 @@ mod tests {
         assert_eq!(Scale::new(-0.3, 0.31).ticks(4), [-0.2, 0.0, 0.2]);
         let log = Scale { low: 0.5, high: 20.0, spacing: Spacing::Logarithmic, mirrored: false };
         assert_eq!(log.ticks(6), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
+    }
+
+    #[test]
+    fn log_spaced_steps_have_a_place_for_0() {
+        let steps: Steps = "0,1-512*2,600-2000/100".parse().expect("steps");
+        let scale = Scale::of_steps(&steps);
+        assert_eq!((scale.share(0.0), scale.share(2000.0)), (0.0, 1.0));
+        // Each doubling is as long as the way from 0 to 1.
+        let length = scale.share(1.0);
+        assert!((scale.share(128.0) - scale.share(64.0) - length).abs() < 1e-12 && length > 0.08);
+        let ticks = scale.ticks(6);
+        assert_eq!(ticks, [0.0, 1.0, 10.0, 100.0, 1000.0]);
+        assert_eq!(ticks.iter().map(|tick| scale.label(*tick, 6)).collect::<Vec<_>>(), ["0", "1", "10", "100", "1000"]);
+        assert!(steps_label(&steps).contains("logarithmic"));
+        let even: Steps = "0,50,100-2000/100".parse().expect("steps");
+        assert_eq!((Scale::of_steps(&even), steps_label(&even)), (Scale::new(0.0, 2000.0), STEPS));
     }
 
     #[test]

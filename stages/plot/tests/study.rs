@@ -146,6 +146,22 @@ fn the_page_is_whole(page: &str) {
 }
 
 #[test]
+fn a_log_spaced_schedule_has_a_logarithmic_axis() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root =
+        std::env::var_os("PLOT_STUDY").map_or_else(|| folder.path().to_owned(), |root| Path::new(&root).join("log"));
+    let study = synthetic::study("1337,1338,1339", "0,1-512*2,600-2000/100");
+    synthetic::write(&Artifacts::new(&root), &study);
+    plot(&root, &study).expect("drawn");
+    let files = written(&root);
+    for name in NAMES.into_iter().filter(|name| !["attention_maps", "findings"].contains(name)) {
+        let svg = String::from_utf8_lossy(&files[&format!("plots/{name}_{}.svg", synthetic::DATASET)]).into_owned();
+        assert!(svg.contains("training step (optimizer updates, logarithmic beyond 0)"), "{name}");
+        assert!(!svg.contains("NaN"), "{name}");
+    }
+}
+
+#[test]
 fn one_seed_has_no_band_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let study = synthetic::study("1337", "0,100,200");

@@ -2,7 +2,7 @@
 
 use schemas::tables::HeadMetrics;
 
-use crate::axis::{Labels, Panel, STEPS, Scale};
+use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::Figure;
 use crate::figures::{band, corners, end_labels, reference, seeds_note};
 use crate::inputs::{AttentionTables, Dataset};
@@ -35,9 +35,9 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         let baseline = attention.baselines.iter().find(|row| row.metric == metric).map(|row| row.value);
         let points = layers.iter().flatten();
         let values = points.flat_map(|point| <[f64; 2]>::from(point.low_high())).chain(baseline);
-        let x = Scale::new(0.0, f64::from(dataset.last_step()));
+        let x = Scale::of_steps(&dataset.study.steps);
         let panel = Panel { left: 160.0, top, right: 1420.0, bottom, x, y: Scale::around(values) };
-        let x = (metric == "mean_distance").then_some(STEPS);
+        let x = (metric == "mean_distance").then_some(steps_label(&dataset.study.steps));
         panel.frame(&mut figure, Labels { x, y: Some(label), ..Labels::default() });
         if let Some(baseline) = baseline {
             reference(&mut figure, &panel, baseline, "uniform attention");

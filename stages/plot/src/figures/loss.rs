@@ -1,6 +1,6 @@
 //! `train_loss` and `val_loss`: a line for every run, the whole training beside its later part magnified.
 
-use crate::axis::{Labels, Panel, STEPS, Scale};
+use crate::axis::{Labels, Panel, STEPS, Scale, steps_label};
 use crate::canvas::{Align, Figure};
 use crate::figures::{band, corners, seeds_note};
 use crate::inputs::Dataset;
@@ -71,9 +71,14 @@ pub fn figure(dataset: &Dataset, split: Split) -> Figure {
         let low_high = |point: &Summary| <[f64; 2]>::from(point.low_high());
         let values = groups.iter().flat_map(|group| &group.curve).filter(seen).flat_map(low_high);
         let values = values.chain(batches.iter().filter(seen).map(|point| point.mean));
-        let x = Scale::new(f64::from(first), f64::from(last));
+        let steps = &dataset.study.steps;
+        // The magnified part is linear always: what the logarithm presses together is seen there.
+        let (x, along) = match first {
+            0 if steps.last() == Some(last) => (Scale::of_steps(steps), steps_label(steps)),
+            _ => (Scale::new(f64::from(first), f64::from(last)), STEPS),
+        };
         let panel = Panel { left, top, right, bottom, x, y: Scale::around(values) };
-        panel.frame(&mut figure, Labels { x: Some(STEPS), y, heading: Some(heading), ..Labels::default() });
+        panel.frame(&mut figure, Labels { x: Some(along), y, heading: Some(heading), ..Labels::default() });
         let batches: Vec<_> = batches.iter().filter(seen).copied().collect();
         figure.line(corners(&panel, &batches), style::FAINT, 1.5);
         for group in &groups {

@@ -2,7 +2,7 @@
 
 use schemas::tables::SampleScores;
 
-use crate::axis::{Labels, Panel, STEPS, Scale};
+use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Align, Figure};
 use crate::figures::seeds_note;
 use crate::inputs::{Dataset, QualityTables};
@@ -57,13 +57,13 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
     let all = single.iter().map(|(_, distance)| *distance).chain(references.iter().flat_map(|(_, _, all)| all.clone()));
     // Nearer is better and higher: the axis runs downwards.
     let y = Scale::around_logarithmic(all).reversed();
-    let x = Scale::new(0.0, f64::from(dataset.last_step()));
+    let x = Scale::of_steps(&dataset.study.steps);
     let over = Panel { left: 170.0, top: 150.0, right: 850.0, bottom: 812.0, x, y };
     let heading = Some("over training");
     over.frame(
         &mut figure,
         Labels {
-            x: Some(STEPS),
+            x: Some(steps_label(&dataset.study.steps)),
             y: Some("quality (standard deviations from real text)"),
             heading,
             ..Labels::default()

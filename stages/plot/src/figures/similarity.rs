@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::axis::{Labels, Panel, STEPS, Scale};
+use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Align, Figure};
 use crate::figures::{band, corners, end_labels, seeds_note};
 use crate::inputs::{Dataset, SimilarityTables};
@@ -36,10 +36,13 @@ pub fn figure(dataset: &Dataset, similarity: &SimilarityTables) -> Figure {
     legend(&mut figure, distances);
     let points = curves.iter().flat_map(|(_, curve)| curve);
     let values = points.flat_map(|point| <[f64; 2]>::from(point.low_high()));
-    let x = Scale::new(0.0, f64::from(dataset.last_step()));
+    let x = Scale::of_steps(&dataset.study.steps);
     let panel = Panel { left: 170.0, top: 160.0, right: 1400.0, bottom: 912.0, x, y: Scale::around(values) };
-    let labels =
-        Labels { x: Some(STEPS), y: Some("similarity (1 − Jensen–Shannon divergence)"), ..Labels::default() };
+    let labels = Labels {
+        x: Some(steps_label(&dataset.study.steps)),
+        y: Some("similarity (1 − Jensen–Shannon divergence)"),
+        ..Labels::default()
+    };
     panel.frame(&mut figure, labels);
     for (pair, curve) in &curves {
         band(&mut figure, &panel, curve, color(*pair));

@@ -2,7 +2,7 @@
 
 use schemas::tables::HeadMetrics;
 
-use crate::axis::{Labels, Panel, STEPS, Scale};
+use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Align, Figure};
 use crate::figures::corners;
 use crate::inputs::{AttentionTables, Dataset};
@@ -49,7 +49,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         for layer in 0..layers {
             let left = left + width * f64::from(layer);
             let top = top + height * row as f64;
-            let x = Scale::new(0.0, f64::from(dataset.last_step()));
+            let x = Scale::of_steps(&dataset.study.steps);
             let panel = Panel { left, top, right: left + width - gap, bottom: top + height - gap, x, y };
             let heading = format!("layer {layer}");
             panel.frame(
@@ -75,7 +75,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         }
     }
     figure.text_level(
-        STEPS,
+        steps_label(&dataset.study.steps),
         (f64::midpoint(left, style::WIDTH - style::MARGIN), bottom + 56.0),
         style::LABEL,
         Align::Middle,
