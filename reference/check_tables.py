@@ -158,6 +158,24 @@ TABLES = {
             "reason": "string?",
         },
     ),
+    "onsets": (
+        ["correlate"],
+        ["dataset", "run"],
+        {
+            **{"event": "string", "metric": "string", "layer": "uint16?", **optional(float64("value", "low", "high"))},
+            **{"n": "uint32", "seeds": "uint32", "in_seeds": "list<uint64>"},
+            **{"steps": "list<uint32>", "steps_before": "list<uint32>"},
+            **{**optional(float64("change", "explained")), "rank": "uint32?", "reason": "string?"},
+        },
+    ),
+    "head_matches": (
+        ["correlate"],
+        ["dataset", "run"],
+        {
+            **{"seed": "uint64", "layer": "uint16", "head": "uint16", "slot": "uint16"},
+            **optional(float64("distance", "random_distance")),
+        },
+    ),
     "findings": (
         ["correlate"],
         ["dataset"],
@@ -258,6 +276,10 @@ class Checker:
                 self.attention(where, file)
             if table in ("checkpoints", "optimizer"):
                 self.tensors(where, file)
+            if table == "onsets":
+                self.onsets(where, file.read().to_pylist())
+            if table == "head_matches":
+                self.matches(where, file.read().to_pylist())
         except (pa.ArrowException, OSError) as error:
             self.fail("unreadable", where, error)
             return None
@@ -358,6 +380,49 @@ class Checker:
             sums = np.add.reduceat(weights, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
             if np.abs(sums - 1).max() > 1e-5 or weights.min() < 0:
                 self.fail("attention", where, f"row group {group}: a row sums to {sums[np.abs(sums - 1).argmax()]}")
+
+    def onsets(self, where, rows):
+        """An event's time is the geometric mean of its steps; places in time are those of the same layer's events."""
+        for row in rows:
+            name = f"{row['event']} of {row['metric']}, layer {row['layer']}"
+            lengths = {row["n"], *(len(row[column]) for column in ("in_seeds", "steps", "steps_before"))}
+            if len(lengths) != 1 or row["n"] > row["seeds"]:
+                self.fail("onsets", where, f"{name}: {row['n']} of {row['seeds']} seeds, but lists of other lengths")
+                continue
+            if any(before >= step for before, step in zip(row["steps_before"], row["steps"])):
+                self.fail("onsets", where, f"{name}: not after the snapshot before it")
+            given = [row[column] is not None for column in ("value", "low", "high")]
+            if given != [row["n"] > 0, row["n"] > 1, row["n"] > 1]:
+                self.fail("onsets", where, f"{name}: a time takes a seed, an interval two")
+                continue
+            if row["reason"] is None and (row["n"] < row["seeds"] or row["n"] == 1):
+                self.fail("onsets", where, f"{name}: something is null and no reason is given")
+            if row["n"] and abs(np.log(row["steps"]).mean() - np.log(row["value"])) > 1e-9:
+                self.fail("onsets", where, f"{name}: {row['value']} is not the geometric mean of {row['steps']}")
+            if row["n"] > 1 and not 0 < row["low"] <= row["value"] <= row["high"]:
+                self.fail("onsets", where, f"{name}: {row['value']} is not in {row['low']} to {row['high']}")
+            times = [other["value"] for other in rows if other["layer"] == row["layer"] and other["n"]]
+            rank = 1 + sum(time < row["value"] for time in times) if row["n"] else None
+            if row["rank"] != rank:
+                self.fail("onsets", where, f"{name}: place {row['rank']}, counted {rank}")
+
+    def matches(self, where, rows):
+        """A layer's heads take each slot once; the first seed's take their own."""
+        layers = defaultdict(list)
+        for row in rows:
+            layers[row["layer"], row["seed"]].append(row)
+        for (layer, seed), heads in layers.items():
+            numbers = list(range(len(heads)))
+            slots = [row["slot"] for row in heads]
+            if [row["head"] for row in heads] != numbers or sorted(slots) != numbers:
+                self.fail("matches", where, f"layer {layer}, seed {seed}: heads are given the slots {slots}")
+            first = seed == rows[0]["seed"]
+            if any((row["distance"] is None, row["random_distance"] is None) != (first, first) for row in heads):
+                self.fail("matches", where, f"layer {layer}, seed {seed}: the first seed alone has no distances")
+            elif first and slots != numbers:
+                self.fail("matches", where, f"layer {layer}: the first seed's heads are not their own slots")
+            elif not first and min(min(row["distance"], row["random_distance"]) for row in heads) < 0:
+                self.fail("matches", where, f"layer {layer}, seed {seed}: a negative distance")
 
     def tensors(self, where, file):
         rows = file.read().to_pylist()

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use cli::{Part, Steps};
 use schemas::tables::{
-    Attention, Baselines, Checkpoints, Corpus, Correlations, Evaluations, Findings, HeadMetrics, HeadOutputs,
-    LayerMetrics, LayerSimilarity, Optimizer, Results, SampleAttention, SampleLayers, SampleScores, Samples,
-    SemanticSpace, Timings, Tracking, TrainingLog, Vocabulary, Windows,
+    Attention, Baselines, Checkpoints, Corpus, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics,
+    HeadOutputs, LayerMetrics, LayerSimilarity, Onsets, Optimizer, Results, SampleAttention, SampleLayers,
+    SampleScores, Samples, SemanticSpace, Timings, Tracking, TrainingLog, Vocabulary, Windows,
 };
 use schemas::{Artifacts, Partition, Table};
 
@@ -206,13 +206,19 @@ pub(crate) fn correlate(study: &Study) -> Node {
         let ends: Steps = [0, place.last()].into_iter().collect();
         node.inputs.extend(place.checkpoints(&ends));
     }
-    node.outputs.extend(correlations(study));
+    node.outputs.extend(of_runs(study));
     for text in &study.texts {
         node.writes::<Findings>(&Partition::dataset(&text.name));
     }
     let study = Partition::study();
     node.writes::<Results>(&study);
-    node.folders = vec![folder::<Correlations>(&study), folder::<Findings>(&study), folder::<Results>(&study)];
+    node.folders = vec![
+        folder::<Correlations>(&study),
+        folder::<Onsets>(&study),
+        folder::<HeadMatches>(&study),
+        folder::<Findings>(&study),
+        folder::<Results>(&study),
+    ];
     node
 }
 
@@ -226,12 +232,11 @@ pub(crate) fn plot(study: &Study) -> Node {
         }
         if parts.contains(&Part::Snapshots) {
             node.reads::<Windows>(&place.partition());
-            node.reads::<Baselines>(&place.partition());
             node.inputs.extend(place.attention());
         }
     }
     node.reads::<Results>(&Partition::study());
-    node.inputs.extend(correlations(study));
+    node.inputs.extend(of_runs(study));
     for text in &study.texts {
         node.reads::<Findings>(&Partition::dataset(&text.name));
         for family in families(text) {
@@ -245,16 +250,21 @@ pub(crate) fn plot(study: &Study) -> Node {
     node
 }
 
-/// One file for each text and each run that has something to correlate.
-fn correlations(study: &Study) -> Vec<PathBuf> {
-    let runs = study.texts.iter().flat_map(|text| text.trainings.iter().map(move |training| (text, training)));
-    let looked_at = runs.filter(|(_, training)| {
+/// What `correlate` writes for each text and each run that was looked at.
+fn of_runs(study: &Study) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (text, training) in study.texts.iter().flat_map(|text| text.trainings.iter().map(move |run| (text, run))) {
+        let partition = Partition::dataset(&text.name).run(&training.name);
         let parts = training.parts();
-        parts.contains(&Part::Snapshots) || parts.contains(&Part::Quality)
-    });
-    looked_at
-        .map(|(text, training)| file::<Correlations>(&Partition::dataset(&text.name).run(&training.name)))
-        .collect()
+        let developed = parts.contains(&Part::Snapshots);
+        if developed || parts.contains(&Part::Quality) {
+            files.push(file::<Correlations>(&partition));
+        }
+        if developed {
+            files.extend([file::<Onsets>(&partition), file::<HeadMatches>(&partition)]);
+        }
+    }
+    files
 }
 
 /// The figures of the study that a text's runs have the tables for.
@@ -337,6 +347,7 @@ impl Node {
             self.reads::<HeadMetrics>(&partition);
             self.reads::<LayerMetrics>(&partition);
             self.reads::<HeadOutputs>(&partition);
+            self.reads::<Baselines>(&partition);
         }
         if parts.contains(&Part::Similarity) {
             self.reads::<LayerSimilarity>(&partition);

@@ -173,6 +173,22 @@ fn a_schedule_can_grow_by_a_factor() {
 }
 
 #[test]
+fn correlate_writes_for_each_run_what_the_run_has() {
+    let nodes = nodes("smoke");
+    let node = |stage: Stage| nodes.iter().find(|node| node.stage == stage).expect("a node");
+    let (correlate, plot) = (node(Stage::Correlate), node(Stage::Plot));
+    for table in ["onsets", "head_matches"] {
+        let has = |files: &[std::path::PathBuf], run: u8| {
+            let path = format!("{table}/dataset=shakespeare_char/run=run_{run}/{table}.parquet");
+            files.iter().any(|file| file == Path::new(&path))
+        };
+        for run in 0..4 {
+            assert_eq!((has(&correlate.outputs, run), has(&plot.inputs, run)), (run > 0, run > 0), "{table} {run}");
+        }
+    }
+}
+
+#[test]
 fn runs_have_the_parts_that_their_parameters_give() {
     use Part::{Quality, Similarity, Snapshots, Tracking};
     let runs = resolve("laptop", &[]).unwrap().specification().runs;

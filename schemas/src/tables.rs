@@ -378,6 +378,58 @@ tables! {
         reason: Option<String> = "text",
     }
 
+    /// One event of training: when a kind of head appears, layers specialise, or the level of a metric changes.
+    "onsets" version 1 by "correlate" keyed [Dataset, Run]
+    struct Onsets {
+        /// `previous_token_head`, `induction_head`, `attention_sink`, `layer_specialisation`: something appears; `change_point`: the level of `metric` changes.
+        event: String = "text",
+        /// The metric that shows it: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
+        metric: String = "text",
+        /// The layer; null for all of them.
+        layer: Option<u16> = "1",
+        /// When it happens, the first snapshot that shows it: the geometric mean over the seeds in which it does.
+        value: Option<f64> = "updates",
+        /// Lower end of the 95 % interval of `value` over seeds, of the logarithms and taken back; null with one seed.
+        low: Option<f64> = "updates",
+        /// Upper end of that interval.
+        high: Option<f64> = "updates",
+        /// Seeds in which it happens.
+        n: u32 = "seeds",
+        /// Seeds that were looked at.
+        seeds: u32 = "seeds",
+        /// The seeds in which it happens, in the study's order.
+        in_seeds: Vec<u64> = "1",
+        /// The first snapshot that shows it in each of those seeds.
+        steps: Vec<u32> = "updates",
+        /// The snapshot before that one in each of those seeds: it happens after this and by the other.
+        steps_before: Vec<u32> = "updates",
+        /// How much the metric changes, from its baseline to its maximum where something appears, from one level to the other where the level changes: the mean over those seeds, over all seeds if it happens in none.
+        change: Option<f64> = "as the metric",
+        /// The share of the metric's variance over training that two levels explain, 1 for a jump and 0.75 for a straight ramp: the mean over the same seeds as `change`; null where something appears.
+        explained: Option<f64> = "1",
+        /// Place in time among the events of the same `layer`, the first being 1; events at the same time share a place.
+        rank: Option<u32> = "1",
+        /// Why something is null, or which seeds are left out.
+        reason: Option<String> = "text",
+    }
+
+    /// One head of one training and the head of the first seed's training that it is matched with: heads are exchangeable in their layer.
+    "head_matches" version 1 by "correlate" keyed [Dataset, Run]
+    struct HeadMatches {
+        /// The seed of the training.
+        seed: u64 = "1",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// The head of the first seed that it is matched with; its own number in the first seed.
+        slot: u16 = "1",
+        /// How far it develops from that head: root mean square over metrics and snapshots, in standard deviations between heads; null in the first seed.
+        distance: Option<f64> = "standard deviations",
+        /// The same as the mean over all heads of that layer of the first seed: what matching at random would give; null in the first seed.
+        random_distance: Option<f64> = "standard deviations",
+    }
+
     /// One claim of the study, tested.
     "findings" version 1 by "correlate" keyed [Dataset]
     struct Findings {

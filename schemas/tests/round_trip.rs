@@ -53,6 +53,8 @@ every_table! {
     sample_layers: SampleLayers,
     sample_scores: SampleScores,
     correlations: Correlations,
+    onsets: Onsets,
+    head_matches: HeadMatches,
     findings: Findings,
     results: Results,
     lineage: Lineage,

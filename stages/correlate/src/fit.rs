@@ -1,5 +1,7 @@
 //! Least-squares fits.
 
+use std::ops::Range;
+
 use crate::rank::{is_constant, mean};
 
 /// The slope of the line through the points; none if fewer than 2 or all at one place.
@@ -13,20 +15,52 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     Some(products / x.iter().map(|x| (x - mean_x).powi(2)).sum::<f64>())
 }
 
-/// Where the level of a series changes: of all ways to cut it into two parts of at least 2 points, the one whose two means
-/// leave the least squared error; the first step of the second part. The earliest if several are equal; none for fewer than
-/// 4 points or a constant.
+/// Where the level of a series changes, by [`two_levels`] with every point weighing the same: the first step of the second
+/// part. None for fewer than 4 points or a constant.
 pub fn change_point(series: &[(u32, f64)]) -> Option<u32> {
     let values: Vec<f64> = series.iter().map(|(_, value)| *value).collect();
-    if values.len() < 4 || is_constant(&values) || values.iter().any(|value| !value.is_finite()) {
+    two_levels(&values, &vec![1.0; values.len()]).map(|levels| series[levels.at].0)
+}
+
+/// A series as one level and then another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    /// The position of the first point of the second part.
+    pub at: usize,
+    /// The first part's mean.
+    pub before: f64,
+    /// The second part's mean.
+    pub after: f64,
+    /// The share of the series' variance that the two means explain, 0 to 1: 1 for a jump, 3/4 for a long straight ramp.
+    pub explained: f64,
+}
+
+/// The two levels nearest a series: of all ways to cut it into two parts of at least 2 points, the one whose two means leave
+/// the least squared error, `Σ_part Σ_i w_i·(x_i − x̄_part)²` with `x̄_part` the part's weighted mean. The earliest cut if
+/// several are equal; none for fewer than 4 points, a constant, a value that is not finite or a weight that is not positive.
+///
+/// # Panics
+/// If there are not as many weights as values.
+pub fn two_levels(values: &[f64], weights: &[f64]) -> Option<Levels> {
+    assert_eq!(values.len(), weights.len(), "every value has its weight");
+    let proper = values.iter().all(|value| value.is_finite()) && weights.iter().all(|weight| *weight > 0.0);
+    if values.len() < 4 || is_constant(values) || !proper {
         return None;
     }
-    let error = |part: &[f64]| {
-        let mean = mean(part);
-        part.iter().map(|value| (value - mean).powi(2)).sum::<f64>()
+    let level = |part: Range<usize>| {
+        let weighted = values[part.clone()].iter().zip(&weights[part.clone()]);
+        weighted.map(|(value, weight)| value * weight).sum::<f64>() / weights[part].iter().sum::<f64>()
     };
-    let cut = |at: &usize| error(&values[..*at]) + error(&values[*at..]);
-    (2..=values.len() - 2).min_by(|a, b| cut(a).total_cmp(&cut(b))).map(|at| series[at].0)
+    let error = |part: Range<usize>| {
+        let level = level(part.clone());
+        let weighted = values[part.clone()].iter().zip(&weights[part]);
+        weighted.map(|(value, weight)| weight * (value - level).powi(2)).sum::<f64>()
+    };
+    let end = values.len();
+    let left = |at: usize| error(0..at) + error(at..end);
+    let at = (2..=end - 2).min_by(|one, other| left(*one).total_cmp(&left(*other)))?;
+    let explained = (1.0 - left(at) / error(0..end)).clamp(0.0, 1.0);
+    Some(Levels { at, before: level(0..at), after: level(at..end), explained })
 }
 
 /// A parabola `y = a + b·x + c·x²`.
@@ -80,6 +114,24 @@ mod tests {
         assert_eq!(change_point(&series), Some(2000));
         assert_eq!(change_point(&series[..3]), None);
         assert_eq!(change_point(&[(0, 0.3), (1, 0.3), (2, 0.3), (3, 0.3)]), None);
+    }
+
+    #[test]
+    fn levels_by_hand() {
+        let jump = two_levels(&[1.0, 1.0, 4.0, 4.0, 4.0], &[1.0; 5]).expect("a jump");
+        assert_eq!(jump, Levels { at: 2, before: 1.0, after: 4.0, explained: 1.0 });
+        // A ramp is cut in the middle, and the longer it is the nearer two means come to three quarters of its variance.
+        let ramp: Vec<f64> = (0..1000).map(f64::from).collect();
+        let levels = two_levels(&ramp, &[1.0; 1000]).expect("a ramp");
+        assert_eq!(levels.at, 500);
+        assert!((levels.explained - 0.75).abs() < 1e-5);
+        // A point that weighs as much as three is three points.
+        let values = [0.0, 1.0, 1.5, 2.0, 3.0];
+        let heavy = two_levels(&values, &[1.0, 1.0, 1.0, 1.0, 3.0]).expect("levels");
+        let threefold = two_levels(&[0.0, 1.0, 1.5, 2.0, 3.0, 3.0, 3.0], &[1.0; 7]).expect("levels");
+        assert_eq!((heavy.at, heavy.after), (threefold.at, threefold.after));
+        assert_eq!(two_levels(&values, &[1.0, 1.0, 0.0, 1.0, 1.0]), None);
+        assert_eq!(two_levels(&[0.0, 1.0, f64::NAN, 2.0], &[1.0; 4]), None);
     }
 
     #[test]

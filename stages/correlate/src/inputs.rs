@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use cli::{Fault, Part, Study, StudyDataset, StudyRun, Terminal};
 use schemas::tables::{
-    Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores,
-    Timings, TrainingLog,
+    Baselines, Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers,
+    SampleScores, Timings, TrainingLog,
 };
 use schemas::{Artifacts, Loaded, Partition, Source, Table};
 
@@ -76,6 +76,8 @@ pub struct Seed {
     pub head_metrics: Vec<HeadMetrics>,
     /// `layer_metrics`.
     pub layer_metrics: Vec<LayerMetrics>,
+    /// `baselines`.
+    pub baselines: Vec<Baselines>,
     /// `layer_similarity`.
     pub layer_similarity: Vec<LayerSimilarity>,
     /// `sample_scores` of generated samples, without the references.
@@ -196,6 +198,7 @@ impl Training<'_> {
             seed.layer_metrics = self.rows("", learned)?;
             seed.layer_metrics.retain(|row| self.dataset.steps.contains(row.step));
             self.covers::<LayerMetrics>(seed.layer_metrics.iter().map(|row| row.step))?;
+            seed.baselines = self.rows("", learned)?;
         }
         // A model of one layer has no pairs of layers, so these tables may rightly be empty.
         if self.run.has(Part::Similarity) {

@@ -1,7 +1,7 @@
 //! The `correlate` stage: what goes with what, which of the study's claims hold, and the table of results.
 //!
-//! It reads every training of the study and writes `correlations`, `findings` and `results`. The replicate is the seed: a
-//! statistic is computed once per seed, and its interval is over seeds.
+//! It reads every training of the study and writes `correlations`, `onsets`, `head_matches`, `findings` and `results`. The
+//! replicate is the seed: a statistic is computed once per seed, and its interval is over seeds.
 
 pub mod association;
 pub mod claims;
@@ -10,6 +10,8 @@ pub mod fit;
 pub mod generation;
 pub mod inputs;
 pub mod interval;
+pub mod matching;
+pub mod onsets;
 pub mod partial;
 pub mod permutation;
 pub mod rank;
@@ -18,11 +20,12 @@ pub mod samples;
 pub mod series;
 #[cfg(test)]
 mod synthetic;
+pub mod timeline;
 pub mod training;
 
 use clap::{Args, Parser};
 use cli::{Fault, Part, Place, Study, Terminal, Threads, Verbosity};
-use schemas::tables::{Correlations, Findings};
+use schemas::tables::{Correlations, Findings, Onsets};
 use schemas::{Artifacts, Partition, Provenance, Source};
 use serde::Serialize;
 
@@ -31,7 +34,8 @@ use inputs::{Dataset, Run};
 /// Correlates attention with learning and generated text, and tests the study's claims
 ///
 /// Reads the whole study as --dataset and --run describe it and writes the tables correlations (one file a dataset and
-/// run that has snapshots or quality), findings (one file a dataset) and results (one file).
+/// run that has snapshots or quality), onsets and head_matches (one file a dataset and run that has snapshots), findings (one
+/// file a dataset) and results (one file).
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
@@ -68,7 +72,7 @@ pub struct Parameters {
     pub permutations: u32,
 }
 
-/// Reads the study, computes, and writes the three tables.
+/// Reads the study, computes, and writes the five tables.
 ///
 /// # Errors
 /// A study that contradicts itself, inputs that are missing or damaged, outputs that cannot be written.
@@ -90,6 +94,16 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         let partition = Partition::dataset(&dataset.name).run(&run.name);
         artifacts.write(&partition, &provenance.from_inputs(&run.learned).with("family_size", family), rows)?;
     }
+    let developed = study.iter().flat_map(|dataset| dataset.runs.iter().map(move |run| (dataset, run)));
+    let mut onsets = Vec::new();
+    for (dataset, run) in developed.filter(|(_, run)| run.has(Part::Snapshots)) {
+        let partition = Partition::dataset(&dataset.name).run(&run.name);
+        let provenance = provenance.from_inputs(&run.learned);
+        artifacts.write(&partition, &provenance, &matching::head_matches(run))?;
+        let rows = onsets::onsets(run);
+        artifacts.write(&partition, &provenance, &rows)?;
+        onsets.push((dataset, run, rows));
+    }
     for (dataset, rows) in &findings {
         let partition = Partition::dataset(&dataset.name);
         artifacts.write(&partition, &provenance.from_inputs(behind_findings(&study, dataset)), rows)?;
@@ -97,7 +111,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let measured = study.iter().flat_map(|dataset| &dataset.runs).flat_map(|run| &run.measured);
     artifacts.write(&Partition::study(), &provenance.from_inputs(measured), &results)?;
 
-    summarise(&correlations, &findings, terminal);
+    summarise(&correlations, &onsets, &findings, terminal);
     Ok(())
 }
 
@@ -140,6 +154,7 @@ fn behind_findings<'study>(study: &'study [Dataset], dataset: &'study Dataset) -
 
 fn summarise(
     correlations: &[(&Dataset, &Run, Vec<Correlations>)],
+    onsets: &[(&Dataset, &Run, Vec<Onsets>)],
     findings: &[(&Dataset, Vec<Findings>)],
     terminal: &Terminal,
 ) {
@@ -148,6 +163,10 @@ fn summarise(
         let found = rows.iter().filter(|row| row.q_value.is_some_and(|q_value| q_value < 0.05)).count();
         let (dataset, run, rows) = (&dataset.name, &run.name, rows.len());
         terminal.say(format!("{dataset} {run}: {rows} correlations, {tested} tested, {found} with q < 0.05"));
+    }
+    for (dataset, run, rows) in onsets {
+        let (happens, looked_for) = (rows.iter().filter(|row| row.n > 0).count(), rows.len());
+        terminal.say(format!("{} {}: {happens} of {looked_for} events happen", dataset.name, run.name));
     }
     for (dataset, rows) in findings {
         let count = |verdict: &str| rows.iter().filter(|row| row.verdict == verdict).count();

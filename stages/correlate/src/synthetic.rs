@@ -2,8 +2,8 @@
 
 use random::{ChaCha8Rng, RngExt, stream};
 use schemas::tables::{
-    Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores, Timings,
-    TrainingLog,
+    Baselines, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores,
+    Timings, TrainingLog,
 };
 
 use crate::inputs::{Dataset, Run, Seed, Tracked};
@@ -67,6 +67,10 @@ fn training(dataset: &str, run: &str, seed: u64, steps: &[u32], shape: Shape, wh
             snapshot(&mut training, step, shape, &mut noise);
             samples(&mut training, step, shape, &mut noise);
         }
+    }
+    if whole {
+        let uniform = [("previous_token_score", 0.07), ("first_token_mass", 0.07), ("induction_score", 0.02)];
+        training.baselines = uniform.map(|(metric, value)| Baselines { metric: metric.to_owned(), value }).to_vec();
     }
     let timing = |activity: &str, step, sample| Timings {
         activity: activity.to_owned(),

@@ -8,8 +8,8 @@ use cli::{Kind, Part, Study, Terminal};
 use correlate::Arguments;
 use random::{ChaCha8Rng, RngExt, stream};
 use schemas::tables::{
-    Checkpoints, Correlations, Evaluations, Findings, HeadMetrics, LayerMetrics, LayerSimilarity, Results,
-    SampleAttention, SampleLayers, SampleScores, Timings, TrainingLog,
+    Baselines, Checkpoints, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerMetrics,
+    LayerSimilarity, Onsets, Results, SampleAttention, SampleLayers, SampleScores, Timings, TrainingLog,
 };
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -146,6 +146,8 @@ impl Training<'_> {
         }
         self.put(&self.partition, &heads);
         self.put(&self.partition, &layers);
+        let uniform = [("previous_token_score", 0.1), ("first_token_mass", 0.1)];
+        self.put(&self.partition, &uniform.map(|(metric, value)| Baselines { metric: metric.to_owned(), value }));
     }
 
     fn similarity(&mut self) {
@@ -237,8 +239,16 @@ fn run(arguments: &Arguments, threads: usize) -> Vec<(PathBuf, Vec<u8>)> {
         .iter()
         .flat_map(|dataset| {
             let runs = ["run_1", "run_2", "run_3"];
-            let files = runs.map(|run| Artifacts::relative::<Correlations>(&Partition::dataset(*dataset).run(run)));
-            files.into_iter().chain([Artifacts::relative::<Findings>(&Partition::dataset(*dataset))])
+            let files = runs.into_iter().flat_map(|run| {
+                let partition = Partition::dataset(*dataset).run(run);
+                let correlations = Artifacts::relative::<Correlations>(&partition);
+                [
+                    correlations,
+                    Artifacts::relative::<Onsets>(&partition),
+                    Artifacts::relative::<HeadMatches>(&partition),
+                ]
+            });
+            files.chain([Artifacts::relative::<Findings>(&Partition::dataset(*dataset))])
         })
         .chain([Artifacts::relative::<Results>(&Partition::study())])
         .map(|path| path.expect("all keys are there"))
@@ -274,6 +284,29 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
     assert!(said("span_90", "val_loss").contains("constant"));
     assert!(said("entropy_nats", "word_validity").contains("fewer than 3"));
     assert_eq!(said("entropy_nats", "val_loss"), "");
+
+    let onsets = artifacts.read::<Onsets>(&run_3).expect("onsets");
+    // 3 kinds of heads, specialisation and 17 metrics, over all of 3 layers and in each; the loss.
+    assert_eq!(onsets.rows.len(), 21 * 4 + 1);
+    assert_eq!(onsets.provenance.inputs, correlations.provenance.inputs);
+    for row in &onsets.rows {
+        let lists = [row.in_seeds.len(), row.steps.len(), row.steps_before.len()];
+        assert_eq!(lists, [row.n as usize; 3]);
+        assert!(row.steps.iter().zip(&row.steps_before).all(|(step, before)| before < step));
+        assert_eq!((row.value.is_some(), row.rank.is_some()), (row.n > 0, row.n > 0));
+        assert!(row.n == row.seeds || row.reason.is_some(), "{row:?}");
+    }
+    let falls = onsets.rows.iter().find(|row| row.metric == "entropy_nats" && row.layer.is_none()).expect("a row");
+    // It falls evenly from step 0 to 120: the middle.
+    assert!((falls.value.expect("a change") - 60.0).abs() <= 10.0 && falls.change.expect("a change") < 0.0);
+    assert!((falls.explained.expect("a share") - 0.75).abs() < 0.05);
+
+    let matches = artifacts.read::<HeadMatches>(&run_3).expect("matches").rows;
+    assert_eq!(matches.len(), 3 * usize::from(LAYERS) * 2);
+    for seed in matches.chunk_by(|one, other| (one.layer, one.seed) == (other.layer, other.seed)) {
+        let slots: u16 = seed.iter().map(|row| row.slot).sum();
+        assert_eq!((seed.len(), slots, seed[0].distance.is_none()), (2, 1, seed[0].seed == 1));
+    }
 
     let findings = artifacts.read::<Findings>(&Partition::dataset("shakespeare_char")).expect("findings").rows;
     let verdict = |claim: &str| {

@@ -1,0 +1,296 @@
+//! Which head of one training is which head of another: the table `head_matches`.
+//!
+//! The heads of a layer are exchangeable: head 0 of one seed has nothing to do with head 0 of another, and a mean over seeds of
+//! heads with equal numbers is a mean of unlike things. So each seed's heads are matched with the first seed's before anything
+//! is averaged over them.
+
+use std::collections::BTreeMap;
+
+use schemas::tables::{HeadMatches, HeadMetrics};
+
+use crate::inputs::Run;
+use crate::rank::{grid, mean};
+use crate::series::Column;
+use crate::timeline::stretches;
+
+/// What heads are told apart by. Of measures that nearly repeat each other one is taken, so that nothing counts twice:
+/// `normalized_entropy` goes with `entropy_nats`, `span_90` with `mean_distance`, `local_mass_3` with the masses near by.
+const METRICS: [Column<HeadMetrics>; 7] = [
+    ("entropy_nats", |row| Some(row.entropy_nats)),
+    ("mean_distance", |row| Some(row.mean_distance)),
+    ("first_token_mass", |row| Some(row.first_token_mass)),
+    ("self_mass", |row| Some(row.self_mass)),
+    ("previous_token_score", |row| Some(row.previous_token_score)),
+    ("duplicate_token_score", |row| Some(row.duplicate_token_score)),
+    ("induction_score", |row| row.induction_score),
+];
+
+/// Every head of a run's trainings with the head of the first seed's training that it is matched with, layer by layer, by the
+/// assignment whose sum of squared distances is the least ([`assignment`]).
+///
+/// The distance of two heads is `√(Σ_m Σ_s w_s·((x_ms − y_ms) / σ_m)² / (M·Σ_s w_s))` over the `M` metrics that vary and the
+/// snapshots `s`, `w_s` being the [`stretches`] of the schedule that a snapshot stands for, and `σ_m` the standard deviation
+/// between the heads of a layer at one snapshot, over all seeds, pooled over snapshots and layers. So 0 is the same
+/// development, and about √2 what two heads have that have nothing in common but their layer's drift.
+///
+/// The best assignment is nearer than a random one by its nature, also where heads have no counterparts: `distance` has to be
+/// clearly below `random_distance` for a mean over matched heads to mean something. With one seed nothing is matched.
+pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
+    let Some(first) = run.seeds.first() else { return Vec::new() };
+    let trajectories = Trajectories::of(run);
+    let mut rows = Vec::new();
+    for layer in 0..run.layers() {
+        let slots = trajectories.heads(0, layer);
+        for (position, seed) in run.seeds.iter().enumerate() {
+            let heads = trajectories.heads(position, layer);
+            let squares: Vec<Vec<f64>> =
+                heads.iter().map(|head| slots.iter().map(|slot| trajectories.square(head, slot)).collect()).collect();
+            let own: Vec<usize> = (0..heads.len()).collect();
+            let itself = seed.seed == first.seed;
+            let matched = if itself { own } else { assignment(&squares) };
+            rows.extend(matched.into_iter().enumerate().map(|(head, slot)| {
+                let roots: Vec<f64> = squares[head].iter().map(|square| square.sqrt()).collect();
+                HeadMatches {
+                    seed: seed.seed,
+                    layer,
+                    head: head as u16,
+                    slot: slot as u16,
+                    distance: (!itself).then(|| roots[slot]),
+                    random_distance: (!itself).then(|| mean(&roots)),
+                }
+            }));
+        }
+    }
+    rows
+}
+
+/// How every head of every training develops: a value for each metric and snapshot, over the metric's standard deviation and
+/// times the root of the snapshot's weight, so that the squared distance of two heads is a plain sum of squares.
+struct Trajectories {
+    /// By the position of the seed and the layer, a list for each head.
+    heads: BTreeMap<(usize, u16), Vec<Vec<f64>>>,
+    /// What the sum of squares is divided by.
+    weight: f64,
+}
+
+impl Trajectories {
+    fn of(run: &Run) -> Self {
+        let steps = run.seeds.first().map_or(&[][..], |seed| &seed.steps);
+        let weights = stretches(steps);
+        let mut heads: BTreeMap<(usize, u16), Vec<Vec<f64>>> = BTreeMap::new();
+        for (position, seed) in run.seeds.iter().enumerate() {
+            for row in &seed.head_metrics {
+                let heads = heads.entry((position, row.layer)).or_default();
+                let length = heads.len().max(usize::from(row.head) + 1);
+                heads.resize(length, Vec::new());
+            }
+        }
+        let mut used = 0.0;
+        for (_, value) in METRICS {
+            // A cell is a layer at a step: the metric's values there, by seed and head.
+            let mut cells: BTreeMap<(u16, u32), BTreeMap<(usize, u16), f64>> = BTreeMap::new();
+            for (position, seed) in run.seeds.iter().enumerate() {
+                for row in &seed.head_metrics {
+                    if let Some(value) = value(row) {
+                        cells.entry((row.layer, row.step)).or_default().insert((position, row.head), value);
+                    }
+                }
+            }
+            let Some(deviation) = deviation(&cells, steps, &weights) else { continue };
+            used += 1.0;
+            for (&(position, layer), heads) in &mut heads {
+                for (head, trajectory) in (0_u16..).zip(heads) {
+                    trajectory.extend(steps.iter().zip(&weights).map(|(step, weight)| {
+                        let value = cells.get(&(layer, *step)).and_then(|cell| cell.get(&(position, head)));
+                        weight.sqrt() * value.copied().unwrap_or(0.0) / deviation
+                    }));
+                }
+            }
+        }
+        Self { heads, weight: used * weights.iter().sum::<f64>() }
+    }
+
+    fn heads(&self, position: usize, layer: u16) -> &[Vec<f64>] {
+        self.heads.get(&(position, layer)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The squared distance of two heads; 0 if no metric varies.
+    fn square(&self, one: &[f64], other: &[f64]) -> f64 {
+        let squares: f64 = one.iter().zip(other).map(|(one, other)| (one - other).powi(2)).sum();
+        if self.weight > 0.0 { squares / self.weight } else { 0.0 }
+    }
+}
+
+/// A metric's standard deviation between the heads of a layer at one step, over all seeds: of the variances, with one degree
+/// of freedom less than there are heads, the mean over layers and, weighted, over steps. None if they differ by rounding
+/// alone, if a head has no value, or if there is one head in all.
+fn deviation(cells: &BTreeMap<(u16, u32), BTreeMap<(usize, u16), f64>>, steps: &[u32], weights: &[f64]) -> Option<f64> {
+    let heads = cells.values().map(BTreeMap::len).max()?;
+    if heads < 2 || cells.values().any(|cell| cell.len() != heads) {
+        return None;
+    }
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for ((_, step), cell) in cells {
+        let values: Vec<f64> = cell.values().copied().collect();
+        let mean = mean(&values);
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (heads - 1) as f64;
+        let own = steps.binary_search(step).map_or(0.0, |place| weights[place]);
+        (sum, weight) = (sum + own * variance, weight + own);
+    }
+    let deviation = (sum / weight).sqrt();
+    let unit = grid(cells.values().flat_map(BTreeMap::values));
+    (deviation.is_finite() && deviation > unit).then_some(deviation)
+}
+
+/// For each row of a square matrix of costs the column that it is given, no column twice, so that the sum of costs is the least:
+/// the Hungarian method with potentials (Kuhn 1955; Munkres 1957), `O(n³)`. Equal costs are resolved by position alone.
+///
+/// # Panics
+/// If the matrix is not square.
+pub fn assignment(costs: &[Vec<f64>]) -> Vec<usize> {
+    let n = costs.len();
+    assert!(costs.iter().all(|row| row.len() == n), "as many rows as columns");
+    // Rows and columns count from 1 here; 0 stands for none. `row_of` says which row a column is given to.
+    let (mut row_potential, mut column_potential) = (vec![0.0; n + 1], vec![0.0; n + 1]);
+    let mut row_of = vec![0; n + 1];
+    for row in 1..=n {
+        // The shortest path of exchanges from this row to a free column, by reduced costs.
+        row_of[0] = row;
+        let (mut nearest, mut came_from) = (vec![f64::INFINITY; n + 1], vec![0; n + 1]);
+        let mut reached = vec![false; n + 1];
+        let mut column = 0;
+        while row_of[column] != 0 {
+            reached[column] = true;
+            let row = row_of[column];
+            let (mut next, mut least) = (0, f64::INFINITY);
+            for candidate in (1..=n).filter(|candidate| !reached[*candidate]) {
+                let reduced = costs[row - 1][candidate - 1] - row_potential[row] - column_potential[candidate];
+                if reduced < nearest[candidate] {
+                    (nearest[candidate], came_from[candidate]) = (reduced, column);
+                }
+                if nearest[candidate] < least {
+                    (least, next) = (nearest[candidate], candidate);
+                }
+            }
+            for other in 0..=n {
+                if reached[other] {
+                    row_potential[row_of[other]] += least;
+                    column_potential[other] -= least;
+                } else {
+                    nearest[other] -= least;
+                }
+            }
+            column = next;
+        }
+        // Along that path every row moves on to the next column.
+        while column != 0 {
+            let before = came_from[column];
+            row_of[column] = row_of[before];
+            column = before;
+        }
+    }
+    let mut columns = vec![0; n];
+    (1..=n).for_each(|column| columns[row_of[column] - 1] = column - 1);
+    columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{self, Shape};
+    use proptest::prelude::*;
+
+    /// The least cost over all assignments, by trying each.
+    fn least(costs: &[Vec<f64>], row: usize, taken: &mut Vec<usize>) -> f64 {
+        if row == costs.len() {
+            return 0.0;
+        }
+        let mut best = f64::INFINITY;
+        for column in 0..costs.len() {
+            if !taken.contains(&column) {
+                taken.push(column);
+                best = best.min(costs[row][column] + least(costs, row + 1, taken));
+                taken.pop();
+            }
+        }
+        best
+    }
+
+    proptest! {
+        #[test]
+        fn no_assignment_is_cheaper(costs in (1..6_usize).prop_flat_map(|n| prop::collection::vec(prop::collection::vec(0.0..9.0, n), n))) {
+            let columns = assignment(&costs);
+            let mut sorted = columns.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(sorted, (0..costs.len()).collect::<Vec<_>>());
+            let cost: f64 = columns.iter().enumerate().map(|(row, column)| costs[row][*column]).sum();
+            prop_assert!((cost - least(&costs, 0, &mut Vec::new())).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn an_assignment_by_hand() {
+        // Each row's cheapest column is 0; the least sum gives it to the row that would lose most without it.
+        assert_eq!(assignment(&[vec![1.0, 2.0, 9.0], vec![1.0, 9.0, 9.0], vec![1.0, 3.0, 3.0]]), [1, 0, 2]);
+        assert_eq!(assignment(&[vec![5.0]]), [0]);
+        assert!(assignment(&[]).is_empty());
+        assert_eq!(assignment(&[vec![0.0; 3], vec![0.0; 3], vec![0.0; 3]]), [0, 1, 2]);
+    }
+
+    /// Three trainings with the same heads in another order each, and a little noise of their own.
+    fn shuffled() -> (Run, [[u16; 4]; 3]) {
+        let orders = [[0, 1, 2, 3], [2, 0, 3, 1], [3, 2, 1, 0]];
+        let mut run = synthetic::dataset("d", Shape { heads: 4, ..Shape::default() }).runs.remove(1);
+        for (seed, order) in run.seeds.iter_mut().zip(orders) {
+            for row in &mut seed.head_metrics {
+                let kind = f64::from(order[usize::from(row.head)]);
+                let grown = f64::from(row.step) / 1200.0;
+                row.entropy_nats = 3.0 - kind * grown + 0.01 * (row.entropy_nats - 2.0);
+                row.mean_distance = 10.0 + kind.powi(2) * grown + 0.01 * (row.mean_distance - 10.0);
+                (row.first_token_mass, row.self_mass, row.previous_token_score) = (0.1, 0.1, 0.1);
+                (row.duplicate_token_score, row.induction_score) = (0.1, None);
+            }
+        }
+        (run, orders)
+    }
+
+    #[test]
+    fn heads_are_found_again_in_whatever_order_they_come() {
+        let (run, orders) = shuffled();
+        let rows = head_matches(&run);
+        assert_eq!(rows.len(), 3 * 4 * 4);
+        for row in &rows {
+            let seed = run.seeds.iter().position(|seed| seed.seed == row.seed).expect("a seed");
+            assert_eq!(row.slot, orders[seed][usize::from(row.head)], "{row:?}");
+            match seed {
+                0 => assert_eq!((row.distance, row.random_distance), (None, None)),
+                _ => assert!(row.distance.expect("matched") < 0.1 * row.random_distance.expect("a mean"), "{row:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn unrelated_heads_are_a_root_of_two_apart() {
+        // Neutral random tables: every value is drawn on its own.
+        let run = synthetic::dataset("d", Shape { heads: 6, ..Shape::default() }).runs.remove(1);
+        let rows = head_matches(&run);
+        let random: Vec<f64> = rows.iter().filter_map(|row| row.random_distance).collect();
+        assert!((mean(&random) - 2f64.sqrt()).abs() < 0.02, "{}", mean(&random));
+        let matched: Vec<f64> = rows.iter().filter_map(|row| row.distance).collect();
+        assert!(mean(&matched) < mean(&random) && mean(&matched) > 0.8 * mean(&random), "{}", mean(&matched));
+    }
+
+    #[test]
+    fn nothing_to_match_is_no_failure() {
+        let shape = Shape { seeds: 1, layers: 1, heads: 1, ..Shape::default() };
+        let rows = head_matches(&synthetic::dataset("d", shape).runs[1]);
+        assert_eq!((rows.len(), rows[0].slot, rows[0].distance), (1, 0, None));
+        // Heads that do not differ: any match is as good, and no distance is NaN.
+        let (mut run, _) = shuffled();
+        run.seeds.iter_mut().flat_map(|seed| &mut seed.head_metrics).for_each(|row| {
+            (row.entropy_nats, row.mean_distance) = (3.0, 10.0);
+        });
+        let rows = head_matches(&run);
+        assert!(rows.iter().all(|row| row.distance.is_none_or(|distance| distance == 0.0) && row.slot == row.head));
+    }
+}
