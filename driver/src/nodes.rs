@@ -274,6 +274,8 @@ fn families(text: &Text) -> Vec<&'static str> {
         ("train_loss", true),
         ("val_loss", true),
         ("attention_metrics", some(Part::Snapshots)),
+        ("head_trajectories", some(Part::Snapshots)),
+        ("onsets", some(Part::Snapshots)),
         ("layer_similarity", some(Part::Similarity)),
     ];
     figures.into_iter().filter(|(_, drawn)| *drawn).map(|(name, _)| name).collect()

@@ -186,6 +186,10 @@ fn correlate_writes_for_each_run_what_the_run_has() {
             assert_eq!((has(&correlate.outputs, run), has(&plot.inputs, run)), (run > 0, run > 0), "{table} {run}");
         }
     }
+    for figure in ["head_trajectories", "onsets"] {
+        let path = format!("plots/{figure}_shakespeare_char.svg");
+        assert!(plot.outputs.iter().any(|file| file == Path::new(&path)), "{figure}");
+    }
 }
 
 #[test]

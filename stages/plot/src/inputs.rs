@@ -3,8 +3,8 @@
 use cli::{Fault, Part, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
 use schemas::tables::{
-    Attention, Baselines, Correlations, Evaluations, Findings, HeadMetrics, LayerSimilarity, Results, SampleScores,
-    Samples, TrainingLog, Windows,
+    Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
+    Results, SampleScores, Samples, TrainingLog, Windows,
 };
 use schemas::{Artifacts, Partition, Provenance, Table};
 
@@ -60,6 +60,10 @@ pub struct AttentionTables {
     pub head_metrics: Vec<Vec<HeadMetrics>>,
     /// What uniform attention gives.
     pub baselines: Vec<Baselines>,
+    /// When something happens.
+    pub onsets: Vec<Onsets>,
+    /// Which head of a seed is which of another.
+    pub matches: Vec<HeadMatches>,
     /// The first window of validation text.
     pub window: Option<Windows>,
     /// Its attention at the first, a middle and the last step, for the first seed.
@@ -147,6 +151,11 @@ impl Source<'_> {
         self.dataset.seeds.iter().map(|&seed| self.seed::<T>(run, seed)).collect()
     }
 
+    /// A table of one run, over its seeds.
+    fn run<T: Table>(&self, run: &StudyRun) -> Result<Vec<T>, Fault> {
+        Ok(self.artifacts.read::<T>(&Partition::dataset(&self.dataset.name).run(&run.name))?.rows)
+    }
+
     /// A table of one run and seed.
     fn seed<T: Table>(&mut self, run: &StudyRun, seed: u64) -> Result<Vec<T>, Fault> {
         let partition = Partition::dataset(&self.dataset.name).run(&run.name).seed(seed);
@@ -182,7 +191,7 @@ impl Dataset {
             None => Vec::new(),
         };
         let correlations = match last(Part::Quality).or(last(Part::Snapshots)) {
-            Some(run) => artifacts.read(&Partition::dataset(&dataset.name).run(&run.name))?.rows,
+            Some(run) => source.run(run)?,
             None => Vec::new(),
         };
         let findings = artifacts.read::<Findings>(&Partition::dataset(&dataset.name))?;
@@ -197,6 +206,7 @@ impl AttentionTables {
     fn read(source: &mut Source<'_>, run: &StudyRun, seed: u64) -> Result<Self, Fault> {
         let head_metrics = source.seeds(run)?;
         let baselines = source.seed(run, seed)?;
+        let (onsets, matches) = (source.run(run)?, source.run(run)?);
         let windows: Vec<Windows> = source.seed(run, seed)?;
         let place = windows.iter().position(|window| window.kind == "val");
         let mut maps = Vec::new();
@@ -209,7 +219,7 @@ impl AttentionTables {
             }
         }
         let window = place.and_then(|place| windows.into_iter().nth(place));
-        Ok(Self { run: run.name.clone(), head_metrics, baselines, window, maps })
+        Ok(Self { run: run.name.clone(), head_metrics, baselines, onsets, matches, window, maps })
     }
 }
 

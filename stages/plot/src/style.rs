@@ -43,6 +43,15 @@ pub const ORANGE: Color = Color(0xE6, 0x9F, 0x00);
 /// Okabe and Ito's sky blue.
 pub const SKY: Color = Color(0x56, 0xB4, 0xE9);
 
+impl Color {
+    /// The same, so much of it as from 0, paper, to 1, mixed with paper: for what lies behind.
+    pub fn pale(self, share: f64) -> Self {
+        let mix =
+            |channel: u8, paper: u8| (share * f64::from(channel) + (1.0 - share) * f64::from(paper)).round() as u8;
+        Self(mix(self.0, PAPER.0), mix(self.1, PAPER.1), mix(self.2, PAPER.2))
+    }
+}
+
 /// A figure's title.
 pub const TITLE: Font = Font { size: 31.0, bold: true, color: INK };
 /// What was measured, below the title.

@@ -13,13 +13,15 @@ use schemas::tables::HeadMetrics;
 use schemas::{Artifacts, Partition};
 
 const STEPS: &str = "0,50,100-2000/100";
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "attention_maps",
     "attention_metrics",
     "findings",
     "generation_quality",
     "head_specialisation",
+    "head_trajectories",
     "layer_similarity",
+    "onsets",
     "train_loss",
     "val_loss",
 ];
@@ -109,6 +111,10 @@ fn is_an_svg_with_axes(name: &str, svg: &str) {
             &["quality (standard deviations from real text)", "real text", "trigram model"]
         }
         name if name.contains("maps") => &["layer 0", "head 3", "step 2000"],
+        name if name.contains("trajectories") => &["layer 3", "induction score", "0.40 apart, 1.40 at random"],
+        name if name.contains("onsets") => {
+            &["an induction head", "validation loss falls", "310 [205, 469], 2 of 3 seeds", "16–32 in every seed"]
+        }
         name if name.contains("findings") => &["supported", "refuted", "inconclusive", "not tested"],
         _ => &["training step (optimizer updates)"],
     };

@@ -4,9 +4,11 @@ pub mod attention;
 pub mod findings;
 pub mod loss;
 pub mod maps;
+pub mod onsets;
 pub mod quality;
 pub mod similarity;
 pub mod specialisation;
+pub mod trajectories;
 
 use crate::axis::{Panel, apart};
 use crate::canvas::{Align, Figure, Point};
@@ -21,6 +23,8 @@ pub fn all(dataset: &Dataset) -> Vec<Figure> {
         figures.push(attention::figure(dataset, attention));
         figures.extend(maps::figure(dataset, attention));
         figures.push(specialisation::figure(dataset, attention));
+        figures.push(trajectories::figure(dataset, attention));
+        figures.push(onsets::figure(dataset, attention));
     }
     figures.extend(dataset.similarity.as_ref().map(|similarity| similarity::figure(dataset, similarity)));
     figures.extend(dataset.quality.as_ref().and_then(|quality| quality::figure(dataset, quality)));

@@ -5,8 +5,8 @@ use std::f64::consts::E;
 use cli::{Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
 use schemas::tables::{
-    Attention, Baselines, Correlations, Evaluations, Findings, HeadMetrics, LayerSimilarity, Results, SampleScores,
-    Samples, TrainingLog, Windows,
+    Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
+    Results, SampleScores, Samples, TrainingLog, Windows,
 };
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -323,8 +323,68 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
         })
         .collect();
     for run in study.runs.iter().filter(|run| format!("{run}").contains("snapshots")) {
-        artifacts.write(&partition.clone().run(&run.name), &made, &rows).expect("written");
+        let partition = partition.clone().run(&run.name);
+        artifacts.write(&partition, &made, &rows).expect("written");
+        artifacts.write(&partition, &made, &matches(&dataset.seeds)).expect("written");
+        artifacts.write(&partition, &made, &onsets(&dataset.seeds)).expect("written");
     }
+}
+
+/// Head `h` of a seed is one further in the next.
+fn matches(seeds: &[u64]) -> Vec<HeadMatches> {
+    let numbered = || seeds.iter().enumerate();
+    let layers = (0..LAYERS).flat_map(|layer| numbered().map(move |(place, seed)| (layer, place as u16, *seed)));
+    layers
+        .flat_map(|(layer, place, seed)| {
+            (0..HEADS).map(move |head| HeadMatches {
+                seed,
+                layer,
+                head,
+                slot: (head + place) % HEADS,
+                distance: (place > 0).then_some(0.4),
+                random_distance: (place > 0).then_some(1.4),
+            })
+        })
+        .collect()
+}
+
+/// Events of every sort: one that all seeds have, one that some have, one whose interval leaves the panel, one that none has.
+fn onsets(seeds: &[u64]) -> Vec<Onsets> {
+    type Event = (&'static str, &'static str, Option<[f64; 3]>, usize, f64);
+    let events: [Event; 8] = [
+        ("previous_token_head", "previous_token_score", Some([128.0, 90.0, 182.0]), 3, 0.6),
+        ("induction_head", "induction_score", Some([310.0, 205.0, 469.0]), 2, 0.4),
+        ("attention_sink", "first_token_mass", None, 0, 0.02),
+        ("layer_specialisation", "js_divergence", Some([600.0, 80.0, 4500.0]), 3, 0.3),
+        ("change_point", "entropy_nats", Some([64.0, 40.0, 102.0]), 3, -1.1),
+        ("change_point", "val_loss", Some([32.0, 20.0, 51.0]), 3, -1.4),
+        ("change_point", "span_90", None, 0, 0.3),
+        ("change_point", "unheard_of", Some([32.0, 20.0, 51.0]), 3, -1.4),
+    ];
+    let row = |(rank, (event, metric, times, n, change)): (usize, Event)| {
+        let n = n.min(seeds.len());
+        let shifted = |time: f64, seed: usize| time as u32 + if metric == "val_loss" { 0 } else { 20 * seed as u32 };
+        let several = |time: f64| (n > 1).then_some(time);
+        Onsets {
+            event: event.into(),
+            metric: metric.into(),
+            layer: None,
+            value: times.map(|times| times[0]),
+            low: times.and_then(|times| several(times[1])),
+            high: times.and_then(|times| several(times[2])),
+            n: n as u32,
+            seeds: seeds.len() as u32,
+            in_seeds: seeds[..n].to_vec(),
+            // The loss falls between the same snapshots in every seed; all else differs.
+            steps: times.map_or_else(Vec::new, |times| (0..n).map(|seed| shifted(times[0], seed)).collect()),
+            steps_before: times.map_or_else(Vec::new, |times| (0..n).map(|seed| shifted(times[0], seed) / 2).collect()),
+            change: Some(change),
+            explained: (event == "change_point").then_some(0.8),
+            rank: times.map(|_| rank as u32 + 1),
+            reason: (n < seeds.len()).then(|| "it rises by less than 0.1 above its baseline".into()),
+        }
+    };
+    events.into_iter().enumerate().map(row).collect()
 }
 
 fn findings(several: bool) -> Vec<Findings> {
