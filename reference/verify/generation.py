@@ -1,0 +1,142 @@
+"""Attention while text is generated: the stored texts are read once more by the stored checkpoints."""
+
+import numpy as np
+import pandas as pd
+
+from . import rows
+from .gpt import Gpt
+from .report import FLOAT32
+from .store import Missing
+from .texts import validation_windows
+
+METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"]
+# Contexts that go through the model at once.
+BATCH = 64
+# Multiplications up to which every step is verified, and not the last one alone: about a minute of one core.
+AFFORDABLE = 1e12
+
+
+def verify(store, report, progress, every_step=False):
+    for keys in store.partitions("sample_attention"):
+        try:
+            verify_training(store, report, progress, keys, every_step)
+        except Missing as missing:
+            report.note(f"sample_attention of {keys} is not verified: {missing}")
+
+
+def verify_training(store, report, progress, keys, every_step):
+    where = f"{keys['dataset']} {keys['run']} seed={keys['seed']}"
+    stored = store.read("sample_attention", **keys)
+    layers = store.read("sample_layers", **keys) if store.has("sample_layers", **keys) else None
+    samples = store.read("samples", **keys)
+    steps = sorted(stored["step"].unique())
+    config = store.config("checkpoints", **keys, step=int(steps[-1]))
+    if not every_step and 2 * cost(samples, config) > AFFORDABLE and len(steps) > 1:
+        alone = f"of {len(steps)} steps the last one, {steps[-1]}, alone (--every-step: all)"
+        report.note(f"sample_attention and sample_layers of {where}: {alone}")
+        steps = steps[-1:]
+    for step in map(int, steps):
+        if not store.has("checkpoints", **keys, step=step):
+            report.note(f"sample_attention of {where} step={step} is not verified: its checkpoint is not kept")
+            continue
+        model = Gpt(store.tensors(**keys, step=step), store.config("checkpoints", **keys, step=step))
+        of_step, from_step = stored[stored["step"] == step], samples[samples["step"] == step]
+        policy = from_step["context_policy"].iloc[0]
+        frames, pairs = [], []
+        for source, sample, prompt, tokens in texts(store, keys["dataset"], from_step, of_step):
+            progress(f"attention while generating, {where} step {step} {source} {sample}")
+            heads, adjacent = followed(model, tokens, prompt, policy)
+            frames.append(heads.assign(source=source, sample=sample))
+            if source == "model":
+                pairs.append(adjacent.assign(sample=sample))
+        names, tolerances = ["source", "sample", "layer", "head"], dict.fromkeys(METRICS, FLOAT32)
+        report.compare_frames("sample_attention", of_step, pd.concat(frames), names, tolerances, f"{where} step={step}")
+        if layers is not None:
+            of_step, names = layers[layers["step"] == step], ["sample", "layer_a", "layer_b"]
+            tolerances = {"js_divergence": FLOAT32}
+            report.compare_frames("sample_layers", of_step, pd.concat(pairs), names, tolerances, f"{where} step={step}")
+
+
+def texts(store, dataset, samples, stored):
+    """What the model read, as (source, sample, characters of the prompt, tokens): each sample after its prompt; and after the
+    same prompt the first of the `validation` windows that scores are held against, as many as are stored."""
+    tokens_of = store.read("vocabulary", dataset=dataset).set_index("symbol")["token"]
+    for sample in samples.itertuples():
+        prompt = tokens_of[list(sample.prompt)].to_numpy()
+        yield "model", sample.sample, len(prompt), np.concatenate([prompt, sample.tokens]).astype(np.int64)
+    val = store.read("corpus", dataset=dataset, split="val")["token"].to_numpy()
+    count = stored[stored["source"] == "validation"]["sample"].nunique()
+    for at, window in enumerate(validation_windows(val, len(sample.tokens))[:count]):
+        yield "validation", at, len(prompt), np.concatenate([prompt, window]).astype(np.int64)
+
+
+def cost(samples, config):
+    """Multiplications of reading all samples once: each character past the block size reads a whole block."""
+    block, width = config["block_size"], config["n_embd"]
+    blocks = sum(max(len(tokens) - block, 0) + 1 for tokens in samples["tokens"])
+    return blocks * block * config["n_layer"] * (12 * width**2 + 2 * block * width)
+
+
+def contexts(length, prompt, block, policy):
+    """What the model saw: (first character, first and last position whose rows predicted). The rows that predicted the text's
+    characters are those of the positions `prompt − 1` to `length − 2`. `exact`: past the block size the last `block` characters
+    are read anew for each prediction. `rollover`: the last `block / 2` are read once the block is full, and more come to them."""
+    position, end = prompt - 1, length - 1
+    start = max(0, position + 1 - block)
+    while position < end:
+        last = min(start + block - 1, end - 1)
+        yield start, position, last
+        position = last + 1
+        start = position + 1 - (block if policy == "exact" else max(block // 2, 1))
+
+
+def followed(model, tokens, prompt, policy):
+    """The metrics of each head, and of each pair of adjacent layers, over the rows that predicted a text's characters, rows
+    of a one-character context left out."""
+    head_sums, pair_sums, count = 0.0, 0.0, 0
+    whole = list(contexts(len(tokens), prompt, model.block, policy))
+    last_rows = [(start, first) for start, first, last in whole if first == last == start + model.block - 1]
+    for start, first, last in whole:
+        if first == last == start + model.block - 1:
+            continue
+        first_row = max(first - start, 1)
+        layers = model.attention(tokens[start : last + 1])
+        heads, pairs, rows_summed = summed((w[:, :, first_row:], n[:, :, first_row:]) for w, n in layers)
+        head_sums, pair_sums, count = head_sums + heads, pair_sums + pairs, count + rows_summed
+    for batch in range(0, len(last_rows), BATCH):
+        windows = np.stack([tokens[start : at + 1] for start, at in last_rows[batch : batch + BATCH]])
+        heads, pairs, rows_summed = summed(model.attention(windows, last_row=True))
+        head_sums, pair_sums, count = head_sums + heads, pair_sums + pairs, count + rows_summed
+    # A block of one character has no row of more than one key.
+    means = head_sums / count if count else np.full((len(METRICS), model.layers, model.heads), np.nan)
+    columns = np.moveaxis(means, 0, -1)
+    layer, head = np.indices(columns.shape[:2])
+    heads = pd.DataFrame(columns.reshape(-1, len(METRICS)), columns=METRICS)
+    heads["layer"], heads["head"] = layer.ravel(), head.ravel()
+    adjacent = pd.DataFrame({"layer_a": np.arange(model.layers - 1), "layer_b": np.arange(1, model.layers)})
+    adjacent["js_divergence"] = pair_sums / count if count else np.nan
+    return heads, adjacent
+
+
+def summed(layers):
+    """Sums over rows [text, head, row, key]: of the metrics [metric, layer, head], of the divergences of adjacent layers; and
+    how many rows there were."""
+    sums, pairs, below, count = [], [], None, 0
+    for weights, norms in layers:
+        length, row_count = weights.shape[-1], weights.shape[-2]
+        query = np.arange(length - row_count, length)
+        distance = np.maximum(query[:, None] - np.arange(length)[None, :], 0)
+        nats = rows.entropy(weights)
+        values = [
+            nats,
+            nats / np.log(query + 1),
+            (weights * distance).sum(axis=-1),
+            weights[..., 0],
+            norms,
+        ]
+        sums.append([value.sum(axis=(0, 2)) for value in values])
+        mean = weights.mean(axis=1)
+        if below is not None:
+            pairs.append(rows.js_divergence(below, mean).sum())
+        below, count = mean, weights.shape[0] * row_count
+    return np.array(sums).swapaxes(0, 1), np.array(pairs), count

@@ -1,0 +1,108 @@
+"""The latent semantic space of a dataset, from its corpus."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import svds
+
+from .report import FLOAT64, Tolerance
+from .texts import counted_words, decode, segments
+
+DIMENSIONS = 64
+MOST_SEGMENTS = MOST_WORDS = 20_000
+# A residual of 1e-8 moves a singular vector by that over the gap to its neighbours.
+LOADINGS = Tolerance(1e-6)
+# Singular values closer than this (relative to the largest) have vectors that are determined only together.
+SAME = 1e-6
+
+
+def verify(store, report, progress):
+    for keys in store.partitions("semantic_space"):
+        progress(f"semantic space of {keys['dataset']}")
+        code_points = store.read("vocabulary", **keys)["code_point"].to_numpy()
+        train = store.read("corpus", **keys, split="train")["token"].to_numpy()
+        counts = np.bincount(train, minlength=len(code_points))
+        stored_counts = store.read("vocabulary", **keys)["train_count"].to_numpy()
+        where = f"dataset={keys['dataset']}"
+        report.compare("vocabulary", "train_count", stored_counts, counts, Tolerance(), where)
+        verify_space(report, store.read("semantic_space", **keys), pieces(train, code_points), where)
+
+
+def pieces(train, code_points):
+    """The train split's segments, evenly spaced ones if there are too many, without ever having the whole as text."""
+    whole, rest = divmod(len(train), 100)
+    count = whole + (rest >= 50)
+    chosen = range(count) if count <= MOST_SEGMENTS else (i * count // MOST_SEGMENTS for i in range(MOST_SEGMENTS))
+    for segment in chosen:
+        yield from segments(decode(train[segment * 100 : segment * 100 + 100], code_points))
+
+
+def verify_space(report, stored, texts, where):
+    found = [counted_words(text) for text in texts]
+    total, segments_with = Counter(), Counter()
+    for words in found:
+        total.update(words)
+        segments_with.update(words.keys())
+    order = sorted(total, key=lambda word: (-total[word], word))[:MOST_WORDS]
+    if len(order) != len(stored):
+        report.fail(f"semantic_space, {where}: {len(stored)} words stored, {len(order)} recomputed")
+        return
+    report.compare_equal("semantic_space", "word", stored["word"], order, where)
+    idf = np.array([1 + np.log((1 + len(found)) / (1 + segments_with[word])) for word in order])
+    report.compare("semantic_space", "idf", stored["idf"], idf, FLOAT64, where)
+    if order:
+        loadings(report, np.stack(stored["loadings"].to_list()), matrix(found, order, idf), where)
+
+
+def matrix(found, order, idf):
+    """Segments × words: `(1 + ln count) · idf`, rows of unit length."""
+    index = {word: column for column, word in enumerate(order)}
+    entries = [
+        (row, index[word], (1 + np.log(count)) * idf[index[word]])
+        for row, words in enumerate(found)
+        for word, count in words.items()
+        if word in index
+    ]
+    row, column, weight = (np.array(part) for part in zip(*entries))
+    weights = sparse.csr_array((weight, (row, column)), shape=(len(found), len(order)))
+    lengths = np.sqrt(weights.multiply(weights).sum(axis=1))
+    return sparse.diags_array(1 / np.where(lengths > 0, lengths, 1.0)) @ weights
+
+
+def right_singular_vectors(weights, count):
+    """The leading singular values and right singular vectors (as columns), the largest first; by ARPACK where the matrix is
+    large enough for it."""
+    if min(weights.shape) <= 4 * count:
+        _, values, vectors = np.linalg.svd(weights.toarray(), full_matrices=False)
+    else:
+        _, values, vectors = svds(weights, k=count, solver="arpack", random_state=0)
+    order = np.argsort(-values)[:count]
+    return values[order], vectors[order].T
+
+
+def loadings(report, stored, weights, where):
+    """Holds stored loadings [word, dimension] against the singular vectors. Vectors of equal singular values are determined
+    only together, so such a group is turned onto the stored one first."""
+    values, vectors = right_singular_vectors(weights, DIMENSIONS + 8)
+    rank = int((values > 1e-9 * values[0]).sum())
+    dimensions = min(DIMENSIONS, rank)
+    if stored.shape[1] != dimensions:
+        report.fail(f"semantic_space.loadings, {where}: {stored.shape[1]} dimensions stored, {dimensions} recomputed")
+        return
+    cuts = [0, *(np.flatnonzero(-np.diff(values[:rank]) > SAME * values[0]) + 1), rank]
+    for first, end in itertools.pairwise(cuts):
+        if first >= dimensions:
+            break
+        if end > dimensions:
+            report.note(f"semantic_space.loadings of {where}: {dimensions - first} dimensions are one choice of many")
+            break
+        group = vectors[:, first:end]
+        if end - first == 1:
+            group = group * np.sign(group[np.abs(group).argmax(), 0])
+        else:
+            left, _, right = np.linalg.svd(group.T @ stored[:, first:end])
+            group = group @ left @ right
+        place = f"{where} dimensions {first} to {end - 1}"
+        report.compare("semantic_space", "loadings", stored[:, first:end], group, LOADINGS, place)

@@ -1,0 +1,129 @@
+"""Statistics over seeds: correlations of ranks, intervals, permutations."""
+
+import itertools
+import math
+
+import numpy as np
+from scipy import stats
+
+# Values closer than this, relative to the largest one that they were computed from, differ by rounding alone.
+ROUNDING = 1e-11
+
+
+def ranks(values, scale=None):
+    """Ranks of each value, the mean rank of equal ones. Values that differ by rounding alone are equal: a sum in another
+    order is no order. `scale` is the size of what the values were computed from."""
+    values = np.asarray(values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    gaps = np.diff(values[order], prepend=values[order[:1]])
+    scale = np.abs(values).max(initial=0.0) if scale is None else scale
+    level = np.empty(len(values), dtype=int)
+    level[order] = np.cumsum(gaps > ROUNDING * scale)
+    counts = np.bincount(level)
+    return (np.cumsum(counts) - (counts - 1) / 2)[level]
+
+
+def pearson(x, y):
+    """Pearson's correlation; null under three observations or where one is constant."""
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(x) < 3 or constant(x) or constant(y):
+        return np.nan
+    x, y = x - x.mean(), y - y.mean()
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
+
+
+def constant(values):
+    return np.ptp(values) <= ROUNDING * np.abs(values).max(initial=0.0)
+
+
+def spearman(x, y):
+    """Spearman's correlation: Pearson's of the ranks."""
+    return pearson(ranks(x), ranks(y))
+
+
+def interval(values):
+    """The mean over seeds and its 95 % interval, `mean ± t(0.975, n−1)·sd/√n`; null with one seed."""
+    values = np.asarray([value for value in values if not math.isnan(value)])
+    if len(values) == 0:
+        return np.nan, np.nan, np.nan
+    if len(values) == 1:
+        return values[0], np.nan, np.nan
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return values.mean(), values.mean() - half, values.mean() + half
+
+
+def correlation_interval(correlations):
+    """The same for Spearman's correlations, one a seed."""
+    return interval(correlations)
+
+
+def partial_interval(correlations):
+    """The ends of the interval of a partial correlation, `correlations[s, s]` being each seed's."""
+    return interval(correlations.diagonal())[1:]
+
+
+def standard_error(values):
+    return np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else np.nan
+
+
+def deviations(by_seed):
+    """[seed, step] less, at each step, the mean over seeds: what all seeds share is drift."""
+    return by_seed - by_seed.mean(axis=0)
+
+
+def partial_correlations(x, y):
+    """[s, t]: Spearman of the deviations of x in seed s and of y in seed t, from [seed, step]; its diagonal is what was
+    observed."""
+    ranked = [
+        np.array([ranks(row, np.abs(values).max()) for row in deviations(values)])
+        for values in (np.asarray(x), np.asarray(y))
+    ]
+    return np.array([[pearson(of_x, of_y) for of_y in ranked[1]] for of_x in ranked[0]])
+
+
+def seed_permutation_p(correlations):
+    """The share of permutations π of the seeds whose mean over seeds of `correlations[s, π(s)]` is at least as large in size as
+    the observed one; exact, the identity counted."""
+    seeds = np.arange(len(correlations))
+    observed = abs(correlations.diagonal().mean())
+    means = [abs(correlations[seeds, list(order)].mean()) for order in itertools.permutations(seeds)]
+    return np.mean([mean >= observed - 1e-12 for mean in means])
+
+
+def sample_permutation_p(pairs, draws, generator):
+    """The share of permutations of the samples within each seed whose mean Spearman is at least as large in size as the
+    observed one. `pairs` are (x, y) of each seed. Exact, with the identity counted, where there are no more orders than draws;
+    else `(1 + count) / (1 + draws)` of random ones. Also: what chance makes this differ by from another such estimate."""
+    ranked = [(centred(x), centred(y)) for x, y in pairs]
+    observed = abs(np.mean([x @ y for x, y in ranked]))
+    orders = math.prod(math.factorial(len(x)) for x, _ in ranked)
+    if orders <= draws:
+        sums = [0.0]
+        for x, y in ranked:
+            products = [x @ y[list(order)] for order in itertools.permutations(range(len(x)))]
+            sums = [sum_ + product for sum_ in sums for product in products]
+        return np.mean(np.abs(np.array(sums)) / len(ranked) >= observed - 1e-12), 1e-9
+    sums = np.zeros(draws)
+    for x, y in ranked:
+        drawn = generator.permuted(np.broadcast_to(y, (draws, len(y))), axis=1)
+        sums += drawn @ x
+    count = (np.abs(sums) / len(ranked) >= observed - 1e-12).sum()
+    share = (count + 2) / (draws + 4)
+    return (1 + count) / (1 + draws), 5 * math.sqrt(share * (1 - share) * 2 / draws) + 1 / draws
+
+
+def centred(values):
+    """Ranks as a vector of length 1 about their mean: products of two such are Spearman's correlations."""
+    ranked = ranks(values)
+    ranked = ranked - ranked.mean()
+    return ranked / np.linalg.norm(ranked)
+
+
+def benjamini_hochberg(p_values):
+    """Adjusted p-values over the ones that are not null."""
+    p_values = np.asarray(p_values, dtype=np.float64)
+    known = ~np.isnan(p_values)
+    adjusted = np.full(len(p_values), np.nan)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(p_values[known], method="bh")
+    return adjusted

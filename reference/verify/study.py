@@ -1,0 +1,82 @@
+"""The tables of a training as series: each metric by step and layer, each outcome by step; each sample's attention."""
+
+import numpy as np
+import pandas as pd
+
+from .snapshots import HEAD_METRICS, LAYER_METRICS, SIMILARITIES
+
+ALL = -1  # in place of a layer's number: the mean over all layers
+SAMPLE_METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"]
+
+
+def trainings(store, table, dataset, run):
+    """The trainings of a run, by seed, that the table has."""
+    return [keys for keys in store.partitions(table) if keys["dataset"] == dataset and keys["run"] == run]
+
+
+def metric_series(store, keys):
+    """Each metric of attention as a frame: a row a step, a column a layer, and ALL for the mean over all of them."""
+    series = {}
+    for table, columns in [("head_metrics", HEAD_METRICS), ("layer_metrics", LAYER_METRICS)]:
+        if store.has(table, **keys):
+            by_layer = store.read(table, **keys).groupby(["step", "layer"])[columns].mean()
+            for name in columns:
+                frame = by_layer[name].unstack("layer")
+                frame[ALL] = frame.mean(axis=1, skipna=False)
+                series[name] = frame
+    if store.has("layer_similarity", **keys):
+        pairs = store.read("layer_similarity", **keys)
+        for name in SIMILARITIES:
+            series[name] = by_layer_in_pairs(pairs, name, ["step"])
+    return series
+
+
+def by_layer_in_pairs(pairs, name, keys):
+    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer."""
+    layers = sorted({*pairs["layer_a"], *pairs["layer_b"]})
+    columns = {ALL: pairs.groupby(keys)[name].mean()}
+    for layer in layers:
+        containing = pairs[(pairs["layer_a"] == layer) | (pairs["layer_b"] == layer)]
+        columns[layer] = containing.groupby(keys)[name].mean()
+    return pd.DataFrame(columns)
+
+
+def outcome_series(store, keys):
+    """Validation loss, and the mean of each score of generated text, by step."""
+    series = {"val_loss": store.read("evaluations", **keys).set_index("step")["val_loss"]}
+    if store.has("sample_scores", **keys):
+        scores = store.read("sample_scores", **keys)
+        means = scores[scores["source"] == "model"].drop(columns=["source", "sample"]).groupby("step").mean()
+        series |= {name: means[name] for name in means.columns}
+    return series
+
+
+def last_samples(store, keys):
+    """Of the final checkpoint's samples: metrics of attention (a frame by sample, with layers and ALL, each) and scores."""
+    attention = store.read("sample_attention", **keys)
+    last = attention["step"].max()
+    attention = attention[(attention["step"] == last) & (attention["source"] == "model")]
+    metrics = {}
+    for name in SAMPLE_METRICS:
+        frame = attention.groupby(["sample", "layer"])[name].mean().unstack("layer")
+        frame[ALL] = frame.mean(axis=1, skipna=False)
+        metrics[name] = frame
+    if store.has("sample_layers", **keys):
+        pairs = store.read("sample_layers", **keys)
+        pairs = pairs[pairs["step"] == last]
+        if len(pairs):
+            metrics["js_divergence"] = by_layer_in_pairs(pairs, "js_divergence", ["sample"])
+    scores = store.read("sample_scores", **keys)
+    scores = scores[(scores["source"] == "model") & (scores["step"] == last)].set_index("sample")
+    return metrics, scores.drop(columns=["step", "source"]), attention
+
+
+def known(series):
+    """A series as a mapping, without what is null."""
+    return series.dropna().to_dict()
+
+
+def paired(x, y):
+    """Two mappings over what both have, as arrays."""
+    keys = sorted(x.keys() & y.keys())
+    return np.array([x[key] for key in keys], dtype=float), np.array([y[key] for key in keys], dtype=float)

@@ -1,0 +1,148 @@
+"""Texts: symbols, words, segments, n-grams; and the scores of a text."""
+
+import itertools
+import zlib
+from collections import Counter
+
+import numpy as np
+
+SEGMENT = 100
+VALIDATION_WINDOWS = 200
+MEMBERS = ["distinct_4", "repetition_8", "coherence", "compression_ratio", "word_validity"]
+SCORES = [f"distinct_{n}" for n in (1, 2, 3, 4, 8)] + [f"repetition_{n}" for n in (4, 8, 16)]
+SCORES += ["coherence", "compression_ratio", "novelty_16", "word_validity"]
+
+
+def decode(tokens, code_points):
+    """Tokens as text. A symbol of a dataset of bytes is the Latin-1 character of its byte."""
+    return code_points[tokens].astype("<u4").tobytes().decode("utf-32-le")
+
+
+def validation_windows(split, length):
+    """200 windows evenly spaced from the split's start to its end; fewer, and shorter, where it is too short."""
+    length = min(length, len(split))
+    last = len(split) - length
+    count = min(VALIDATION_WINDOWS, last + 1)
+    return [split[at * last // max(count - 1, 1) :][:length] for at in range(count)]
+
+
+def runs_of_letters(text):
+    """The maximal runs of letters (Unicode's L*)."""
+    other = {ord(symbol): " " for symbol in set(text) if not symbol.isalpha()}
+    return text.translate(other).split()
+
+
+def words(text, least=1):
+    """The runs of at least so many letters, lower-cased."""
+    return [run.lower() for run in runs_of_letters(text) if len(run) >= least]
+
+
+def counted_words(text):
+    return Counter(words(text))
+
+
+def segments(text):
+    """The text in 100-character segments, a last one under 50 dropped."""
+    whole = [text[start : start + SEGMENT] for start in range(0, len(text), SEGMENT)]
+    return whole if not whole or len(whole[-1]) >= SEGMENT // 2 else whole[:-1]
+
+
+def grams(text, n):
+    return [text[start : start + n] for start in range(len(text) - n + 1)]
+
+
+def distinct(text, n):
+    """Distinct n-grams over n-grams."""
+    found = grams(text, n)
+    return len(set(found)) / len(found) if found else np.nan
+
+
+def repetition(text, n):
+    """The share of n-gram occurrences whose n-gram occurs more than once."""
+    counts = Counter(grams(text, n))
+    return sum(count for count in counts.values() if count > 1) / counts.total() if counts else np.nan
+
+
+class SemanticSpace:
+    """The space that `coherence` lives in, as stored."""
+
+    def __init__(self, frame):
+        self.index = {word: row for row, word in enumerate(frame["word"])}
+        self.idf = frame["idf"].to_numpy()
+        self.loadings = np.stack(frame["loadings"].to_list()) if len(frame) else np.zeros((0, 1))
+
+    def vector(self, segment):
+        """The segment as a TF-IDF vector of unit length, projected; without a word of the space it is 0."""
+        known = {self.index[word]: count for word, count in counted_words(segment).items() if word in self.index}
+        at = np.array(list(known), dtype=int)
+        weights = (1 + np.log(np.array(list(known.values()), dtype=float))) * self.idf[at]
+        length = np.linalg.norm(weights)
+        return weights / length @ self.loadings[at] if length else np.zeros(self.loadings.shape[1])
+
+    def coherence(self, text):
+        """The mean cosine of adjacent segments, a pair with an empty vector counting 0; null under two segments."""
+        vectors = [self.vector(segment) for segment in segments(text)]
+        cosines = []
+        for p, q in itertools.pairwise(vectors):
+            norms = np.linalg.norm(p) * np.linalg.norm(q)
+            cosines.append(np.clip(p @ q / norms, -1.0, 1.0) if norms else 0.0)
+        return np.mean(cosines) if cosines else np.nan
+
+
+class Known:
+    """Which of the sought 16-grams occur in the train split, and which words do."""
+
+    def __init__(self, parts, texts):
+        """`parts` are the split's pieces in their order. Each 16-gram and word is seen whole, across pieces too."""
+        sought = {gram for text in texts for gram in grams(text, 16)}
+        self.grams, self.words, rest, open_word = set(), set(), "", ""
+        for part in parts:
+            joined = rest + part
+            self.grams |= sought.intersection(grams(joined, 16))
+            rest = joined[-15:]
+            # What stands after the last letterless symbol may go on in the next piece.
+            spoken = open_word + part
+            end = len(spoken)
+            while end and spoken[end - 1].isalpha():
+                end -= 1
+            self.words.update(words(spoken[:end]))
+            open_word = spoken[end:]
+        self.words.update(words(open_word))
+
+    def novelty(self, text):
+        """The share of 16-grams that do not occur in the train split."""
+        found = grams(text, 16)
+        return sum(gram not in self.grams for gram in found) / len(found) if found else np.nan
+
+    def word_validity(self, text):
+        """The share of words of at least two letters that occur in the train split."""
+        found = words(text, least=2)
+        return sum(word in self.words for word in found) / len(found) if found else np.nan
+
+
+def scores(text, known, space):
+    """All columns of `sample_scores` but `quality`, which needs the real texts."""
+    result = {f"distinct_{n}": distinct(text, n) for n in (1, 2, 3, 4, 8)}
+    result |= {f"repetition_{n}": repetition(text, n) for n in (4, 8, 16)}
+    result["coherence"] = space.coherence(text)
+    encoded = text.encode()
+    result["compression_ratio"] = len(encoded) / len(zlib.compress(encoded, 9)) if encoded else np.nan
+    result["novelty_16"] = known.novelty(text)
+    result["word_validity"] = known.word_validity(text)
+    return result
+
+
+def quality(frame):
+    """−mean_m abs(z_m) of each row, `z_m` being the distance of a member to the mean of the `validation` texts in their
+    standard deviations (ddof 1); members that are null or have deviation 0 are left out."""
+    real = frame[frame["source"] == "validation"]
+    distances = []
+    for member in MEMBERS:
+        values = real[member].dropna().to_numpy(dtype=np.float64)
+        deviation = values.std(ddof=1) if len(values) > 1 else 0.0
+        # Of equal values a deviation is rounding at most.
+        if deviation > 1e-12 * np.abs(values).max(initial=0.0):
+            distances.append(((frame[member] - values.mean()) / deviation).abs())
+    if not distances:
+        return np.full(len(frame), np.nan)
+    return -np.nanmean(np.where(np.all(np.isnan(distances), axis=0), np.nan, distances), axis=0)

@@ -1,0 +1,67 @@
+"""What follows from the tables that training writes: rates, bits, results."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from .report import EXACT, FLOAT64
+from .statistics import standard_error
+from .study import trainings
+
+RESULTS = ["final_train_loss", "best_val_loss", "total_train_time_secs", "inference_tokens_per_sec"]
+
+
+def verify(store, report, progress):
+    progress("evaluations, training_log, results")
+    for keys in store.partitions("evaluations"):
+        where = " ".join(map(str, keys.values()))
+        evaluations, config = store.read("evaluations", **keys), store.config("evaluations", **keys)
+        bits = evaluations["val_loss"] / math.log(2)
+        report.compare("evaluations", "val_bits_per_char", evaluations["val_bits_per_char"], bits, FLOAT64, where)
+        for table in ("evaluations", "training_log"):
+            frame = store.read(table, **keys)
+            rates = [learning_rate(step, config) for step in frame["step"]]
+            report.compare(table, "learning_rate", frame["learning_rate"], rates, FLOAT64, where)
+    if (store.root / "results").is_dir():
+        verify_results(store, report)
+
+
+def learning_rate(step, config):
+    """nanoGPT's: a linear warm-up, then a cosine down to `min_lr`."""
+    most, least, warmup = config["learning_rate"], config["min_lr"], config["warmup_iters"]
+    end = config["max_iters"] if config.get("lr_decay_iters") is None else config["lr_decay_iters"]
+    if step < warmup:
+        return most * (step + 1) / (warmup + 1)
+    if step >= end:
+        return least
+    return least + 0.5 * (1 + math.cos(math.pi * (step - warmup) / (end - warmup))) * (most - least)
+
+
+def verify_results(store, report):
+    stored = store.read("results")
+    rows = []
+    for dataset, run in zip(stored["dataset"], stored["run"]):
+        by_seed = [numbers(store, keys) for keys in trainings(store, "evaluations", dataset, run)]
+        row = {"dataset": dataset, "run": run, "seeds": len(by_seed)}
+        for name, values in zip(RESULTS, zip(*by_seed)):
+            row |= {f"{name}_mean": np.mean(values), f"{name}_stderr": standard_error(values)}
+        rows.append(row)
+    tolerances = {f"{name}_{part}": FLOAT64 for name in RESULTS for part in ("mean", "stderr")}
+    report.compare_frames("results", stored, pd.DataFrame(rows), ["dataset", "run"], {"seeds": EXACT, **tolerances})
+
+
+def numbers(store, keys):
+    """One training's: the last logged loss, the lowest validation loss over multiples of the evaluation interval, the time of
+    all activities of training, and characters over seconds of the final checkpoint's samples."""
+    interval = store.config("evaluations", **keys)["eval_interval"]
+    evaluations = store.read("evaluations", **keys)
+    training = store.read("timings", **keys, stage="train")
+    generation = store.read("timings", **keys, stage="generate")
+    generation = generation[(generation["activity"] == "generation") & (generation["step"] == generation["step"].max())]
+    return (
+        store.read("training_log", **keys)["loss"].iloc[-1],
+        evaluations["val_loss"][evaluations["step"] % interval == 0].min(),
+        training["wall_secs"].sum(),
+        generation["characters"].sum() / generation["wall_secs"].sum(),
+    )
