@@ -2,7 +2,8 @@
 # Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes about 25 minutes on 2 cores the first time.
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked by a reader that is not
-#                             the crate `schemas`; questions to them answered alike by Rust and by Python
+#                             the crate `schemas`, and their numbers recomputed from their formulas; questions to them
+#                             answered alike by Rust and by Python
 #   scripts/test.sh --quick   the crates' tests alone
 #
 # Ends with what passed and how long it took, and the number of tests and checks that passed and failed.
@@ -76,6 +77,8 @@ if ! $quick; then
         if check "Python environment" environment; then
             check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
                 python reference/check_tables.py --require-all "$artifacts"
+            check "numbers recomputed from their formulas, by NumPy and SciPy" \
+                python reference/verify_tables.py "$artifacts"
         fi
         check "tests of the query program" cargo_test --package query &&
             check "query program" cargo build --release --locked --package query &&
