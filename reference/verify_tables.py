@@ -1,10 +1,11 @@
 """Recomputes what an artifacts folder says, from the stored inputs alone, and says how far it is off.
 
-Every column whose formula needs no random stream and no clock is computed once more by an implementation of its own in NumPy
-and SciPy (the package `verify` beside this file): attention by a forward pass in float64, its metrics from the stored rows,
-scores from the stored texts, correlations and findings from the stored tables. Prints a line for each column: rows compared,
-largest absolute and relative difference, tolerance, ok or FAILED; then what is not recomputed, and why. A difference is
-allowed if it is within the absolute or within the relative tolerance. Exit code 1 if a column is above it.
+Every column whose formula needs no random stream and no clock is computed once more by an implementation of its own in
+NumPy and SciPy (the package `verify` beside this file): attention by a forward pass in float64, its metrics from the
+stored rows, scores from the stored texts, correlations and findings from the stored tables. Prints a line for each
+column: rows compared, largest absolute and relative difference, tolerance, ok or FAILED; then what is not recomputed,
+and why. A difference is allowed if it is within the absolute or within the relative tolerance. Exit code 1 if a column
+is above it.
 
     python reference/verify_tables.py artifacts/smoke
     python reference/verify_tables.py artifacts/laptop --only scores statistics

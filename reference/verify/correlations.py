@@ -42,8 +42,8 @@ def verify(store, report, progress):
 
 
 def row(scope, x, layer, y, pairs):
-    """What both scopes have. `pairs` are arrays (x, y) of each seed; those without a correlation do not count, if others have
-    one."""
+    """What both scopes have. `pairs` are arrays (x, y) of each seed; those without a correlation do not count, if
+    others have one."""
     used = correlated(pairs)
     mean, low, high = statistics.correlation_interval([statistics.spearman(*pair) for pair in used])
     pearson = np.mean([statistics.pearson(*pair) for pair in used]) if used else np.nan
@@ -88,7 +88,8 @@ def by_name(frames):
 
 
 def partial(series, exact):
-    """Of the steps that all seeds have: the correlation of deviations, and its p-value over permutations of the seeds."""
+    """Of the steps that all seeds have: the correlation of deviations, and its p-value over permutations of the
+    seeds."""
     steps = sorted(set.intersection(*(x.keys() & y.keys() for x, y in series)))
     if len(steps) < 3:
         return {}

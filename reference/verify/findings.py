@@ -137,22 +137,24 @@ def similarity_tracks_loss(evidence):
 
 
 def partial_claim(evidence, series):
-    """The mean over seeds of Spearman's correlation of what remains of x and of val_loss after taking out, at each step, the
-    mean over seeds."""
+    """The mean over seeds of Spearman's correlation of what remains of x and of val_loss after taking out, at each
+    step, the mean over seeds."""
     if len(series) < 2:
         raise NotTested("one seed")
     x = pd.concat(series, axis=1, join="inner").dropna()
     y = pd.concat([outcomes["val_loss"] for outcomes in evidence.outcomes], axis=1, join="inner").dropna()
     steps = x.index.intersection(y.index)
+    if len(steps) < 3:
+        raise NotTested("too few steps")
     correlations = statistics.partial_correlations(x.loc[steps].T.to_numpy(), y.loc[steps].T.to_numpy())
     diagonal = correlations.diagonal()
-    if np.isnan(diagonal).all():
+    if np.isnan(diagonal).any():
         raise NotTested("constant")
-    return np.nanmean(diagonal), *statistics.partial_interval(correlations)
+    return diagonal.mean(), *statistics.partial_interval(correlations)
 
 
-# The claims whose `low` and `high` are not compared: deviations from a common mean are not independent over seeds, so the
-# interval over them is no interval of seeds.
+# The claims whose `low` and `high` are not compared: deviations from a common mean are not independent over seeds, so
+# that an interval over them as over seeds is none.
 PARTIAL = {"balanced_span_helps", "similarity_tracks_loss"}
 
 
@@ -160,8 +162,8 @@ PARTIAL = {"balanced_span_helps", "similarity_tracks_loss"}
 
 
 def span_rises_then_settles(evidence):
-    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps; none where it does not
-    rise at first."""
+    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps; none where it
+    does not rise at first."""
     ratios = []
     for metrics in evidence.metrics:
         series = metrics["mean_distance"][ALL]

@@ -11,9 +11,10 @@ from .texts import validation_windows
 
 METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"]
 # Contexts that go through the model at once.
-BATCH = 64
-# Multiplications up to which every step is verified, and not the last one alone: about a minute of one core.
-AFFORDABLE = 1e12
+BATCH = 32
+# Multiplications up to which a training's texts are followed at every step, and not at the last one alone: about half a
+# minute of one core.
+AFFORDABLE = 2e11
 
 
 def verify(store, report, progress, every_step=False):
@@ -58,8 +59,8 @@ def verify_training(store, report, progress, keys, every_step):
 
 
 def texts(store, dataset, samples, stored):
-    """What the model read, as (source, sample, characters of the prompt, tokens): each sample after its prompt; and after the
-    same prompt the first of the `validation` windows that scores are held against, as many as are stored."""
+    """What the model read, as (source, sample, characters of the prompt, tokens): each sample after its prompt; and
+    after the same prompt the first of the `validation` windows that scores are held against, as many as are stored."""
     tokens_of = store.read("vocabulary", dataset=dataset).set_index("symbol")["token"]
     for sample in samples.itertuples():
         prompt = tokens_of[list(sample.prompt)].to_numpy()
@@ -78,9 +79,10 @@ def cost(samples, config):
 
 
 def contexts(length, prompt, block, policy):
-    """What the model saw: (first character, first and last position whose rows predicted). The rows that predicted the text's
-    characters are those of the positions `prompt − 1` to `length − 2`. `exact`: past the block size the last `block` characters
-    are read anew for each prediction. `rollover`: the last `block / 2` are read once the block is full, and more come to them."""
+    """What the model saw: (first character, first and last position whose rows predicted). The rows that predicted
+    the text's characters are those of the positions `prompt − 1` to `length − 2`. `exact`: past the block size the
+    last `block` characters are read anew for each prediction. `rollover`: the last `block / 2` are read once the
+    block is full, and more come to them."""
     position, end = prompt - 1, length - 1
     start = max(0, position + 1 - block)
     while position < end:
@@ -91,8 +93,8 @@ def contexts(length, prompt, block, policy):
 
 
 def followed(model, tokens, prompt, policy):
-    """The metrics of each head, and of each pair of adjacent layers, over the rows that predicted a text's characters, rows
-    of a one-character context left out."""
+    """The metrics of each head, and of each pair of adjacent layers, over the rows that predicted a text's
+    characters, rows of a one-character context left out."""
     head_sums, pair_sums, count = 0.0, 0.0, 0
     whole = list(contexts(len(tokens), prompt, model.block, policy))
     last_rows = [(start, first) for start, first, last in whole if first == last == start + model.block - 1]
@@ -119,8 +121,8 @@ def followed(model, tokens, prompt, policy):
 
 
 def summed(layers):
-    """Sums over rows [text, head, row, key]: of the metrics [metric, layer, head], of the divergences of adjacent layers; and
-    how many rows there were."""
+    """Sums over rows [text, head, row, key]: of the metrics [metric, layer, head], of the divergences of adjacent
+    layers; and how many rows there were."""
     sums, pairs, below, count = [], [], None, 0
     for weights, norms in layers:
         length, row_count = weights.shape[-1], weights.shape[-2]

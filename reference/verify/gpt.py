@@ -1,7 +1,8 @@
 """nanoGPT's forward pass in NumPy, in float64.
 
-Pre-LayerNorm blocks on learned positions: `x ← x + attn(LN(x))`, `x ← x + mlp(LN(x))`, LayerNorm with epsilon 1e-5, queries,
-keys and values by one projection, `softmax(q·k / √(embd / heads))` over the keys up to the query, GELU by the error function.
+Pre-LayerNorm blocks on learned positions: `x ← x + attn(LN(x))`, `x ← x + mlp(LN(x))`, LayerNorm with epsilon 1e-5,
+queries, keys and values by one projection, `softmax(q·k / √(embd / heads))` over the keys up to the query, GELU by the
+error function.
 """
 
 import numpy as np
@@ -45,8 +46,8 @@ class Gpt:
         return weights / weights.sum(axis=-1, keepdims=True), values
 
     def norms(self, block, added):
-        """‖(Σ_j A[i,j] v_j) W_O^h‖₂, `W_O^h` being the head's slice of the output projection; without its bias, which no head
-        adds."""
+        """‖(Σ_j A[i,j] v_j) W_O^h‖₂, `W_O^h` being the head's slice of the output projection; without its bias,
+        which no head adds."""
         projection = self.tensors[f"{block}.attn.c_proj.weight"]
         slices = projection.reshape(len(projection), self.heads, -1)
         return np.stack(

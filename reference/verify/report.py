@@ -9,8 +9,8 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Tolerance:
-    """A difference is allowed if it is at most `absolute`, or at most `relative` times the recomputed value; with `chance`,
-    what is allowed is said value by value, since both are estimates from random draws."""
+    """A difference is allowed if it is at most `absolute`, or at most `relative` times the recomputed value; with
+    `chance`, what is allowed is said value by value, since both are estimates from random draws."""
 
     absolute: float = 0.0
     relative: float = 0.0
@@ -88,8 +88,8 @@ class Report:
         self.compare(table, column, np.zeros(len(same)), np.where(same, 0.0, np.nan), EXACT, where)
 
     def compare_frames(self, table, stored, computed, keys, tolerances, where="", complete=True):
-        """Matches rows by their keys and compares the columns that `tolerances` names. With `complete`, a stored row that
-        was not recomputed is a failure too; a recomputed one that is not stored always is."""
+        """Matches rows by their keys and compares the columns that `tolerances` names. With `complete`, a stored row
+        that was not recomputed is a failure too; a recomputed one that is not stored always is."""
         joined = computed.merge(stored, on=keys, how="outer", suffixes=(" computed", ""), indicator=True)
         missing = joined[joined["_merge"] == "left_only"]
         surplus = joined[joined["_merge"] == "right_only"]
@@ -120,8 +120,8 @@ class Report:
         return bool(self.failures) or any(column.failed for column in self.columns.values())
 
     def text(self, stored_columns):
-        """The report. `stored_columns` are the tables that the folder has, each with its columns: what was neither compared
-        nor explained is said too."""
+        """The report. `stored_columns` are the tables that the folder has, each with its columns: what was neither
+        compared nor explained is said too."""
         lines = [f"{'table':<17}{'column':<27}{'rows':>10}{'largest abs':>13}{'largest rel':>13}  tolerance"]
         order = list(stored_columns)
         for (table, name), column in sorted(self.columns.items(), key=lambda item: order.index(item[0][0])):

@@ -1,4 +1,5 @@
-"""The formulas of attention rows: arrays whose last axis is the key, and whose last but one the query where it says so."""
+"""The formulas of attention rows: arrays whose last axis is the key, and whose last but one the query where it says
+so."""
 
 import numpy as np
 from scipy.special import entr
@@ -41,7 +42,8 @@ def heads_js_divergence(heads):
 
 
 def head_columns(square, tokens):
-    """For [layer, head, query, key] of one `val` window: each column of `head_metrics`, summed over the queries i ≥ 1."""
+    """For [layer, head, query, key] of one `val` window: each column of `head_metrics`, summed over the queries i ≥
+    1."""
     length = square.shape[-1]
     index = np.arange(length)
     rows, aligned = square[..., 1:, :], by_distance(square)[..., 1:, :]
@@ -62,8 +64,8 @@ def head_columns(square, tokens):
 
 
 def induction(square):
-    """For [layer, head, query, key] of one `repeat` window of 2L characters: the sum of `A[i, i−L+1]` for `L ≤ i < 2L`, and
-    how many there are: none if L < 2."""
+    """For [layer, head, query, key] of one `repeat` window of 2L characters: the sum of `A[i, i−L+1]` for `L ≤ i <
+    2L`, and how many there are: none if L < 2."""
     half = square.shape[-1] // 2
     if half < 2:
         return np.zeros(square.shape[:2]), 0

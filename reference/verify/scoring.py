@@ -69,5 +69,5 @@ def verify_scores(report, stored, models, references, where):
     report.compare_frames("sample_scores", shuffled, one, ["sample"], {"distinct_1": FLOAT64}, f"{where} shuffled")
     report.compare("sample_scores", "quality", stored["quality"], quality(stored), FLOAT64, where)
     report.note(
-        "sample_scores: of the `shuffled` and `trigram` texts, which are not stored, only distinct_1 (shuffled) and quality"
+        "sample_scores: the `shuffled` and `trigram` texts are not stored: only distinct_1 (shuffled) and quality"
     )

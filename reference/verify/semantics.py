@@ -72,8 +72,8 @@ def matrix(found, order, idf):
 
 
 def right_singular_vectors(weights, count):
-    """The leading singular values and right singular vectors (as columns), the largest first; by ARPACK where the matrix is
-    large enough for it."""
+    """The leading singular values and right singular vectors (as columns), the largest first; by ARPACK where the
+    matrix is large enough for it."""
     if min(weights.shape) <= 4 * count:
         _, values, vectors = np.linalg.svd(weights.toarray(), full_matrices=False)
     else:
@@ -83,8 +83,8 @@ def right_singular_vectors(weights, count):
 
 
 def loadings(report, stored, weights, where):
-    """Holds stored loadings [word, dimension] against the singular vectors. Vectors of equal singular values are determined
-    only together, so such a group is turned onto the stored one first."""
+    """Holds stored loadings [word, dimension] against the singular vectors. Vectors of equal singular values are
+    determined only together, so such a group is turned onto the stored one first."""
     values, vectors = right_singular_vectors(weights, DIMENSIONS + 8)
     rank = int((values > 1e-9 * values[0]).sum())
     dimensions = min(DIMENSIONS, rank)

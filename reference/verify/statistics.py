@@ -11,8 +11,8 @@ ROUNDING = 1e-11
 
 
 def ranks(values, scale=None):
-    """Ranks of each value, the mean rank of equal ones. Values that differ by rounding alone are equal: a sum in another
-    order is no order. `scale` is the size of what the values were computed from."""
+    """Ranks of each value, the mean rank of equal ones. Values that differ by rounding alone are equal: a sum in
+    another order is no order. `scale` is the size of what the values were computed from."""
     values = np.asarray(values, dtype=np.float64)
     order = np.argsort(values, kind="stable")
     gaps = np.diff(values[order], prepend=values[order[:1]])
@@ -82,8 +82,8 @@ def partial_correlations(x, y):
 
 
 def seed_permutation_p(correlations):
-    """The share of permutations π of the seeds whose mean over seeds of `correlations[s, π(s)]` is at least as large in size as
-    the observed one; exact, the identity counted."""
+    """The share of permutations π of the seeds whose mean over seeds of `correlations[s, π(s)]` is at least as large
+    in size as the observed one; exact, the identity counted."""
     seeds = np.arange(len(correlations))
     observed = abs(correlations.diagonal().mean())
     means = [abs(correlations[seeds, list(order)].mean()) for order in itertools.permutations(seeds)]
@@ -91,9 +91,10 @@ def seed_permutation_p(correlations):
 
 
 def sample_permutation_p(pairs, draws, generator):
-    """The share of permutations of the samples within each seed whose mean Spearman is at least as large in size as the
-    observed one. `pairs` are (x, y) of each seed. Exact, with the identity counted, where there are no more orders than draws;
-    else `(1 + count) / (1 + draws)` of random ones. Also: what chance makes this differ by from another such estimate."""
+    """The share of permutations of the samples within each seed whose mean Spearman is at least as large in size as
+    the observed one. `pairs` are (x, y) of each seed. Exact, with the identity counted, where there are no more
+    orders than draws; else `(1 + count) / (1 + draws)` of random ones. Also: what chance makes this differ by from
+    another such estimate."""
     ranked = [(centred(x), centred(y)) for x, y in pairs]
     observed = abs(np.mean([x @ y for x, y in ranked]))
     orders = math.prod(math.factorial(len(x)) for x, _ in ranked)

@@ -25,19 +25,19 @@ def metric_series(store, keys):
                 frame[ALL] = frame.mean(axis=1, skipna=False)
                 series[name] = frame
     if store.has("layer_similarity", **keys):
-        pairs = store.read("layer_similarity", **keys)
+        pairs, of_heads = store.read("layer_similarity", **keys), series["entropy_nats"]
         for name in SIMILARITIES:
-            series[name] = by_layer_in_pairs(pairs, name, ["step"])
+            series[name] = by_layer_in_pairs(pairs, name, "step", of_heads.columns)
     return series
 
 
-def by_layer_in_pairs(pairs, name, keys):
-    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer."""
-    layers = sorted({*pairs["layer_a"], *pairs["layer_b"]})
-    columns = {ALL: pairs.groupby(keys)[name].mean()}
+def by_layer_in_pairs(pairs, name, key, layers):
+    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer; empty where there is but
+    one."""
+    columns = {}
     for layer in layers:
-        containing = pairs[(pairs["layer_a"] == layer) | (pairs["layer_b"] == layer)]
-        columns[layer] = containing.groupby(keys)[name].mean()
+        containing = pairs[(layer == ALL) | (pairs["layer_a"] == layer) | (pairs["layer_b"] == layer)]
+        columns[layer] = containing.groupby(key)[name].mean()
     return pd.DataFrame(columns)
 
 
@@ -52,7 +52,8 @@ def outcome_series(store, keys):
 
 
 def last_samples(store, keys):
-    """Of the final checkpoint's samples: metrics of attention (a frame by sample, with layers and ALL, each) and scores."""
+    """Of the final checkpoint's samples: metrics of attention (a frame by sample, with layers and ALL, each) and
+    scores."""
     attention = store.read("sample_attention", **keys)
     last = attention["step"].max()
     attention = attention[(attention["step"] == last) & (attention["source"] == "model")]
@@ -63,9 +64,8 @@ def last_samples(store, keys):
         metrics[name] = frame
     if store.has("sample_layers", **keys):
         pairs = store.read("sample_layers", **keys)
-        pairs = pairs[pairs["step"] == last]
-        if len(pairs):
-            metrics["js_divergence"] = by_layer_in_pairs(pairs, "js_divergence", ["sample"])
+        layers = metrics["entropy_nats"].columns
+        metrics["js_divergence"] = by_layer_in_pairs(pairs[pairs["step"] == last], "js_divergence", "sample", layers)
     scores = store.read("sample_scores", **keys)
     scores = scores[(scores["source"] == "model") & (scores["step"] == last)].set_index("sample")
     return metrics, scores.drop(columns=["step", "source"]), attention

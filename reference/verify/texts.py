@@ -5,6 +5,7 @@ import zlib
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 
 SEGMENT = 100
 VALIDATION_WINDOWS = 200
@@ -143,6 +144,4 @@ def quality(frame):
         # Of equal values a deviation is rounding at most.
         if deviation > 1e-12 * np.abs(values).max(initial=0.0):
             distances.append(((frame[member] - values.mean()) / deviation).abs())
-    if not distances:
-        return np.full(len(frame), np.nan)
-    return -np.nanmean(np.where(np.all(np.isnan(distances), axis=0), np.nan, distances), axis=0)
+    return -pd.concat(distances, axis=1).mean(axis=1) if distances else np.full(len(frame), np.nan)

@@ -52,8 +52,8 @@ def verify_results(store, report):
 
 
 def numbers(store, keys):
-    """One training's: the last logged loss, the lowest validation loss over multiples of the evaluation interval, the time of
-    all activities of training, and characters over seconds of the final checkpoint's samples."""
+    """One training's: the last logged loss, the lowest validation loss over multiples of the evaluation interval,
+    the time of all activities of training, and characters over seconds of the final checkpoint's samples."""
     interval = store.config("evaluations", **keys)["eval_interval"]
     evaluations = store.read("evaluations", **keys)
     training = store.read("timings", **keys, stage="train")
