@@ -16,9 +16,10 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 from verify import correlations, findings, generation, scoring, semantics, snapshots, training
 from verify.report import Report
-from verify.store import Store
+from verify.store import Missing, Store
 
 FAMILIES = {
     "training": [training.verify],
@@ -98,7 +99,7 @@ def leave_out(report):
     report.leave_out("samples", ["tokens"], "needs the random stream of sampling")
     report.leave_out("timings", ["activity", "step", "sample", "wall_secs", "characters"], clock)
     report.leave_out("correlations", ["reason"], "words")
-    report.leave_out("results", ["label"], "words")
+    report.leave_out("results", ["label", "training_of"], "words")
     words = ["statement", "statistic", "threshold_low", "threshold_high", "verdict", "reason", "n"]
     report.leave_out("findings", words, "words, and thresholds that the study sets")
     lineage = ["node", "stage", "command", "fingerprint", "status", "wall_secs", "peak_rss_bytes", "started_at_secs"]
@@ -119,7 +120,12 @@ def main():
     for family in given.only:
         for verify in FAMILIES[family]:
             options = {"every_step": given.every_step} if verify is generation.verify else {}
-            verify(store, report, progress, **options)
+            try:
+                verify(store, report, progress, **options)
+            except Missing as missing:
+                report.note(f"{family} is not verified to the end: {missing}")
+            except (pa.ArrowException, OSError) as error:
+                report.fail(f"{family} is not verified to the end: {error}")
     progress.done()
     print(report.text(tables))
     sys.exit(1 if report.failed else 0)

@@ -45,7 +45,7 @@ def row(scope, x, layer, y, pairs):
     """What both scopes have. `pairs` are arrays (x, y) of each seed; those without a correlation do not count, if
     others have one."""
     used = correlated(pairs)
-    mean, low, high = statistics.correlation_interval([statistics.spearman(*pair) for pair in used])
+    mean, low, high = statistics.correlations_over_seeds(used)
     pearson = np.mean([statistics.pearson(*pair) for pair in used]) if used else np.nan
     return {
         **{"scope": scope, "x": x, "layer": layer, "y": y},

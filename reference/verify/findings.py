@@ -31,8 +31,6 @@ def verify(store, report, progress):
             except (NotTested, Missing):
                 value, low, high = np.nan, np.nan, np.nan
             for column, found in [("value", value), ("low", low), ("high", high)]:
-                if column != "value" and finding.claim in PARTIAL:
-                    continue
                 report.compare("findings", column, [getattr(finding, column)], [found], FLOAT64, where)
 
 
@@ -83,9 +81,9 @@ def over_seeds(statistic):
     return lambda evidence: statistics.interval(statistic(evidence))
 
 
-def correlation_over_seeds(statistic):
-    """The same where the statistic is Spearman's correlation."""
-    return lambda evidence: statistics.correlation_interval(statistic(evidence))
+def correlation_over_seeds(pairs):
+    """The same where the statistic is Spearman's correlation of (x, y) of each seed."""
+    return lambda evidence: statistics.correlations_over_seeds(pairs(evidence))
 
 
 def exactly(value):
@@ -118,12 +116,12 @@ def final_weights(store, training):
 @correlation_over_seeds
 def entropy_falls(evidence):
     series = [metrics["entropy_nats"][ALL] for metrics in evidence.metrics]
-    return [statistics.spearman(of_seed.index, of_seed) for of_seed in series]
+    return [(of_seed.index, of_seed) for of_seed in series]
 
 
 @correlation_over_seeds
 def val_tracks_train(evidence):
-    return [statistics.spearman(frame["train_loss"], frame["val_loss"]) for frame in evidence.read("evaluations")]
+    return [(frame["train_loss"], frame["val_loss"]) for frame in evidence.read("evaluations")]
 
 
 def balanced_span_helps(evidence):
@@ -147,15 +145,9 @@ def partial_claim(evidence, series):
     if len(steps) < 3:
         raise NotTested("too few steps")
     correlations = statistics.partial_correlations(x.loc[steps].T.to_numpy(), y.loc[steps].T.to_numpy())
-    diagonal = correlations.diagonal()
-    if np.isnan(diagonal).any():
+    if np.isnan(correlations.diagonal()).any():
         raise NotTested("constant")
-    return diagonal.mean(), *statistics.partial_interval(correlations)
-
-
-# The claims whose `low` and `high` are not compared: deviations from a common mean are not independent over seeds, so
-# that an interval over them as over seeds is none.
-PARTIAL = {"balanced_span_helps", "similarity_tracks_loss"}
+    return statistics.partial_interval(correlations, len(steps))
 
 
 # ── Spans and layers ──
@@ -182,7 +174,7 @@ def slope(series):
 @correlation_over_seeds
 def early_local_late_global(evidence):
     means = [frame.groupby("layer")["mean_distance"].mean() for frame in evidence.last("head_metrics")]
-    return [statistics.spearman(of_seed.index, of_seed) for of_seed in means]
+    return [(of_seed.index, of_seed) for of_seed in means]
 
 
 def local_specialists(evidence):
@@ -264,7 +256,7 @@ def quality_against(statistic):
     @correlation_over_seeds
     def claim(evidence):
         return [
-            statistics.spearman(*paired(known(statistic(metrics, attention)), known(scores["quality"])))
+            paired(known(statistic(metrics, attention)), known(scores["quality"]))
             for metrics, scores, attention in evidence.samples
         ]
 

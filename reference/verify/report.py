@@ -48,11 +48,11 @@ class Column:
         known = ~(np.isnan(stored) & np.isnan(computed))
         with np.errstate(invalid="ignore", divide="ignore"):
             difference = np.where(known, np.abs(stored - computed), 0.0)
-            relative = np.where(difference > 0, difference / np.abs(computed), 0.0)
+            relative = np.where(difference == 0, 0.0, difference / np.abs(computed))
         # A null against a number is a failure that no tolerance allows.
         difference = np.nan_to_num(difference, nan=math.inf)
         self.absolute = max(self.absolute, difference.max(initial=0.0))
-        self.relative = max(self.relative, np.nan_to_num(relative, nan=math.inf).max(initial=0.0))
+        self.relative = max(self.relative, np.where(np.isnan(relative), math.inf, relative).max(initial=0.0))
         if allowed is None:
             allowed = np.maximum(self.tolerance.absolute, self.tolerance.relative * np.nan_to_num(np.abs(computed)))
         bad = difference > allowed

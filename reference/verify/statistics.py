@@ -52,14 +52,35 @@ def interval(values):
     return values.mean(), values.mean() - half, values.mean() + half
 
 
-def correlation_interval(correlations):
-    """The same for Spearman's correlations, one a seed."""
-    return interval(correlations)
+def correlations_over_seeds(pairs):
+    """The mean of Spearman's correlation over seeds and its interval, from (x, y) of each seed; seeds that have none
+    are left out."""
+    found = [(spearman(x, y), len(x)) for x, y in pairs]
+    found = [(correlation, observations) for correlation, observations in found if not math.isnan(correlation)]
+    return correlation_interval(*zip(*found)) if found else (np.nan, np.nan, np.nan)
 
 
-def partial_interval(correlations):
-    """The ends of the interval of a partial correlation, `correlations[s, s]` being each seed's."""
-    return interval(correlations.diagonal())[1:]
+def correlation_interval(correlations, observations, inflation=1.0):
+    """The mean of one correlation a seed and its 95 % interval: that of Fisher's `z = artanh ρ`, turned back,
+    `tanh(z̄ ± inflation · t(0.975, n−1)·sd(z)/√n)`, widened to the mean where that lies outside. A perfect
+    correlation of m observations counts as half-way to the next lower one, 1 − 6/(m³−m). Null with one seed."""
+    correlations, observations = np.asarray(correlations), np.asarray(observations, dtype=float)
+    mean = correlations.mean()
+    highest = 1 - 6 / (observations**3 - observations)
+    middle, low, high = interval(np.arctanh(np.clip(correlations, -highest, highest)))
+    low, high = (np.tanh(middle + (end - middle) * inflation) for end in (low, high))
+    return mean, np.minimum(mean, low), np.maximum(mean, high)
+
+
+def partial_interval(correlations, steps):
+    """The mean of `correlations[s, s]`, each seed's partial correlation over so many steps, and its interval.
+    Deviations sum to zero over seeds, so its standard error is √((n−1)/(n−2)) times that of independent seeds; two
+    seeds mirror each other and give none."""
+    diagonal = correlations.diagonal()
+    seeds = len(diagonal)
+    if seeds < 3:
+        return diagonal.mean(), np.nan, np.nan
+    return correlation_interval(diagonal, np.full(seeds, steps), math.sqrt((seeds - 1) / (seeds - 2)))
 
 
 def standard_error(values):
