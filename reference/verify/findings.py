@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from . import statistics
+from . import plateau, statistics
 from .report import FLOAT64
 from .store import Missing
 from .study import ALL, known, last_samples, metric_series, outcome_series, paired, trainings
@@ -322,7 +322,32 @@ def strength(samples, count):
     return np.nanmean([abs(statistics.spearman(*paired(known(frame[ALL]), quality))) for frame in metrics.values()])
 
 
+# ── The plateau ──
+
+
+def at_snapshots(evidence):
+    """Validation loss, repetition of the generated texts and entropy of attention of each seed, by snapshot."""
+    for metrics, outcomes in zip(evidence.metrics, evidence.outcomes):
+        if "repetition_4" not in outcomes:
+            raise NotTested("no scored texts")
+        entropy = metrics["normalized_entropy"][ALL]
+        loss = outcomes["val_loss"]
+        yield loss[loss.index.isin(entropy.index)], outcomes["repetition_4"].dropna(), entropy
+
+
+@over_seeds
+def plateau_repeats(evidence):
+    return [plateau.repetition_on_plateau(loss, repetition) for loss, repetition, _ in at_snapshots(evidence)]
+
+
+@over_seeds
+def attention_settles_first(evidence):
+    return [plateau.settled_before_fall(repetition, entropy) for _, repetition, entropy in at_snapshots(evidence)]
+
+
 CLAIMS = {
+    "plateau_repeats": plateau_repeats,
+    "attention_settles_first": attention_settles_first,
     "tracking_is_free": tracking_is_free,
     "entropy_falls": entropy_falls,
     "span_rises_then_settles": span_rises_then_settles,
