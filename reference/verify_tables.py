@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import pyarrow as pa
-from verify import correlations, findings, generation, scoring, semantics, snapshots, training
+from verify import correlations, findings, generation, onsets, scoring, semantics, snapshots, training
 from verify.report import Report
 from verify.store import Missing, Store
 
@@ -26,7 +26,7 @@ FAMILIES = {
     "attention": [snapshots.verify],
     "scores": [semantics.verify, scoring.verify],
     "generation": [generation.verify],
-    "statistics": [correlations.verify, findings.verify],
+    "statistics": [correlations.verify, findings.verify, onsets.verify],
 }
 
 
@@ -82,6 +82,8 @@ def leave_out(report):
         "sample_layers": ["step", "sample", "layer_a", "layer_b"],
         "correlations": ["scope", "x", "layer", "y"],
         "findings": ["run", "claim"],
+        "onsets": ["event", "metric", "layer"],
+        "head_matches": ["seed", "layer", "head"],
         "results": ["dataset", "run"],
         "evaluations": ["step"],
         "training_log": ["step"],
@@ -99,6 +101,7 @@ def leave_out(report):
     report.leave_out("samples", ["tokens"], "needs the random stream of sampling")
     report.leave_out("timings", ["activity", "step", "sample", "wall_secs", "characters"], clock)
     report.leave_out("correlations", ["reason"], "words")
+    report.leave_out("onsets", ["reason"], "words")
     report.leave_out("results", ["label", "training_of"], "words")
     words = ["statement", "statistic", "threshold_low", "threshold_high", "verdict", "reason", "n"]
     report.leave_out("findings", words, "words, and thresholds that the study sets")
