@@ -58,8 +58,8 @@ fn an_unknown_parameter_is_named_by_path_line_and_near_miss() {
 fn what_is_wrong_is_said_by_path_expectation_and_finding() {
     let said = |old, new| wrong(old, new).split_once(": ").map(|(_, said)| said.to_owned()).expect("a message");
     assert_eq!(
-        said("  n_layer: 4\n", "  n_layer: four\n"),
-        "`train.n_layer` must be a whole number, 0 or more, found `n_layer: four`"
+        said("  n_layer: 6\n", "  n_layer: six\n"),
+        "`train.n_layer` must be a whole number, 0 or more, found `n_layer: six`"
     );
     assert_eq!(
         said("  dropout: 0.0\n", "  dropout: none\n"),
@@ -111,7 +111,7 @@ fn what_makes_no_sense_together_is_said() {
         wrong("train: { tracking: true }               #", "train: { max_iters: 7 }               #")
             .contains("one for all runs of a dataset")
     );
-    assert!(wrong("    jobs: 2\n\n  early", "    jobs: 0\n\n  early").contains("`jobs` must be at least 1"));
+    assert!(wrong("    jobs: 2\n\n  nanogpt", "    jobs: 0\n\n  nanogpt").contains("`jobs` must be at least 1"));
     assert!(wrong("seeds: [1337, 1338, 1339]", "seeds: [1337, 1337]").contains("`seeds` has `1337` twice"));
 }
 
@@ -119,7 +119,7 @@ fn what_makes_no_sense_together_is_said() {
 fn profiles_and_settings_are_refused_by_name() {
     assert_eq!(
         resolve("labtop", &[]).unwrap_err(),
-        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, early, paper"
+        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, nanogpt, early, paper"
     );
     let setting = |setting: &str| resolve("laptop", &[setting]).unwrap_err();
     assert!(
@@ -244,7 +244,7 @@ fn commands_are_as_a_person_would_type_them() {
     assert_eq!(
         command(Stage::Train, Some("run_0")),
         "target/release/train --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
-         --n-layer 4 --n-head 4 --n-embd 128 --block-size 64 --bias false --dropout 0 --batch-size 12 \
+         --n-layer 6 --n-head 4 --n-embd 128 --block-size 64 --bias false --dropout 0 --batch-size 12 \
          --gradient-accumulation-steps 1 --max-iters 2000 --learning-rate 0.001 --min-lr 0.0001 --warmup-iters 100 \
          --weight-decay 0.1 --beta1 0.9 --beta2 0.99 --grad-clip 1 --eval-interval 100 --eval-iters 20 --log-interval 10 \
          --tracking false --device cpu --checkpoint-steps 0,2000 --threads 1"
