@@ -64,6 +64,9 @@ pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
     rows
 }
 
+/// A metric's values: by layer and step, and there by the position of the seed and the head.
+type Cells = BTreeMap<(u16, u32), BTreeMap<(usize, u16), f64>>;
+
 /// How every head of every training develops: a value for each metric and snapshot, over the metric's standard deviation and
 /// times the root of the snapshot's weight, so that the squared distance of two heads is a plain sum of squares.
 struct Trajectories {
@@ -87,8 +90,7 @@ impl Trajectories {
         }
         let mut used = 0.0;
         for (_, value) in METRICS {
-            // A cell is a layer at a step: the metric's values there, by seed and head.
-            let mut cells: BTreeMap<(u16, u32), BTreeMap<(usize, u16), f64>> = BTreeMap::new();
+            let mut cells = Cells::new();
             for (position, seed) in run.seeds.iter().enumerate() {
                 for row in &seed.head_metrics {
                     if let Some(value) = value(row) {
@@ -124,7 +126,7 @@ impl Trajectories {
 /// A metric's standard deviation between the heads of a layer at one step, over all seeds: of the variances, with one degree
 /// of freedom less than there are heads, the mean over layers and, weighted, over steps. None if they differ by rounding
 /// alone, if a head has no value, or if there is one head in all.
-fn deviation(cells: &BTreeMap<(u16, u32), BTreeMap<(usize, u16), f64>>, steps: &[u32], weights: &[f64]) -> Option<f64> {
+fn deviation(cells: &Cells, steps: &[u32], weights: &[f64]) -> Option<f64> {
     let heads = cells.values().map(BTreeMap::len).max()?;
     if heads < 2 || cells.values().any(|cell| cell.len() != heads) {
         return None;

@@ -37,6 +37,9 @@ const CHANGES: [(&str, &str); 17] = [
     ("val_loss", "validation loss"),
 ];
 
+/// Events with what they are called.
+type Named<'tables> = Vec<(String, &'tables Onsets)>;
+
 const ROW: f64 = 38.0;
 const HEADING: f64 = 58.0;
 /// Where the rows' words, the panel and the values begin, and where the panel ends.
@@ -46,14 +49,14 @@ const RIGHT: f64 = 1290.0;
 /// Draws the figure.
 pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
     let of_all = || attention.onsets.iter().filter(|row| row.layer.is_none());
-    let appear: Vec<(String, &Onsets)> = of_all()
+    let appear: Named<'_> = of_all()
         .filter_map(|row| Some((APPEARS.iter().find(|(event, _)| *event == row.event)?.1.to_owned(), row)))
         .collect();
-    let change: Vec<(String, &Onsets)> = of_all()
+    let change: Named<'_> = of_all()
         .filter(|row| row.event == "change_point")
         .filter_map(|row| Some((direction(CHANGES.iter().find(|(metric, _)| *metric == row.metric)?.1, row), row)))
         .collect();
-    let blocks: Vec<(&str, Color, Vec<(String, &Onsets)>)> = [
+    let blocks: Vec<(&str, Color, Named<'_>)> = [
         ("what appears, at half of its rise", style::BLUE, in_order(appear)),
         ("when a metric's level changes, averaged over heads or pairs of layers", style::VERMILION, in_order(change)),
     ]
@@ -101,7 +104,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
 }
 
 /// By their place in time; what does not happen last.
-fn in_order(mut rows: Vec<(String, &Onsets)>) -> Vec<(String, &Onsets)> {
+fn in_order(mut rows: Named<'_>) -> Named<'_> {
     rows.sort_by_key(|(_, row)| row.rank.unwrap_or(u32::MAX));
     rows
 }
