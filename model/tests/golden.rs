@@ -199,7 +199,7 @@ fn what_is_tracked_while_training_is_the_attention_of_the_pass() {
         let time = batch.inputs.len() / batch.size;
         let (heads, triangle) = (case.config.n_head, time * (time + 1) / 2);
         for tracked in report.attention {
-            let (mut entropy, mut distance) = (0.0, 0.0);
+            let (mut entropy, mut normalized, mut distance, mut first) = (0.0, 0.0, 0.0, 0.0);
             for text in 0..batch.size {
                 let seen = model.observe(&batch.inputs[text * time..][..time]).weights;
                 let head = &seen[(tracked.layer * heads + tracked.head) * triangle..][..triangle];
@@ -207,12 +207,16 @@ fn what_is_tracked_while_training_is_the_attention_of_the_pass() {
                     let mut row = Vec::new();
                     attention::renormalize(&head[query * (query + 1) / 2..][..=query], &mut row);
                     entropy += attention::entropy_nats(&row);
+                    normalized += attention::normalized_entropy(&row);
                     distance += attention::mean_distance(&row);
+                    first += attention::first_token_mass(&row);
                 }
             }
             let rows = (batch.size * (time - 1)) as f64;
             assert!((tracked.entropy_nats - entropy / rows).abs() < 1e-5);
+            assert!((tracked.normalized_entropy - normalized / rows).abs() < 1e-5);
             assert!((tracked.mean_distance - distance / rows).abs() < 1e-4);
+            assert!((tracked.first_token_mass - first / rows).abs() < 1e-5);
         }
     }
 }

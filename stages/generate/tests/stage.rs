@@ -14,22 +14,36 @@ use schemas::{Artifacts, Partition, Provenance};
 const SYMBOLS: &str = "\n abcdefgh";
 const CONFIG: GptConfig =
     GptConfig { n_layer: 3, n_head: 2, n_embd: 8, block_size: 12, vocab_size: 10, bias: false, dropout: 0.0 };
+/// The least that can be learned: two symbols, neither of them a letter, and a context of two.
+const LEAST_SYMBOLS: &str = "01";
+const LEAST_CONFIG: GptConfig =
+    GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size: 2, vocab_size: 2, bias: false, dropout: 0.0 };
 
 fn node() -> Partition {
     Partition::dataset("little").run("run_3").seed(7)
 }
 
-fn text(split: &str, length: usize) -> Vec<u16> {
+fn text(split: &str, length: usize, symbols: &str) -> Vec<u16> {
     let mut stream = stream("test text", &[&split]);
-    (0..length).map(|_| stream.random_range(0..SYMBOLS.len() as u32) as u16).collect()
+    (0..length).map(|_| stream.random_range(0..symbols.len() as u32) as u16).collect()
 }
 
 /// The inputs: a text of random letters and a model with random weights at two steps.
 fn inputs(root: &Path) -> Result<Artifacts, schemas::Error> {
+    let words = [("a", [0.5, 0.1]), ("b", [0.2, 0.9]), ("cd", [-0.3, 0.4]), ("h", [0.1, -0.7])];
+    inputs_of(root, SYMBOLS, &words, &CONFIG)
+}
+
+fn inputs_of(
+    root: &Path,
+    symbols: &str,
+    words: &[(&str, [f64; 2])],
+    config: &GptConfig,
+) -> Result<Artifacts, schemas::Error> {
     let artifacts = Artifacts::new(root);
     let made = Provenance::new("test", serde_json::json!({}));
     for (split, length) in [("train", 3000), ("val", 400)] {
-        let rows: Vec<Corpus> = text(split, length).into_iter().map(|token| Corpus { token }).collect();
+        let rows: Vec<Corpus> = text(split, length, symbols).into_iter().map(|token| Corpus { token }).collect();
         artifacts.write(&node().split(split), &made, &rows)?;
     }
     let symbol = |(token, symbol): (usize, char)| Vocabulary {
@@ -38,18 +52,17 @@ fn inputs(root: &Path) -> Result<Artifacts, schemas::Error> {
         code_point: symbol.into(),
         train_count: 300,
     };
-    artifacts.write(&node(), &made, &SYMBOLS.chars().enumerate().map(symbol).collect::<Vec<_>>())?;
-    let word = |(word, loadings): (&str, [f64; 2])| SemanticSpace {
-        word: word.to_owned(),
+    artifacts.write(&node(), &made, &symbols.chars().enumerate().map(symbol).collect::<Vec<_>>())?;
+    let word = |(word, loadings): &(&str, [f64; 2])| SemanticSpace {
+        word: (*word).to_owned(),
         idf: 1.5,
-        loadings: loadings.into(),
+        loadings: loadings.to_vec(),
     };
-    let words = [("a", [0.5, 0.1]), ("b", [0.2, 0.9]), ("cd", [-0.3, 0.4]), ("h", [0.1, -0.7])];
-    artifacts.write(&node(), &made, &words.map(word))?;
+    artifacts.write(&node(), &made, &words.iter().map(word).collect::<Vec<_>>())?;
 
-    let made = Provenance::new("train", serde_json::to_value(CONFIG).expect("plain data"));
+    let made = Provenance::new("train", serde_json::to_value(config).expect("plain data"));
     for step in [0u32, 5] {
-        let rows: Vec<Checkpoints> = CONFIG
+        let rows: Vec<Checkpoints> = config
             .parameters()
             .into_iter()
             .map(|parameter| {
@@ -120,6 +133,33 @@ fn everything_is_written() -> Result<(), Fault> {
     assert!(real.iter().zip(&shuffled).all(|(real, shuffled)| real.distinct_1 == shuffled.distinct_1));
     // Sixty characters are one segment and a rest under fifty.
     assert!(scores.iter().all(|row| row.coherence.is_none() && row.distinct_8.is_some() && row.novelty_16.is_some()));
+    Ok(())
+}
+
+#[test]
+fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Result<(), Fault> {
+    for policy in ["exact", "rollover"] {
+        let folder = tempfile::tempdir()?;
+        let artifacts = inputs_of(folder.path(), LEAST_SYMBOLS, &[], &LEAST_CONFIG)?;
+        let flags = format!("--steps 0,5 --samples 3 --length 12 --score true --track true --context-policy {policy}");
+        generate(folder.path(), &flags)?;
+
+        assert!(artifacts.read::<Samples>(&node())?.rows.iter().all(|row| row.prompt == "0" && row.tokens.len() == 12));
+        assert!(artifacts.read::<SampleLayers>(&node())?.rows.is_empty(), "one layer has no neighbour");
+        let attention = artifacts.read::<SampleAttention>(&node())?.rows;
+        assert_eq!(attention.len(), 9);
+        for row in attention {
+            assert!(row.entropy_nats <= 2f64.ln() && row.normalized_entropy <= 1.0 && row.mean_distance <= 1.0);
+            assert!(row.first_token_mass <= 1.0 && row.output_norm.is_finite());
+        }
+        for row in artifacts.read::<SampleScores>(&node())?.rows {
+            // Twelve characters without a letter have no 16-gram, no two segments and no word.
+            let none = [row.repetition_16, row.coherence, row.novelty_16, row.word_validity];
+            assert_eq!(none, [None; 4]);
+            let some = [row.distinct_1, row.distinct_8, row.repetition_8, row.compression_ratio, row.quality];
+            assert!(some.iter().all(|value| value.is_some_and(f64::is_finite)), "{row:?}");
+        }
+    }
     Ok(())
 }
 

@@ -161,6 +161,38 @@ fn the_order_of_heads_is_the_order_of_rows_and_nothing_else() {
 }
 
 #[test]
+fn the_order_of_windows_changes_nothing() {
+    let mut snapshots = Snapshots::random(3, 2, 16, 3, 8, 2);
+    let folder = written(&snapshots);
+    run(folder.path(), &ALL).expect("a run");
+    // Two real texts change places, and two repeated blocks; their numbers stay where they are.
+    for (one, other) in [(0, 2), (3, 4)] {
+        snapshots.attention.iter_mut().for_each(|windows| windows.swap(one, other));
+        snapshots.windows.swap(one, other);
+    }
+    (0..).zip(&mut snapshots.windows).for_each(|(number, window)| window.window = number);
+    let swapped = written(&snapshots);
+    run(swapped.path(), &ALL).expect("a run");
+    same_but_for_rounding::<HeadMetrics>(folder.path(), swapped.path());
+    same_but_for_rounding::<LayerMetrics>(folder.path(), swapped.path());
+    same_but_for_rounding::<LayerSimilarity>(folder.path(), swapped.path());
+}
+
+#[track_caller]
+fn same_but_for_rounding<T: Table + serde::Serialize>(one: &Path, other: &Path) {
+    let read = |root| Artifacts::new(root).read::<T>(&node()).expect("a table").rows;
+    let (one, other): (Vec<T>, Vec<T>) = (read(one), read(other));
+    assert!(!one.is_empty() && one.len() == other.len());
+    for (one, other) in one.iter().zip(&other) {
+        let values = [one, other].map(|row| serde_json::to_value(row).expect("plain data"));
+        for (column, value) in values[0].as_object().expect("a row") {
+            let (value, other) = (value.as_f64().expect("a number"), values[1][column].as_f64().expect("a number"));
+            assert!((value - other).abs() < 1e-12, "{column}: {value} is not {other}");
+        }
+    }
+}
+
+#[test]
 fn damaged_rows_are_named() {
     let mut snapshots = Snapshots::random(2, 2, 8, 2, 4, 1);
     let whole = snapshots.attention[1][1][1][0][5].clone();

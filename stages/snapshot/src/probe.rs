@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_repeated_block_has_different_symbols_twice() {
-        for (block_size, symbols, length) in [(10, 7, 5), (30, 7, 7), (2, 7, 1)] {
+        for (block_size, symbols, length) in [(10, 7, 5), (30, 7, 7), (2, 7, 1), (9, 2, 2), (2, 2, 1)] {
             let windows = made(block_size, symbols, 100);
             let repeats: Vec<_> = windows.iter().filter(|window| window.kind == REPEAT).collect();
             assert_eq!(repeats.len(), 2);
