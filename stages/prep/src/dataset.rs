@@ -2,6 +2,7 @@
 
 use cli::Fault;
 
+use crate::control;
 use crate::digest::{Digest, Expected};
 use crate::download::Download;
 use crate::reading::Encoding;
@@ -24,6 +25,8 @@ pub struct Dataset {
 pub enum Origin {
     /// In this program.
     Embedded(&'static [u8], Expected),
+    /// Made by this program whenever they are wanted.
+    Made(fn() -> Vec<u8>, Expected),
     /// On the network, until they are in the data folder.
     Remote(Download),
 }
@@ -32,14 +35,14 @@ impl Origin {
     /// What the text's bytes must be.
     pub fn expected(&self) -> &Expected {
         match self {
-            Origin::Embedded(_, expected) => expected,
+            Origin::Embedded(_, expected) | Origin::Made(_, expected) => expected,
             Origin::Remote(download) => &download.plain,
         }
     }
 }
 
 /// The names of the known texts.
-pub const NAMES: [&str; 3] = ["shakespeare_char", "enwik8", "text8"];
+pub const NAMES: [&str; 6] = ["shakespeare_char", "enwik8", "text8", "control_lag", "control_copy", "control_shuffled"];
 
 /// Tiny Shakespeare, checked by the build script and checked again whenever it is read.
 static SHAKESPEARE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shakespeare_char.txt"));
@@ -55,6 +58,12 @@ fn mirrors(name: &str) -> Vec<String> {
 /// What is known of a text, if it is one of [`NAMES`].
 pub fn known(name: &str) -> Option<Dataset> {
     let sha256 = |size, hash: &str| Expected { size, digest: Digest::Sha256(hash.to_owned()) };
+    let made = |make, size, hash| Dataset {
+        encoding: Encoding::Utf8,
+        train_fraction: 0.9,
+        val_fraction: 0.1,
+        origin: Origin::Made(make, sha256(size, hash)),
+    };
     let wikipedia = |zip: Expected, plain: Expected| Dataset {
         encoding: Encoding::Bytes,
         // Of 100,000,000 characters: the last 5,000,000 are for tests, the 5,000,000 before them for validation.
@@ -79,6 +88,17 @@ pub fn known(name: &str) -> Option<Dataset> {
         "text8" => Some(wikipedia(
             sha256(31_344_016, "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232"),
             Expected { size: 100_000_000, digest: Digest::Md5("3bea1919949baf155f99411df5fada7e".to_owned()) },
+        )),
+        "control_lag" => {
+            Some(made(control::lag, 1_000_000, "a753a5b9664f3d6e8211c80035932b0eabb1869affafc2103729b275cbaa510d"))
+        }
+        "control_copy" => {
+            Some(made(control::copy, 1_000_000, "6c925e9722c88154eb72d97db985a2a2d7f4b80a9cd4612c8ea0447dd2331879"))
+        }
+        "control_shuffled" => Some(made(
+            || control::shuffled(SHAKESPEARE),
+            1_115_394,
+            "b3ce3ca00a3beb86140b066c2abf2685773346c4fda76062a186ef4cad07676a",
         )),
         _ => None,
     }
@@ -109,6 +129,15 @@ mod tests {
         };
         assert_eq!(expected.check(bytes), Ok(()));
         assert!(bytes.starts_with(b"First Citizen:\nBefore we proceed any further, hear me speak."));
+    }
+
+    #[test]
+    fn what_is_made_is_always_the_same() {
+        for name in NAMES {
+            if let Some(Origin::Made(make, expected)) = known(name).map(|dataset| dataset.origin) {
+                assert_eq!(expected.check(&make()), Ok(()), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! prep: a text becomes tokens in splits (`corpus`), the alphabet that they number (`vocabulary`) and the latent semantic
 //! space in which generated texts are scored (`semantic_space`).
 
+pub mod control;
 pub mod dataset;
 pub mod digest;
 pub mod download;
@@ -41,7 +42,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub place: Place,
 
-    /// Name of the text: shakespeare_char (built in), enwik8 or text8 (downloaded), or a name for the text in --source
+    /// Name of the text: shakespeare_char (built in), enwik8 or text8 (downloaded), control_lag, control_copy or
+    /// control_shuffled (made, with a known structure), or a name for the text in --source
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     pub dataset: String,
 
@@ -195,6 +197,13 @@ fn bytes(
             let damaged =
                 |reason| Fault::defect(format!("the text that is built in {reason}: build the program again"));
             expected.check(bytes).map_err(damaged)?;
+            Ok((format!("{name}.txt"), bytes.into()))
+        }
+        Some(Origin::Made(make, expected)) => {
+            let bytes = make();
+            let other =
+                |reason| Fault::defect(format!("the text that is made {reason}: the program makes another one"));
+            expected.check(&bytes).map_err(other)?;
             Ok((format!("{name}.txt"), bytes.into()))
         }
         Some(Origin::Remote(mut download)) => {

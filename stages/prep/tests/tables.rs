@@ -68,6 +68,22 @@ fn shakespeare_is_there_without_a_network() {
 }
 
 #[test]
+fn controls_are_made_without_a_network() {
+    let root = tempfile::tempdir().expect("a folder");
+    for (dataset, train, symbols, has_words) in [
+        ("control_lag", 900_000, "0123456789:;<=>?", false),
+        ("control_copy", 900_000, "0123456789:;<=>?", false),
+        ("control_shuffled", 1_003_854, "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", true),
+    ] {
+        run(root.path(), &["--dataset", dataset]).expect(dataset);
+        assert_eq!(tokens(root.path(), dataset, "train").len(), train, "{dataset}");
+        let vocabulary: Vec<Vocabulary> = rows(root.path(), dataset);
+        assert_eq!(vocabulary.iter().map(|row| row.symbol.as_str()).collect::<String>(), symbols);
+        assert_eq!(!rows::<SemanticSpace>(root.path(), dataset).is_empty(), has_words, "{dataset}");
+    }
+}
+
+#[test]
 fn the_same_text_gives_the_same_bytes_with_any_number_of_threads() {
     let text = "Whether 'tis nobler in the mind to suffer\n".repeat(30) + &"the slings, and arrows\n".repeat(20);
     let written = [&["--threads", "1"][..], &["--threads", "2"]].map(|threads| {
@@ -137,7 +153,7 @@ fn what_is_of_no_use_is_refused_with_a_way_out() {
         (vec!["--dataset", "x", "--source", &empty], Kind::Input, "too short"),
         (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 different characters"),
         (vec!["--dataset", "x", "--source", "/nowhere/x"], Kind::Input, "cannot read /nowhere/x"),
-        (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8"),
+        (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8, control_lag"),
         (vec!["--dataset", "a/b"], Kind::Parameter, "names a folder"),
         (vec!["--dataset", "x", "--source", &bad, "--val-fraction", "0.2"], Kind::Parameter, "together at most 1"),
         (
