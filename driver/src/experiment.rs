@@ -20,7 +20,7 @@ pub struct Experiment {
     pub datasets: Named<Dataset>,
     /// The seeds of every run.
     pub seeds: Vec<u64>,
-    /// The runs that every text is learned in.
+    /// The runs that a text can be learned in.
     pub runs: Named<Run>,
     /// `prep`'s parameters.
     pub prep: Prep,
@@ -48,6 +48,8 @@ pub struct Profile {
     pub datasets: Option<Vec<String>>,
     /// The seeds of every run.
     pub seeds: Option<Vec<u64>>,
+    /// The runs that every text is learned in; all of them where nothing is said.
+    pub runs: Option<Vec<String>>,
     /// How many nodes run at once.
     pub jobs: Option<usize>,
     /// Changes of `prep`.

@@ -190,6 +190,14 @@ fn choose(arguments: &Arguments, experiment: &Experiment, study: &Study, nodes: 
             )));
         }
     }
+    for name in &arguments.runs {
+        if !study.texts[0].trainings.iter().any(|training| training.name == *name) {
+            return Err(Fault::parameter(format!(
+                "--run {name}: profile `{profile}` does not have it; add it by --set runs=[{name}]",
+                profile = arguments.profile
+            )));
+        }
+    }
     if let Some(seed) = arguments.seeds.iter().find(|seed| !study.texts.iter().any(|text| text.seeds.contains(seed))) {
         return Err(Fault::parameter(format!(
             "--seed {seed}: profile `{profile}` does not train with it; add it by --set seeds=[{seed}]",

@@ -101,21 +101,25 @@ impl Study {
         let mut correlate = experiment.correlate.clone();
         let mut jobs = 1;
         let mut names: Vec<String> = experiment.datasets.names().into_iter().map(str::to_owned).collect();
+        let mut runs: Vec<String> = experiment.runs.names().into_iter().map(str::to_owned).collect();
         for change in &changes {
             prep.change(&change.prep);
             correlate.change(&change.correlate);
             jobs = change.jobs.unwrap_or(jobs);
             names = change.datasets.clone().unwrap_or(names);
+            runs = change.runs.clone().unwrap_or(runs);
         }
         if jobs == 0 {
             return Err(Fault::parameter("`jobs` must be at least 1"));
         }
         no_repetition("datasets", &names)?;
+        no_repetition("runs", &runs)?;
+        check_known("runs", runs.iter().map(String::as_str), &experiment.runs)?;
         let mut texts = Vec::new();
         for name in names {
             let unknown = || Fault::parameter(format!("`datasets`: {}", experiment.datasets.unknown(&name)));
             let dataset = experiment.datasets.get(&name).ok_or_else(unknown)?;
-            texts.push(text(experiment, profile, &settings, &name, dataset)?);
+            texts.push(text(experiment, profile, &settings, &runs, &name, dataset)?);
         }
         Ok(Self { texts, jobs, prep, correlate })
     }
@@ -125,6 +129,7 @@ fn text(
     experiment: &Experiment,
     profile: &Profile,
     settings: &[Profile],
+    runs: &[String],
     name: &str,
     dataset: &Dataset,
 ) -> Result<Text, Fault> {
@@ -141,7 +146,8 @@ fn text(
     no_repetition("seeds", &seeds)?;
 
     let mut trainings = Vec::new();
-    for (run_name, run) in experiment.runs.iter() {
+    // Their order is the file's, whatever the order in which they are chosen.
+    for (run_name, run) in experiment.runs.iter().filter(|(name, _)| runs.iter().any(|run| run == name)) {
         trainings.push(training(experiment, profile, settings, name, run_name, run)?);
     }
     let first = &trainings[0];
@@ -243,19 +249,26 @@ fn check_names(experiment: &Experiment) -> Result<(), Fault> {
     of("runs", experiment.runs.names())?;
     of("profiles", experiment.profiles.names())?;
     for (profile, changes) in experiment.profiles.iter() {
-        let known = |names: Vec<&str>, key: &str| match names
-            .into_iter()
-            .find(|name| experiment.datasets.get(name).is_none())
-        {
-            None => Ok(()),
-            Some(name) => {
-                Err(Fault::parameter(format!("`profiles.{profile}.{key}`: {}", experiment.datasets.unknown(name))))
-            }
-        };
-        known(changes.datasets.iter().flatten().map(String::as_str).collect(), "datasets")?;
-        known(changes.per_dataset.names(), "per_dataset")?;
+        let texts = changes.datasets.iter().flatten().map(String::as_str);
+        check_known(&format!("profiles.{profile}.datasets"), texts, &experiment.datasets)?;
+        let own = changes.per_dataset.names();
+        check_known(&format!("profiles.{profile}.per_dataset"), own, &experiment.datasets)?;
+        let runs = changes.runs.iter().flatten().map(String::as_str);
+        check_known(&format!("profiles.{profile}.runs"), runs, &experiment.runs)?;
     }
     Ok(())
+}
+
+/// Refuses a name, written at `key`, that is not known.
+fn check_known<'name, T>(
+    key: &str,
+    names: impl IntoIterator<Item = &'name str>,
+    known: &Named<T>,
+) -> Result<(), Fault> {
+    match names.into_iter().find(|name| known.get(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(Fault::parameter(format!("`{key}`: {}", known.unknown(name)))),
+    }
 }
 
 fn no_repetition<T: PartialEq + std::fmt::Display>(key: &str, values: &[T]) -> Result<(), Fault> {

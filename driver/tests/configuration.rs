@@ -107,6 +107,8 @@ fn what_makes_no_sense_together_is_said() {
         wrong("datasets: [shakespeare_char, enwik8, text8]", "datasets: [shakespeare, enwik8]")
             .starts_with("`profiles.paper.datasets`: there is no `shakespeare`")
     );
+    let runs = wrong("    jobs: 2\n\n  nanogpt", "    runs: [run_4]\n\n  nanogpt");
+    assert!(runs.starts_with("`profiles.laptop.runs`: there is no `run_4`"), "{runs}");
     assert!(
         wrong("train: { tracking: true }               #", "train: { max_iters: 7 }               #")
             .contains("one for all runs of a dataset")
@@ -119,7 +121,7 @@ fn what_makes_no_sense_together_is_said() {
 fn profiles_and_settings_are_refused_by_name() {
     assert_eq!(
         resolve("labtop", &[]).unwrap_err(),
-        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, nanogpt, early, paper"
+        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, nanogpt, early, control, paper"
     );
     let setting = |setting: &str| resolve("laptop", &[setting]).unwrap_err();
     assert!(
@@ -133,6 +135,8 @@ fn profiles_and_settings_are_refused_by_name() {
     assert!(setting("trian.max_iters=5").contains("`trian` is not known (did you mean `train`?)"));
     assert!(setting("train.max_iters").contains("is no setting: write --set SECTION.PARAMETER=VALUE"));
     assert!(setting("datasets=[nothing]").contains("there is no `nothing`"));
+    assert!(setting("runs=[run_9]").contains("`runs`: there is no `run_9`"));
+    assert!(setting("runs=[]").contains("`runs` is empty"));
     assert!(setting("seeds=5").contains("must be a list such as [a, b]"));
 }
 
@@ -158,6 +162,9 @@ fn the_last_change_holds() {
         (study.texts[1].seeds.as_slice(), study.texts[0].name.as_str(), study.jobs),
         ([1].as_slice(), "text8", 7)
     );
+    let runs = |study: &Study| study.specification().runs.into_iter().map(|run| run.name).collect::<Vec<_>>();
+    assert_eq!(runs(&resolve("laptop", &["runs=[run_3, run_1]"]).unwrap()), ["run_1", "run_3"]);
+    assert_eq!(runs(&resolve("control", &[]).unwrap()), ["run_2"]);
 }
 
 #[test]
@@ -204,8 +211,14 @@ fn runs_have_the_parts_that_their_parameters_give() {
 
 #[test]
 fn every_profile_has_its_nodes_behind_those_they_need() {
-    let counts =
-        [("smoke", 1 + 2 * 14 + 2), ("laptop", 1 + 3 * 14 + 2), ("early", 1 + 3 * 14 + 2), ("paper", 3 + 5 * 14 + 2)];
+    let counts = [
+        ("smoke", 1 + 2 * 14 + 2),
+        ("laptop", 1 + 3 * 14 + 2),
+        ("nanogpt", 1 + 3 * 14 + 2),
+        ("early", 1 + 3 * 14 + 2),
+        ("control", 3 + 3 * 3 * 4 + 2),
+        ("paper", 3 + 5 * 14 + 2),
+    ];
     for (profile, count) in counts {
         let nodes = nodes(profile);
         assert_eq!(nodes.len(), count, "{profile}");
