@@ -1,7 +1,7 @@
 //! Every column against an independent implementation in NumPy (`reference/metrics_golden.py`): the same attention rows give
 //! the same metrics.
 
-#[allow(dead_code, reason = "these snapshots are read, not drawn")]
+#[expect(dead_code, reason = "these snapshots are read, not drawn")]
 mod snapshots;
 
 use schemas::tables::{Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows};
