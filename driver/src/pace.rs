@@ -11,12 +11,12 @@ use crate::plan::{Node, Stage};
 type StageOfRun = (Stage, Option<String>);
 
 /// What nodes cost: the seconds of those that ended; for the others, their usual shares of the work.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pace {
     measured: BTreeMap<StageOfRun, Cost>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Cost {
     seconds: f64,
     shares: f64,

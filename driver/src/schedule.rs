@@ -341,21 +341,27 @@ impl Work<'_> {
         let chosen = self.plan.chosen.iter().filter(|chosen| **chosen).count();
         let over = |progress: &&Progress| matches!(progress, Progress::Done | Progress::LeftOut | Progress::Failed);
         let done = self.progress.iter().filter(over).count();
+        let projected = |running: &Running| {
+            (running.fraction > 0.02).then(|| running.begun.elapsed().as_secs_f64() / running.fraction)
+        };
+        // What works now says what others like it will take, before the first of them has ended.
+        let mut pace = self.pace.clone();
+        for (position, running) in self.running.iter().filter(|(_, running)| !running.copies) {
+            if let Some(seconds) = projected(running) {
+                pace.learn(&self.plan.nodes[*position], Duration::from_secs_f64(seconds));
+            }
+        }
         let mut seconds = Some(0.0);
         for (position, node) in self.plan.nodes.iter().enumerate() {
+            let running = self.running.get(&position);
             let share = match self.progress[position] {
                 // It will be copied, in no time.
                 Progress::Waiting if self.awaits_twin(position) => continue,
                 Progress::Waiting => 1.0,
-                Progress::Running => self.running.get(&position).map_or(0.0, |running| 1.0 - running.fraction),
+                Progress::Running => running.map_or(0.0, |running| 1.0 - running.fraction),
                 _ => continue,
             };
-            // A node that works says more than what others like it took.
-            let own = self.running.get(&position).filter(|running| running.fraction > 0.02);
-            let cost = match own {
-                Some(running) => Some(running.begun.elapsed().as_secs_f64() / running.fraction),
-                None => self.pace.seconds(node),
-            };
+            let cost = running.and_then(projected).or_else(|| pace.seconds(node));
             seconds = seconds.zip(cost).map(|(sum, cost)| sum + share * cost);
         }
         let left = seconds.map(|seconds| Duration::from_secs_f64(seconds / self.plan.jobs as f64));

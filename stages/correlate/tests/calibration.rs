@@ -159,7 +159,7 @@ fn samples_without_an_association_show_none() {
         for samples in [5, 10] {
             let (mut covered, mut significant) = (0, 0);
             for number in 0..STUDIES {
-                let mut stream = stream("samples", &[&(seeds as u64), &(samples as u64), &number]);
+                let mut stream = stream("samples", &[&seeds, &(samples as u64), &number]);
                 let mut draw = || -> Vec<f64> { (0..samples).map(|_| StandardNormal.sample(&mut stream)).collect() };
                 let pairs: Vec<Paired> = (0..seeds).map(|seed| Paired { seed, x: draw(), y: draw() }).collect();
                 let (low, high) =
