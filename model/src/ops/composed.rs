@@ -1,5 +1,7 @@
 //! The operations, composed of Burn's own: the definition that every other implementation is held against.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Distribution, Tensor, activation};
 
@@ -41,6 +43,12 @@ pub(super) fn layer_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>) -> T
     let centered = x.clone() - x.mean_dim(1);
     let variance = centered.clone().powi_scalar(2).mean_dim(1);
     centered / (variance + LAYER_NORM_EPSILON).sqrt() * weight.unsqueeze()
+}
+
+/// Written out, since Burn's own has the derivative of the tanh approximation, which is off by up to 1e-3.
+pub(super) fn gelu<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    let below = ((x.clone() * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+    x * below
 }
 
 /// Drops each value with the given rate and scales the others up.

@@ -62,7 +62,7 @@ pub(crate) trait GptOps: Backend {
 
     /// The exact GELU, `x·Φ(x)` (Hendrycks & Gimpel 2016).
     fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        lower(burn::tensor::activation::gelu(lift::<Self, 2>(x)))
+        lower(composed::gelu(lift::<Self, 2>(x)))
     }
 
     /// Layer normalisation over the last axis times `weight` (Ba et al. 2016), without bias.
