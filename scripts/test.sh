@@ -2,10 +2,9 @@
 # Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes about 25 minutes on 2 cores the first time.
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked by a reader that is not
-#                             the crate `schemas`, and their numbers recomputed from their formulas; questions to them
-#                             answered alike by Rust and by Python
-#                             the crate `schemas`; questions to them answered alike by Rust and by Python; texts with a
-#                             known structure, in which the metrics must find what was planted and nothing else
+#                             the crate `schemas`, and their numbers recomputed from their formulas; texts with a known
+#                             structure, in which the metrics must find what was planted and nothing else; questions to
+#                             the tables answered alike by Rust and by Python
 #   scripts/test.sh --quick   the crates' tests alone
 #
 # Ends with what passed and how long it took, and the number of tests and checks that passed and failed.
