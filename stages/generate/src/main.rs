@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: model::TensorMemory = model::TensorMemory::new();
 
 fn main() -> ExitCode {
     cli::run(

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
+use model::TensorMemory;
 use snapshot::Arguments;
 
-/// A forward pass allocates and frees large tensors.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: TensorMemory = TensorMemory::new();
 
 fn main() -> ExitCode {
     cli::run(|arguments: &Arguments| arguments.verbosity, |arguments, terminal| snapshot::run(&arguments, terminal))

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
+use model::TensorMemory;
 use train::Arguments;
 
-/// Training allocates and frees many large tensors a step.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: TensorMemory = TensorMemory::new();
 
 fn main() -> ExitCode {
     cli::run(|arguments: &Arguments| arguments.verbosity, |arguments, terminal| train::run(&arguments, terminal))
