@@ -50,11 +50,11 @@ impl<B: GptOps> Norm<B> {
     }
 }
 
-impl<B: Backend> Linear<B> {
+impl<B: GptOps> Linear<B> {
     /// # Shapes
     /// `[rows, in]` to `[rows, out]`.
     pub(crate) fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let product = x.matmul(self.weight.clone().transpose());
+        let product = ops::linear(x, self.weight.clone());
         match &self.bias {
             Some(bias) => product + bias.clone().unsqueeze(),
             None => product,
@@ -153,7 +153,7 @@ impl<B: GptOps> Gpt<B> {
     /// `[rows, embd]` to `[rows, vocab]`.
     pub(crate) fn head(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let normed = self.norm(self.parameters.len() - self.per_module()).forward(x);
-        normed.matmul(self.wte().transpose())
+        ops::linear(normed, self.wte())
     }
 
     /// The forward pass. `dropout_seed` is that of this pass, or none where nothing is dropped; `tap` collects the

@@ -80,7 +80,7 @@ impl Model {
 }
 
 /// What a model offers, whatever its device.
-trait Inference {
+trait Inference: Send + Sync {
     fn logits(&self, tokens: &[u16], batch: usize) -> Vec<f32>;
     fn observe(&self, window: &[u16]) -> Observation;
     fn reading(&self, batch: usize, attention: bool) -> Box<dyn Reading + '_>;

@@ -54,24 +54,30 @@ impl<B: GptOps> Optimizer<B> {
         Self { adamw, decays: parameters.iter().map(crate::ParameterShape::decays).collect(), moments }
     }
 
-    /// Updates every parameter; `updates` counts this one too.
+    /// The updated parameters, from gradients that are still to be multiplied by `clip`; `updates` counts this one too.
     pub(crate) fn update(
         &mut self,
-        parameters: &mut [Tensor<B, 1>],
+        parameters: Vec<Tensor<B, 1>>,
         gradients: Vec<Tensor<B, 1>>,
+        clip: f64,
         learning_rate: f64,
         updates: u32,
-    ) {
+    ) -> Vec<Tensor<B, 1>> {
         let AdamW { beta1, beta2, epsilon, weight_decay } = self.adamw;
         let exponent = f64::from(updates);
         let (correction1, correction2) = (1.0 - beta1.powf(exponent), 1.0 - beta2.powf(exponent));
-        let all = parameters.iter_mut().zip(gradients).zip(&mut self.moments).zip(&self.decays);
-        for (((parameter, gradient), moments), &decays) in all {
+        let (step, root_scale) = (learning_rate / correction1, 1.0 / correction2.sqrt());
+        // Handed over and not lent: whoever alone holds a tensor updates it in place.
+        let moments = std::mem::take(&mut self.moments);
+        let all = parameters.into_iter().zip(gradients).zip(moments).zip(&self.decays);
+        let updated = all.map(|(((parameter, gradient), moments), &decays)| {
             let keep = if decays { 1.0 - learning_rate * weight_decay } else { 1.0 };
-            let (step, root_scale) = (learning_rate / correction1, 1.0 / correction2.sqrt());
-            let update = Update { beta1, beta2, epsilon, keep, step, root_scale };
-            (*parameter, *moments) = ops::adamw(parameter.clone(), gradient, moments.clone(), update);
-        }
+            let update = Update { beta1, beta2, epsilon, clip, keep, step, root_scale };
+            ops::adamw(parameter, gradient, moments, update)
+        });
+        let (parameters, moments) = updated.unzip();
+        self.moments = moments;
+        parameters
     }
 
     /// The moments on the host.

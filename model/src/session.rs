@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, activation};
 use clap::ValueEnum;
 
 use crate::Model;
@@ -77,7 +77,7 @@ impl<'model> Session<'model> {
         assert_eq!(tokens.len(), self.batch, "one character of every text is read at a time");
         self.context.push_back(tokens.to_vec());
         if self.context.len() <= self.block_size {
-            return self.reading.extend(tokens);
+            return rayon::scope(|_| self.reading.extend(tokens));
         }
         let keep = match self.policy {
             ContextPolicy::Exact => self.block_size,
@@ -86,12 +86,13 @@ impl<'model> Session<'model> {
         };
         self.context.drain(..self.context.len() - keep);
         let texts = (0..self.batch).flat_map(|text| self.context.iter().map(move |position| position[text]));
-        self.reading.restart(&texts.collect::<Vec<_>>())
+        let texts: Vec<_> = texts.collect();
+        rayon::scope(|_| self.reading.restart(&texts))
     }
 }
 
 /// What a session needs of a model on some device.
-pub(crate) trait Reading {
+pub(crate) trait Reading: Send {
     /// Appends one character to every text's context.
     fn extend(&mut self, tokens: &[u16]) -> Prediction;
 
@@ -102,10 +103,23 @@ pub(crate) trait Reading {
     fn restart(&mut self, tokens: &[u16]) -> Prediction;
 }
 
-/// The keys and values of one layer, `[batch, heads, time, head_size]` each.
+/// The keys and values of one layer, `[batch, heads, block, head_size]` each, of which the first characters' are filled in.
+///
+/// Room for a whole block from the start: a cache that grew would be copied for every character.
 struct Cache<B: Backend> {
     keys: Tensor<B, 4>,
     values: Tensor<B, 4>,
+}
+
+impl<B: GptOps> Cache<B> {
+    fn empty(shape: [usize; 4], device: &B::Device) -> Self {
+        Self { keys: Tensor::empty(shape, device), values: Tensor::empty(shape, device) }
+    }
+
+    /// With the keys and values of further characters from position `first` on, `[batch, heads, time, head_size]`.
+    fn with(self, keys: Tensor<B, 4>, values: Tensor<B, 4>, first: usize) -> Self {
+        Self { keys: ops::fill_cache(self.keys, keys, first), values: ops::fill_cache(self.values, values, first) }
+    }
 }
 
 /// A model's contexts on its device.
@@ -114,11 +128,13 @@ pub(crate) struct OnDevice<'model, B: Backend> {
     heads: Heads,
     attention: bool,
     layers: Vec<Cache<B>>,
+    /// Characters read into the caches.
+    filled: usize,
 }
 
 impl<'model, B: GptOps> OnDevice<'model, B> {
     pub(crate) fn new(gpt: &'model Gpt<B>, batch: usize, attention: bool) -> Self {
-        Self { gpt, heads: Heads { batch, heads: gpt.config.n_head }, attention, layers: Vec::new() }
+        Self { gpt, heads: Heads { batch, heads: gpt.config.n_head }, attention, layers: Vec::new(), filled: 0 }
     }
 
     /// Appends characters to every context: all of them pass through every layer but the last, where only the final one
@@ -127,25 +143,24 @@ impl<'model, B: GptOps> OnDevice<'model, B> {
         let Heads { batch, heads } = self.heads;
         let time = tokens.len() / batch;
         let config = self.gpt.config;
-        let first = self.layers.first().map_or(0, |cache| cache.keys.dims()[2]);
+        let (first, context) = (self.filled, self.filled + time);
+        let shape = [batch, heads, config.block_size, config.head_size()];
+        // Handed over and not lent: a cache that nobody else holds is filled in place.
+        let mut caches = std::mem::take(&mut self.layers).into_iter();
         let mut x = self.gpt.embed(gpt::tokens(tokens, batch, &self.gpt.device()), first);
         let mut rows = Vec::new();
         for layer in 0..config.n_layer {
             let block = self.gpt.block(layer);
             let qkv = block.qkv(x.clone());
             let [queries, keys, values] = ops::split_heads(qkv.clone(), self.heads);
-            let cache = match self.layers.get(layer) {
-                None => Cache { keys, values },
-                Some(Cache { keys: old_keys, values: old_values }) => Cache {
-                    keys: Tensor::cat(vec![old_keys.clone(), keys], 2),
-                    values: Tensor::cat(vec![old_values.clone(), values], 2),
-                },
-            };
+            let cache = caches.next().unwrap_or_else(|| Cache::empty(shape, &self.gpt.device()));
+            let cache = cache.with(keys, values, first);
             let last = layer + 1 == config.n_layer;
             let final_only = last || time == 1;
             let mut attended = None;
             if final_only || self.attention {
-                let (weights, mixed) = last_row(queries.narrow(2, time - 1, 1), &cache);
+                let query = queries.narrow(2, time - 1, 1);
+                let (weights, mixed) = ops::attend(query, cache.keys.clone(), cache.values.clone(), context);
                 if self.attention {
                     rows.push((gpt::to_host(weights), gpt::to_host(output_norms_of(&block.c_proj, mixed.clone()))));
                 }
@@ -160,12 +175,9 @@ impl<'model, B: GptOps> OnDevice<'model, B> {
                 _ => ops::causal_attention(qkv, self.heads, Dropout::OFF),
             };
             x = block.rest(x, attended, [Dropout::OFF; 2]);
-            match self.layers.get_mut(layer) {
-                Some(old) => *old = cache,
-                None => self.layers.push(cache),
-            }
+            self.layers.push(cache);
         }
-        let context = first + time;
+        self.filled = context;
         let row = |text: usize, layer: usize, head: usize| {
             let (weights, norms) = &rows[layer];
             let at = text * heads + head;
@@ -184,19 +196,7 @@ impl<B: GptOps> Reading for OnDevice<'_, B> {
     }
 
     fn restart(&mut self, tokens: &[u16]) -> Prediction {
-        self.layers.clear();
+        self.filled = 0;
         self.read(tokens)
     }
-}
-
-/// How one query attends to a cache, and each head's mix of values.
-///
-/// # Shapes
-/// The query is `[batch, heads, 1, head_size]`; returns `[batch, heads, 1, time]` and `[batch, heads, head_size]`.
-fn last_row<B: Backend>(query: Tensor<B, 4>, cache: &Cache<B>) -> (Tensor<B, 4>, Tensor<B, 3>) {
-    let [_, _, _, head_size] = query.dims();
-    let scores = query.matmul(cache.keys.clone().swap_dims(2, 3)) / (head_size as f64).sqrt();
-    let weights = activation::softmax(scores, 3);
-    let mixed = weights.clone().matmul(cache.values.clone()).squeeze_dim::<3>(2);
-    (weights, mixed)
 }

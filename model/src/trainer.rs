@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Int, Tensor};
 
 use crate::gpt::{self, Gpt};
-use crate::ops::GptOps;
+use crate::ops::{self, GptOps};
 use crate::optimizer::Optimizer;
 use crate::tracking::{self, LayerPass};
 use crate::{AdamW, DeviceChoice, Error, GptConfig, HeadAttention, Moments, Weights};
@@ -36,6 +36,8 @@ pub struct StepReport {
 }
 
 /// A model that learns, on any device.
+///
+/// It works on a thread of rayon's pool, for work that comes from outside is handed over and waited for at every operation.
 pub struct Trainer(Box<dyn Learner>);
 
 impl Trainer {
@@ -72,12 +74,12 @@ impl Trainer {
         dropout_seed: u64,
         track: bool,
     ) -> StepReport {
-        self.0.step(batches, learning_rate, clip, dropout_seed, track)
+        rayon::scope(|_| self.0.step(batches, learning_rate, clip, dropout_seed, track))
     }
 
     /// Mean cross-entropy of a batch without dropout, in nats per character. Changes nothing.
     pub fn evaluate(&self, batch: &Batch) -> f64 {
-        self.0.evaluate(batch)
+        rayon::scope(|_| self.0.evaluate(batch))
     }
 
     /// The weights on the host.
@@ -96,7 +98,7 @@ impl Trainer {
     }
 }
 
-trait Learner {
+trait Learner: Send + Sync {
     fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport;
     fn evaluate(&self, batch: &Batch) -> f64;
     fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>);
@@ -177,15 +179,13 @@ where
             passes.extend(tap.into_iter().enumerate().map(host));
             tracking_secs += started.elapsed().as_secs_f64();
         }
-        let mut gradients = total.unwrap_or_default();
-        let grad_norm = global_norm(&gradients);
-        if clip > 0.0 && grad_norm > clip {
-            // PyTorch's clip_grad_norm_ divides by the norm plus 1e-6.
-            let scale = clip / (grad_norm + 1e-6);
-            gradients = gradients.into_iter().map(|gradient| gradient * scale).collect();
-        }
+        let gradients = total.unwrap_or_default();
+        let grad_norm = ops::square_sum(&gradients).sqrt();
+        // PyTorch's clip_grad_norm_ divides by the norm plus 1e-6.
+        let clip = if clip > 0.0 && grad_norm > clip { clip / (grad_norm + 1e-6) } else { 1.0 };
         self.updates += 1;
-        self.optimizer.update(&mut self.gpt.parameters, gradients, learning_rate, self.updates);
+        let parameters = std::mem::take(&mut self.gpt.parameters);
+        self.gpt.parameters = self.optimizer.update(parameters, gradients, clip, learning_rate, self.updates);
         let started = std::time::Instant::now();
         let attention = if track { tracking::heads(self.config(), &passes) } else { Vec::new() };
         tracking_secs += started.elapsed().as_secs_f64();
@@ -214,12 +214,4 @@ where
 
 fn targets<B: burn::tensor::backend::Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 1, Int> {
     gpt::tokens::<B>(&batch.targets, 1, device).squeeze_dim(0)
-}
-
-/// `√Σ‖g‖²` over all gradients.
-fn global_norm<B: burn::tensor::backend::Backend>(gradients: &[Tensor<B, 1>]) -> f64 {
-    let squares: Vec<_> = gradients.iter().map(|gradient| gradient.clone().powi_scalar(2).sum()).collect();
-    // One tensor of all sums is one transfer from a GPU.
-    let sums = gpt::to_host(Tensor::cat(squares, 0));
-    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>().sqrt()
 }

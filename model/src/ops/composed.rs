@@ -52,7 +52,7 @@ pub(super) fn gelu<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
 }
 
 /// Drops each value with the given rate and scales the others up.
-pub(crate) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rate, seed }: Dropout) -> Tensor<B, D> {
+pub(super) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rate, seed }: Dropout) -> Tensor<B, D> {
     if rate == 0.0 {
         return x;
     }
@@ -62,13 +62,38 @@ pub(crate) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rat
     x * kept / (1.0 - rate)
 }
 
+pub(super) fn fill_cache<B: Backend>(cache: Tensor<B, 4>, new: Tensor<B, 4>, first: usize) -> Tensor<B, 4> {
+    let [batch, heads, time, size] = new.dims();
+    cache.slice_assign([0..batch, 0..heads, first..first + time, 0..size], new)
+}
+
+pub(super) fn attend<B: Backend>(
+    query: Tensor<B, 4>,
+    caches: [Tensor<B, 4>; 2],
+    time: usize,
+) -> (Tensor<B, 4>, Tensor<B, 3>) {
+    let [_, _, _, head_size] = query.dims();
+    let [keys, values] = caches.map(|cache| cache.narrow(2, 0, time));
+    let scores = query.matmul(keys.swap_dims(2, 3)) / (head_size as f64).sqrt();
+    let weights = activation::softmax(scores, 3);
+    let mixed = weights.clone().matmul(values).squeeze_dim::<3>(2);
+    (weights, mixed)
+}
+
+pub(super) fn square_sum<B: Backend>(gradients: impl Iterator<Item = Tensor<B, 1>>) -> f64 {
+    // One tensor of all sums is one transfer from a GPU.
+    let sums = Tensor::cat(gradients.map(|gradient| gradient.powi_scalar(2).sum()).collect(), 0);
+    crate::gpt::to_host(sums).iter().map(|&sum| f64::from(sum)).sum()
+}
+
 pub(super) fn adamw<B: Backend>(
     parameter: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
     [first, second]: [Tensor<B, 1>; 2],
     update: Update,
 ) -> (Tensor<B, 1>, [Tensor<B, 1>; 2]) {
-    let Update { beta1, beta2, epsilon, keep, step, root_scale } = update;
+    let Update { beta1, beta2, epsilon, clip, keep, step, root_scale } = update;
+    let gradient = gradient * clip;
     let first = first * beta1 + gradient.clone() * (1.0 - beta1);
     let second = second * beta2 + gradient.powi_scalar(2) * (1.0 - beta2);
     let root = second.clone().sqrt() * root_scale + epsilon;

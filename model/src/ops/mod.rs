@@ -35,12 +35,15 @@ pub(crate) struct Heads {
     pub(crate) heads: usize,
 }
 
-/// The constants of one AdamW update: `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `p ← keep·p − step·m/(root_scale·√v + ε)`.
+/// The constants of one AdamW update: `g ← clip·g`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
+/// `p ← keep·p − step·m/(root_scale·√v + ε)`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update {
     pub(crate) beta1: f64,
     pub(crate) beta2: f64,
     pub(crate) epsilon: f64,
+    /// What clipping multiplies the gradient with.
+    pub(crate) clip: f64,
     /// What weight decay leaves of a parameter.
     pub(crate) keep: f64,
     /// The learning rate over the first moment's bias correction.
@@ -73,9 +76,54 @@ pub(crate) trait GptOps: Backend {
         lower(composed::layer_norm(lift::<Self, 2>(x), lift::<Self, 1>(weight)))
     }
 
+    /// `x·Wᵀ`.
+    ///
+    /// # Shapes
+    /// `x` is `[rows, in]`, `weight` `[out, in]`; returns `[rows, out]`.
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        lower(lift::<Self, 2>(x).matmul(lift::<Self, 2>(weight).transpose()))
+    }
+
+    /// Drops each value with the given rate and scales the others up.
+    ///
+    /// # Shapes
+    /// `x` is a matrix.
+    fn dropout(x: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
+        lower(composed::dropout(lift::<Self, 2>(x), dropout))
+    }
+
     /// `dropout(x) + residual`.
     fn dropout_add(x: FloatTensor<Self>, residual: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
         lower(composed::dropout(lift::<Self, 2>(x), dropout) + lift::<Self, 2>(residual))
+    }
+
+    /// A cache of keys or values with those of further characters from position `first` on.
+    ///
+    /// # Shapes
+    /// The cache is `[batch, heads, block, head_size]`, `new` `[batch, heads, time, head_size]`.
+    fn fill_cache(cache: FloatTensor<Self>, new: FloatTensor<Self>, first: usize) -> FloatTensor<Self> {
+        lower(composed::fill_cache(lift::<Self, 4>(cache), lift::<Self, 4>(new), first))
+    }
+
+    /// How one query attends to the first `time` characters of a cache, and each head's mix of their values.
+    ///
+    /// # Shapes
+    /// The query is `[batch, heads, 1, head_size]`, keys and values `[batch, heads, block, head_size]`; returns
+    /// `[batch, heads, 1, time]` and `[batch, heads, head_size]`.
+    fn attend(
+        query: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        time: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let caches = [lift::<Self, 4>(keys), lift::<Self, 4>(values)];
+        let (weights, mixed) = composed::attend(lift::<Self, 4>(query), caches, time);
+        (lower(weights), lower(mixed))
+    }
+
+    /// `Σ‖g‖²` over flat gradients.
+    fn square_sum(gradients: &[FloatTensor<Self>]) -> f64 {
+        composed::square_sum(gradients.iter().map(|gradient| lift::<Self, 1>(gradient.clone())))
     }
 
     /// One AdamW update of a flat parameter; returns it and its moments.
@@ -114,6 +162,32 @@ pub(crate) fn causal_attention<B: GptOps>(qkv: Tensor<B, 2>, heads: Heads, dropo
     lift(B::causal_attention(lower(qkv), heads, dropout))
 }
 
+pub(crate) fn linear<B: GptOps>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    lift(<B as GptOps>::linear(lower(x), lower(weight)))
+}
+
+pub(crate) fn dropout<B: GptOps>(x: Tensor<B, 2>, dropout: Dropout) -> Tensor<B, 2> {
+    lift(B::dropout(lower(x), dropout))
+}
+
+pub(crate) fn fill_cache<B: GptOps>(cache: Tensor<B, 4>, new: Tensor<B, 4>, first: usize) -> Tensor<B, 4> {
+    lift(B::fill_cache(lower(cache), lower(new), first))
+}
+
+pub(crate) fn attend<B: GptOps>(
+    query: Tensor<B, 4>,
+    keys: Tensor<B, 4>,
+    values: Tensor<B, 4>,
+    time: usize,
+) -> (Tensor<B, 4>, Tensor<B, 3>) {
+    let (weights, mixed) = B::attend(lower(query), lower(keys), lower(values), time);
+    (lift(weights), lift(mixed))
+}
+
+pub(crate) fn square_sum<B: GptOps>(gradients: &[Tensor<B, 1>]) -> f64 {
+    B::square_sum(&gradients.iter().map(|gradient| lower(gradient.clone())).collect::<Vec<_>>())
+}
+
 pub(crate) fn gelu<B: GptOps>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     lift(<B as GptOps>::gelu(lower(x)))
 }
@@ -136,4 +210,4 @@ pub(crate) fn adamw<B: GptOps>(
     (lift(parameter), moments.map(lift))
 }
 
-pub(crate) use composed::{attention_weights, dropout, split_heads};
+pub(crate) use composed::{attention_weights, split_heads};

@@ -1,28 +1,30 @@
-//! AdamW in place.
+//! AdamW in place, and the norm that gradients are clipped by.
 
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::{kernels, tensor, values};
+use super::{kernels, values};
 use crate::ops::Update;
 
 /// Values a task.
 const STRETCH: usize = 1 << 14;
 
-/// The updated parameter and moments.
+/// The updated parameter and moments, in the memory of the old ones where nobody else holds it.
 pub(super) fn update(
-    parameter: FlexTensor,
+    mut parameter: FlexTensor,
     gradient: &FlexTensor,
-    [first, second]: [FlexTensor; 2],
+    [mut first, mut second]: [FlexTensor; 2],
     update: Update,
 ) -> (FlexTensor, [FlexTensor; 2]) {
-    let shape = parameter.layout().shape().clone();
-    let [mut parameter, mut first, mut second] =
-        [parameter, first, second].map(|one| values(&one.to_contiguous()).to_vec());
-    let moments = first.par_chunks_mut(STRETCH).zip(second.par_chunks_mut(STRETCH));
-    parameter.par_chunks_mut(STRETCH).zip(values(gradient).par_chunks(STRETCH)).zip(moments).for_each(
+    let moments = first.storage_mut().par_chunks_mut(STRETCH).zip(second.storage_mut().par_chunks_mut(STRETCH));
+    parameter.storage_mut().par_chunks_mut(STRETCH).zip(values(gradient).par_chunks(STRETCH)).zip(moments).for_each(
         |((parameter, gradient), (first, second))| kernels::adamw(parameter, gradient, first, second, &update),
     );
-    let made = |values| tensor(values, shape.clone());
-    (made(parameter), [made(first), made(second)])
+    (parameter, [first, second])
+}
+
+/// `Σ g²`, each stretch's share added up in the stretches' order.
+pub(super) fn square_sum(gradient: &FlexTensor) -> f64 {
+    let shares: Vec<f32> = values(gradient).par_chunks(STRETCH).map(kernels::square_sum).collect();
+    shares.into_iter().map(f64::from).sum()
 }

@@ -2,10 +2,12 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Shape;
+use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::kernels::{self, Mask};
-use super::{tensor, values};
+use super::matrix::{Strided, product};
+use super::{filled, tensor, values};
 use crate::ops::{Dropout, Heads};
 
 /// Queries a block: what lies right of a block's last query is never computed.
@@ -32,31 +34,13 @@ impl Division {
     }
 
     /// Blocks of queries, each with the keys that its last query sees.
-    fn blocks(self) -> impl Iterator<Item = (usize, usize)> {
+    fn blocks(self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
         (0..self.time).step_by(QUERIES).map(move |first| (first, (first + QUERIES).min(self.time)))
     }
 
     /// Space for the scores of one block.
     fn scratch(self) -> Vec<f32> {
         vec![0.0; QUERIES.min(self.time) * self.time]
-    }
-}
-
-/// A matrix in memory that others may share: where it starts and how far its rows and columns are apart.
-#[derive(Clone, Copy)]
-struct Strided {
-    start: *const f32,
-    row: usize,
-    column: usize,
-}
-
-impl Strided {
-    fn rows_of(values: &[f32], first: usize, row: usize) -> Self {
-        Self { start: values[first..].as_ptr(), row, column: 1 }
-    }
-
-    fn transposed(self) -> Self {
-        Self { row: self.column, column: self.row, ..self }
     }
 }
 
@@ -75,85 +59,51 @@ impl Shared {
     }
 }
 
-/// `out = [out +] factor · left · right`, `out` of rows `row` apart.
-///
-/// # Safety
-/// The matrices, of `rows × inner`, `inner × columns` and `rows × columns` values, must lie in memory that is theirs, and nothing else
-/// may read or write `out` meanwhile.
-unsafe fn product(
-    [rows, columns, inner]: [usize; 3],
-    (out, out_row): (*mut f32, usize),
-    add: bool,
-    left: Strided,
-    right: Strided,
-    factor: f32,
-) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out,
-            1,
-            out_row as isize,
-            add,
-            left.start,
-            left.column as isize,
-            left.row as isize,
-            right.start,
-            right.column as isize,
-            right.row as isize,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 /// The attended values, and the log-sum-exp of every row by text, head and query.
 pub(super) fn forward(qkv: &FlexTensor, heads: Heads, dropout: Dropout) -> (FlexTensor, Vec<f32>) {
     let division = Division::new(qkv, heads);
     let Division { time, embd, heads: per_text, head_size } = division;
     let input = values(qkv);
-    let mut out = vec![0.0; heads.batch * time * embd];
-    let shared = Shared(out.as_mut_ptr());
     let mut log_sums = vec![0.0; heads.batch * per_text * time];
-    log_sums.par_chunks_mut(time).enumerate().for_each_init(
-        || division.scratch(),
-        |scores, (task, log_sums)| {
-            let (text, head) = (task / per_text, task % per_text);
-            let first_column = |part: usize| text * time * 3 * embd + part * embd + head * head_size;
-            let part = |part: usize, row: usize| Strided::rows_of(input, first_column(part) + row * 3 * embd, 3 * embd);
-            for (first, end) in division.blocks() {
-                let queries = end - first;
-                let block = &mut scores[..queries * end];
-                let target = (block.as_mut_ptr(), end);
-                // SAFETY: `block` has queries × end values and is this task's own.
-                unsafe {
-                    product(
-                        [queries, end, head_size],
-                        target,
-                        false,
-                        part(0, first),
-                        part(1, 0).transposed(),
-                        division.scaling(),
-                    );
+    let out = filled(heads.batch * time * embd, |out| {
+        let shared = Shared(out.as_mut_ptr().cast());
+        log_sums.par_chunks_mut(time).enumerate().for_each_init(
+            || division.scratch(),
+            |scores, (task, log_sums)| {
+                let (text, head) = (task / per_text, task % per_text);
+                let first_column = |part: usize| text * time * 3 * embd + part * embd + head * head_size;
+                let part =
+                    |part: usize, row: usize| Strided::rows_of(input, first_column(part) + row * 3 * embd, 3 * embd);
+                for (first, end) in division.blocks() {
+                    let queries = end - first;
+                    let block = &mut scores[..queries * end];
+                    let target = (block.as_mut_ptr(), end);
+                    // SAFETY: `block` has queries × end values and is this task's own.
+                    unsafe {
+                        product(
+                            [queries, end, head_size],
+                            target,
+                            false,
+                            part(0, first),
+                            part(1, 0).transposed(),
+                            division.scaling(),
+                            Parallelism::None,
+                        );
+                    }
+                    for (query, row) in block.chunks_exact_mut(end).enumerate() {
+                        let mask = Mask::new(dropout, (task * time + first + query) as u64);
+                        log_sums[first + query] = kernels::softmax(row, first + query + 1, mask);
+                    }
+                    let weights = Strided::rows_of(block, 0, end);
+                    let target = (shared.at((text * time + first) * embd + head * head_size), embd);
+                    // SAFETY: rows `first..end` of this text and this head's columns are this task's own.
+                    unsafe {
+                        product([queries, head_size, end], target, false, weights, part(2, 0), 1.0, Parallelism::None)
+                    };
                 }
-                for (query, row) in block.chunks_exact_mut(end).enumerate() {
-                    let mask = Mask::new(dropout, (task * time + first + query) as u64);
-                    log_sums[first + query] = kernels::softmax(row, first + query + 1, mask);
-                }
-                let weights = Strided::rows_of(block, 0, end);
-                let target = (shared.at((text * time + first) * embd + head * head_size), embd);
-                // SAFETY: rows `first..end` of this text and this head's columns are this task's own.
-                unsafe { product([queries, head_size, end], target, false, weights, part(2, 0), 1.0) };
-            }
-        },
-    );
+            },
+        );
+    });
     (tensor(out, Shape::from(vec![heads.batch * time, embd])), log_sums)
 }
 
@@ -169,61 +119,91 @@ pub(super) fn backward(
     let division = Division::new(qkv, heads);
     let Division { time, embd, heads: per_text, head_size } = division;
     let (input, output, gradient) = (values(qkv), values(output), values(gradient));
-    let mut out = vec![0.0; input.len()];
-    let shared = Shared(out.as_mut_ptr());
-    (0..heads.batch * per_text).into_par_iter().for_each_init(
-        || (division.scratch(), division.scratch()),
-        |(scores, of_weights), task| {
-            let (text, head) = (task / per_text, task % per_text);
-            let first_column = |part: usize| text * time * 3 * embd + part * embd + head * head_size;
-            let part = |part: usize, row: usize| Strided::rows_of(input, first_column(part) + row * 3 * embd, 3 * embd);
-            let target = |part: usize, row: usize| (shared.at(first_column(part) + row * 3 * embd), 3 * embd);
-            for (first, end) in division.blocks() {
-                let queries = end - first;
-                let (block, of_block) = (&mut scores[..queries * end], &mut of_weights[..queries * end]);
-                let row_start = |query: usize| (text * time + first + query) * embd + head * head_size;
-                let of_output = Strided::rows_of(gradient, row_start(0), embd);
-                // SAFETY: both blocks have queries × end values and are this task's own.
-                unsafe {
-                    let scaling = division.scaling();
-                    product(
-                        [queries, end, head_size],
-                        (block.as_mut_ptr(), end),
-                        false,
-                        part(0, first),
-                        part(1, 0).transposed(),
-                        scaling,
-                    );
-                    product(
-                        [queries, end, head_size],
-                        (of_block.as_mut_ptr(), end),
-                        false,
-                        of_output,
-                        part(2, 0).transposed(),
-                        1.0,
-                    );
+    let out = filled(input.len(), |out| {
+        let shared = Shared(out.as_mut_ptr().cast());
+        (0..heads.batch * per_text).into_par_iter().for_each_init(
+            || (division.scratch(), division.scratch()),
+            |(scores, of_weights), task| {
+                let (text, head) = (task / per_text, task % per_text);
+                let first_column = |part: usize| text * time * 3 * embd + part * embd + head * head_size;
+                let part =
+                    |part: usize, row: usize| Strided::rows_of(input, first_column(part) + row * 3 * embd, 3 * embd);
+                let target = |part: usize, row: usize| (shared.at(first_column(part) + row * 3 * embd), 3 * embd);
+                // The last block first: it sees all keys, so what it writes of them the others add to.
+                for (first, end) in division.blocks().rev() {
+                    let add = end < time;
+                    let queries = end - first;
+                    let (block, of_block) = (&mut scores[..queries * end], &mut of_weights[..queries * end]);
+                    let row_start = |query: usize| (text * time + first + query) * embd + head * head_size;
+                    let of_output = Strided::rows_of(gradient, row_start(0), embd);
+                    // SAFETY: both blocks have queries × end values and are this task's own.
+                    unsafe {
+                        let scaling = division.scaling();
+                        product(
+                            [queries, end, head_size],
+                            (block.as_mut_ptr(), end),
+                            false,
+                            part(0, first),
+                            part(1, 0).transposed(),
+                            scaling,
+                            Parallelism::None,
+                        );
+                        product(
+                            [queries, end, head_size],
+                            (of_block.as_mut_ptr(), end),
+                            false,
+                            of_output,
+                            part(2, 0).transposed(),
+                            1.0,
+                            Parallelism::None,
+                        );
+                    }
+                    for (query, (row, of_row)) in
+                        block.chunks_exact_mut(end).zip(of_block.chunks_exact_mut(end)).enumerate()
+                    {
+                        let mask = Mask::new(dropout, (task * time + first + query) as u64);
+                        // Σ_j w_j g_j is the product of the output and its gradient (Dao et al. 2022, appendix B.4).
+                        let columns = row_start(query)..row_start(query) + head_size;
+                        let dot = kernels::dot(&gradient[columns.clone()], &output[columns]);
+                        let log_sum = log_sums[task * time + first + query];
+                        let keys = first + query + 1;
+                        kernels::softmax_backward(row, of_row, keys, log_sum, dot, division.scaling(), mask);
+                    }
+                    let weights = Strided::rows_of(block, 0, end);
+                    let of_scores = Strided::rows_of(of_block, 0, end);
+                    // SAFETY: this text's rows and this head's columns of the three parts are this task's own.
+                    unsafe {
+                        product(
+                            [queries, head_size, end],
+                            target(0, first),
+                            false,
+                            of_scores,
+                            part(1, 0),
+                            1.0,
+                            Parallelism::None,
+                        );
+                        product(
+                            [end, head_size, queries],
+                            target(1, 0),
+                            add,
+                            of_scores.transposed(),
+                            part(0, first),
+                            1.0,
+                            Parallelism::None,
+                        );
+                        product(
+                            [end, head_size, queries],
+                            target(2, 0),
+                            add,
+                            weights.transposed(),
+                            of_output,
+                            1.0,
+                            Parallelism::None,
+                        );
+                    }
                 }
-                for (query, (row, of_row)) in
-                    block.chunks_exact_mut(end).zip(of_block.chunks_exact_mut(end)).enumerate()
-                {
-                    let mask = Mask::new(dropout, (task * time + first + query) as u64);
-                    // Σ_j w_j g_j is the product of the output and its gradient (Dao et al. 2022, appendix B.4).
-                    let columns = row_start(query)..row_start(query) + head_size;
-                    let dot = kernels::dot(&gradient[columns.clone()], &output[columns]);
-                    let log_sum = log_sums[task * time + first + query];
-                    let keys = first + query + 1;
-                    kernels::softmax_backward(row, of_row, keys, log_sum, dot, division.scaling(), mask);
-                }
-                let weights = Strided::rows_of(block, 0, end);
-                let of_scores = Strided::rows_of(of_block, 0, end);
-                // SAFETY: this text's rows and this head's columns of the three parts are this task's own.
-                unsafe {
-                    product([queries, head_size, end], target(0, first), false, of_scores, part(1, 0), 1.0);
-                    product([end, head_size, queries], target(1, 0), true, of_scores.transposed(), part(0, first), 1.0);
-                    product([end, head_size, queries], target(2, 0), true, weights.transposed(), of_output, 1.0);
-                }
-            }
-        },
-    );
+            },
+        );
+    });
     tensor(out, qkv.layout().shape().clone())
 }

@@ -4,6 +4,7 @@
 //! these two give the same bits; a processor with neither rounds in between.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
+use std::mem::MaybeUninit;
 
 use crate::ops::{Dropout, LAYER_NORM_EPSILON, Update};
 
@@ -142,6 +143,67 @@ fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + (whole..count).map(term).sum::<f32>()
 }
 
+/// `lanes + a·b`.
+#[inline(always)]
+fn accumulate<const FUSED: bool>(lanes: &mut [f32; LANES], a: &[f32; LANES], b: &[f32; LANES]) {
+    for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+        *lane = fma::<FUSED>(*a, *b, *lane);
+    }
+}
+
+/// The sum of lanes, halves upon halves. Not inlined: lanes that are indexed would not stay in registers before.
+#[inline(never)]
+fn total(mut lanes: [f32; LANES]) -> f32 {
+    for half in [LANES / 2, LANES / 4, LANES / 8, LANES / 16] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
+}
+
+/// `Σ a·b`, in the order of [`four_products`].
+#[inline(always)]
+fn product<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let ((a_chunks, a_rest), (b_chunks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        accumulate::<FUSED>(&mut lanes, a, b);
+    }
+    total(lanes) + rest_product(a_rest, b_rest)
+}
+
+/// `Σ a·b` of what is less than a chunk.
+#[inline(always)]
+fn rest_product(a: &[f32], b: &[f32]) -> f32 {
+    let mut sum = 0.0;
+    for (a, b) in a.iter().zip(b) {
+        sum += a * b;
+    }
+    sum
+}
+
+/// `Σ a·b` for four `b` at once, which reads `a` once; each as if it were alone.
+#[inline(always)]
+fn four_products<const FUSED: bool>(a: &[f32], b: [&[f32]; 4]) -> [f32; 4] {
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let [b0, b1, b2, b3] = b.map(|b| b.as_chunks::<LANES>());
+    // Four variables and not an array of them, which would not stay in registers.
+    let (mut lanes0, mut lanes1, mut lanes2, mut lanes3) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    for ((((a, b0), b1), b2), b3) in a_chunks.iter().zip(b0.0).zip(b1.0).zip(b2.0).zip(b3.0) {
+        accumulate::<FUSED>(&mut lanes0, a, b0);
+        accumulate::<FUSED>(&mut lanes1, a, b1);
+        accumulate::<FUSED>(&mut lanes2, a, b2);
+        accumulate::<FUSED>(&mut lanes3, a, b3);
+    }
+    [
+        total(lanes0) + rest_product(a_rest, b0.1),
+        total(lanes1) + rest_product(a_rest, b1.1),
+        total(lanes2) + rest_product(a_rest, b2.1),
+        total(lanes3) + rest_product(a_rest, b3.1),
+    ]
+}
+
 #[inline(always)]
 fn largest(values: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -157,36 +219,36 @@ fn largest(values: &[f32]) -> f32 {
 
 vectorised! {
     /// `x·Φ(x)`.
-    fn gelu<FUSED>(x: &[f32], out: &mut [f32]) {
+    fn gelu<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
         for (out, &x) in out.iter_mut().zip(x) {
-            *out = x * normal::<FUSED>(x).0;
+            out.write(x * normal::<FUSED>(x).0);
         }
     }
 
-    /// `g·(Φ(x) + x·φ(x))`.
-    fn gelu_backward<FUSED>(x: &[f32], gradient: &[f32], out: &mut [f32]) {
-        for ((out, &x), &gradient) in out.iter_mut().zip(x).zip(gradient) {
+    /// `g·(Φ(x) + x·φ(x))`, over `g`.
+    fn gelu_backward<FUSED>(x: &[f32], gradient: &mut [f32]) {
+        for (gradient, &x) in gradient.iter_mut().zip(x) {
             let (below, density) = normal::<FUSED>(x);
-            *out = gradient * fma::<FUSED>(x, density, below);
+            *gradient *= fma::<FUSED>(x, density, below);
         }
     }
 
     /// `mask·x + residual`.
-    fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [f32], mask: Mask) {
+    fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
         for (position, ((out, &x), &residual)) in out.iter_mut().zip(x).zip(residual).enumerate() {
-            *out = fma::<FUSED>(x, mask.at(position), residual);
+            out.write(fma::<FUSED>(x, mask.at(position), residual));
         }
     }
 
     /// `mask·x`.
-    fn dropout<FUSED>(x: &[f32], out: &mut [f32], mask: Mask) {
+    fn dropout<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
         for (position, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-            *out = x * mask.at(position);
+            out.write(x * mask.at(position));
         }
     }
 
     /// Rows of `(x − mean)/√(variance + ε)·weight`; `moments` takes each row's mean and reciprocal deviation.
-    fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [f32], moments: &mut [f32]) {
+    fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [MaybeUninit<f32>], moments: &mut [f32]) {
         let width = weight.len();
         for ((x, out), moments) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(moments.chunks_exact_mut(2)) {
             let mean = sum(width, |at| x[at]) / width as f32;
@@ -194,30 +256,29 @@ vectorised! {
             let reciprocal = 1.0 / (variance + LAYER_NORM_EPSILON as f32).sqrt();
             moments.copy_from_slice(&[mean, reciprocal]);
             for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = (x - mean) * reciprocal * weight;
+                out.write((x - mean) * reciprocal * weight);
             }
         }
     }
 
-    /// The gradients of [`layer_norm`]: that of `x` is written, that of the weight added to `of_weight`.
+    /// The gradients of [`layer_norm`]: that of `x` is written over `gradient`, that of the weight added to `of_weight`.
     fn layer_norm_backward<FUSED>(
         x: &[f32],
         weight: &[f32],
-        gradient: &[f32],
+        gradient: &mut [f32],
         moments: &[f32],
-        of_x: &mut [f32],
         of_weight: &mut [f32],
     ) {
         let width = weight.len();
-        let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width)).zip(moments.chunks_exact(2));
-        for (((x, gradient), moments), of_x) in rows.zip(of_x.chunks_exact_mut(width)) {
+        let rows = x.chunks_exact(width).zip(moments.chunks_exact(2));
+        for ((x, moments), gradient) in rows.zip(gradient.chunks_exact_mut(width)) {
             let (mean, reciprocal) = (moments[0], moments[1]);
             let normed = |at: usize| (x[at] - mean) * reciprocal;
             let level = sum(width, |at| gradient[at] * weight[at]) / width as f32;
             let slope = sum(width, |at| gradient[at] * weight[at] * normed(at)) / width as f32;
             for at in 0..width {
                 of_weight[at] = fma::<FUSED>(gradient[at], normed(at), of_weight[at]);
-                of_x[at] = reciprocal * (gradient[at] * weight[at] - level - normed(at) * slope);
+                gradient[at] = reciprocal * (gradient[at] * weight[at] - level - normed(at) * slope);
             }
         }
     }
@@ -261,9 +322,38 @@ vectorised! {
         }
     }
 
+    /// One row of a weight with every row of `x`: `out[r] = Σ_i weight[i]·x[r,i]`.
+    fn row_products<FUSED>(weight: &[f32], x: &[f32], out: &mut [f32]) {
+        let width = weight.len();
+        let (fours, rest) = out.as_chunks_mut::<4>();
+        let (of_fours, of_rest) = x.split_at(fours.len() * 4 * width);
+        for (out, x) in fours.iter_mut().zip(of_fours.chunks_exact(4 * width)) {
+            let ((x0, x1), (x2, x3)) = (x[..2 * width].split_at(width), x[2 * width..].split_at(width));
+            *out = four_products::<FUSED>(weight, [x0, x1, x2, x3]);
+        }
+        for (out, x) in rest.iter_mut().zip(of_rest.chunks_exact(width)) {
+            *out = product::<FUSED>(weight, x);
+        }
+    }
+
+    /// `Σ_r weights[r]·rows[r]`.
+    fn weighted_sum<FUSED>(weights: &[f32], rows: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
+        for (weight, row) in weights.iter().zip(rows.chunks_exact(out.len())) {
+            for (out, value) in out.iter_mut().zip(row) {
+                *out = fma::<FUSED>(*weight, *value, *out);
+            }
+        }
+    }
+
     /// `Σ a·b`.
     fn dot<FUSED>(a: &[f32], b: &[f32]) -> f32 {
         sum(a.len(), |at| a[at] * b[at])
+    }
+
+    /// `Σ a²`.
+    fn square_sum<FUSED>(a: &[f32]) -> f32 {
+        sum(a.len(), |at| a[at] * a[at])
     }
 
     /// One AdamW update in place: see `Update` for the constants.
@@ -278,7 +368,9 @@ vectorised! {
         let (rest1, rest2) = ((1.0 - update.beta1) as f32, (1.0 - update.beta2) as f32);
         let (keep, step) = (update.keep as f32, update.step as f32);
         let (root_scale, epsilon) = (update.root_scale as f32, update.epsilon as f32);
+        let clip = update.clip as f32;
         for (((parameter, &gradient), first), second) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
+            let gradient = gradient * clip;
             *first = fma::<FUSED>(*first, beta1, gradient * rest1);
             *second = fma::<FUSED>(*second, beta2, gradient * gradient * rest2);
             let root = fma::<FUSED>(second.sqrt(), root_scale, epsilon);

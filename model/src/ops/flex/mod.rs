@@ -7,11 +7,14 @@
 
 mod adamw;
 mod attention;
+mod cache;
 mod kernels;
+mod matrix;
 mod pointwise;
 #[cfg(test)]
 mod tests;
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use burn::backend::Autodiff;
@@ -26,6 +29,10 @@ use burn::tensor::{Bytes, DType, Shape};
 use super::{Dropout, GptOps, Heads, Update};
 
 impl GptOps for Flex {
+    fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        matrix::linear(&x.to_contiguous(), &weight.to_contiguous())
+    }
+
     fn causal_attention(qkv: FlexTensor, heads: Heads, dropout: Dropout) -> FlexTensor {
         attention::forward(&qkv.to_contiguous(), heads, dropout).0
     }
@@ -38,8 +45,24 @@ impl GptOps for Flex {
         pointwise::layer_norm(&x.to_contiguous(), &weight.to_contiguous()).0
     }
 
+    fn dropout(x: FlexTensor, dropout: Dropout) -> FlexTensor {
+        pointwise::dropout(&x.to_contiguous(), dropout)
+    }
+
     fn dropout_add(x: FlexTensor, residual: FlexTensor, dropout: Dropout) -> FlexTensor {
         pointwise::dropout_add(&x.to_contiguous(), &residual.to_contiguous(), dropout)
+    }
+
+    fn fill_cache(cache: FlexTensor, new: FlexTensor, first: usize) -> FlexTensor {
+        cache::fill(cache, &new.to_contiguous(), first)
+    }
+
+    fn attend(query: FlexTensor, keys: FlexTensor, values: FlexTensor, time: usize) -> (FlexTensor, FlexTensor) {
+        cache::attend(&query.to_contiguous(), &keys.to_contiguous(), &values.to_contiguous(), time)
+    }
+
+    fn square_sum(gradients: &[FlexTensor]) -> f64 {
+        gradients.iter().map(|gradient| adamw::square_sum(&gradient.to_contiguous())).sum()
     }
 
     fn adamw(
@@ -53,6 +76,15 @@ impl GptOps for Flex {
 }
 
 impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (input, matrix) = (x.primitive.to_contiguous(), weight.primitive.to_contiguous());
+        let output = matrix::linear(&input, &matrix);
+        match Linear.prepare::<C>([x.node, weight.node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish([input, matrix], output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
     fn causal_attention(qkv: FloatTensor<Self>, heads: Heads, dropout: Dropout) -> FloatTensor<Self> {
         let input = qkv.primitive.to_contiguous();
         let (output, log_sums) = attention::forward(&input, heads, dropout);
@@ -86,11 +118,37 @@ impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {
         }
     }
 
+    fn dropout(x: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
+        let output = pointwise::dropout(&x.primitive.to_contiguous(), dropout);
+        match DropoutAlone.prepare::<C>([x.node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(dropout, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
     fn dropout_add(x: FloatTensor<Self>, residual: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
         let output = pointwise::dropout_add(&x.primitive.to_contiguous(), &residual.primitive.to_contiguous(), dropout);
         match DropoutAdd.prepare::<C>([x.node, residual.node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(dropout, output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Linear;
+
+impl Backward<Flex, 2> for Linear {
+    type State = [FlexTensor; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let ([x, weight], [input, matrix]) = (ops.parents, ops.state);
+        if let Some(weight) = weight {
+            gradients.register::<Flex>(weight.id, matrix::linear_backward_weight(&gradient, &input));
+        }
+        if let Some(x) = x {
+            gradients.register::<Flex>(x.id, matrix::linear_backward_input(&gradient, &matrix));
         }
     }
 }
@@ -131,7 +189,7 @@ impl Backward<Flex, 1> for Gelu {
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let [x] = ops.parents;
         if let Some(x) = x {
-            gradients.register::<Flex>(x.id, pointwise::gelu_backward(&ops.state, &gradient));
+            gradients.register::<Flex>(x.id, pointwise::gelu_backward(&ops.state, gradient));
         }
     }
 }
@@ -153,12 +211,27 @@ impl Backward<Flex, 2> for LayerNorm {
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let [x, weight] = ops.parents;
         let state = ops.state;
-        let (of_x, of_weight) = pointwise::layer_norm_backward(&state.x, &state.weight, &gradient, &state.moments);
+        let (of_x, of_weight) = pointwise::layer_norm_backward(&state.x, &state.weight, gradient, &state.moments);
         if let Some(x) = x {
             gradients.register::<Flex>(x.id, of_x);
         }
         if let Some(weight) = weight {
             gradients.register::<Flex>(weight.id, of_weight);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DropoutAlone;
+
+impl Backward<Flex, 1> for DropoutAlone {
+    type State = Dropout;
+
+    fn backward(self, ops: Ops<Dropout, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let [x] = ops.parents;
+        if let Some(x) = x {
+            gradients.register::<Flex>(x.id, pointwise::dropout(&gradient, ops.state));
         }
     }
 }
@@ -173,7 +246,7 @@ impl Backward<Flex, 2> for DropoutAdd {
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let [x, residual] = ops.parents;
         if let Some(x) = x {
-            gradients.register::<Flex>(x.id, pointwise::dropout_backward(&gradient, ops.state));
+            gradients.register::<Flex>(x.id, pointwise::dropout(&gradient, ops.state));
         }
         if let Some(residual) = residual {
             gradients.register::<Flex>(residual.id, gradient);
@@ -184,6 +257,15 @@ impl Backward<Flex, 2> for DropoutAdd {
 /// The values of a contiguous tensor of float32.
 fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().expect("the model computes in float32, and the tensor was made contiguous")
+}
+
+/// So many values, every one of which `fill` writes: clearing them first would be a pass over memory for nothing.
+fn filled(count: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut values = Vec::with_capacity(count);
+    fill(&mut values.spare_capacity_mut()[..count]);
+    // SAFETY: all of them have been written, as every caller does.
+    unsafe { values.set_len(count) };
+    values
 }
 
 fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {

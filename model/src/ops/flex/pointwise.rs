@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::kernels::{self, Mask};
-use super::{tensor, values};
+use super::{filled, tensor, values};
 use crate::ops::Dropout;
 
 /// Values a task; also the stretch that one dropout seed serves.
@@ -14,51 +14,54 @@ const ROWS: usize = 64;
 
 pub(super) fn gelu(x: &FlexTensor) -> FlexTensor {
     let input = values(x);
-    let mut out = vec![0.0; input.len()];
-    out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).for_each(|(out, x)| kernels::gelu(x, out));
+    let out = filled(input.len(), |out| {
+        out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).for_each(|(out, x)| kernels::gelu(x, out));
+    });
     tensor(out, x.layout().shape().clone())
 }
 
-pub(super) fn gelu_backward(x: &FlexTensor, gradient: &FlexTensor) -> FlexTensor {
-    let (input, gradient) = (values(x), values(gradient));
-    let mut out = vec![0.0; input.len()];
-    let inputs = input.par_chunks(STRETCH).zip(gradient.par_chunks(STRETCH));
-    out.par_chunks_mut(STRETCH).zip(inputs).for_each(|(out, (x, gradient))| kernels::gelu_backward(x, gradient, out));
-    tensor(out, x.layout().shape().clone())
+pub(super) fn gelu_backward(x: &FlexTensor, mut gradient: FlexTensor) -> FlexTensor {
+    let outputs = gradient.storage_mut::<f32>().par_chunks_mut(STRETCH);
+    outputs.zip(values(x).par_chunks(STRETCH)).for_each(|(gradient, x)| kernels::gelu_backward(x, gradient));
+    gradient
 }
 
 pub(super) fn dropout_add(x: &FlexTensor, residual: &FlexTensor, dropout: Dropout) -> FlexTensor {
     let (input, residual) = (values(x), values(residual));
-    let mut out = vec![0.0; input.len()];
-    let inputs = input.par_chunks(STRETCH).zip(residual.par_chunks(STRETCH));
-    out.par_chunks_mut(STRETCH).zip(inputs).enumerate().for_each(|(stretch, (out, (x, residual)))| {
-        kernels::dropout_add(x, residual, out, Mask::new(dropout, stretch as u64));
+    let out = filled(input.len(), |out| {
+        let inputs = input.par_chunks(STRETCH).zip(residual.par_chunks(STRETCH));
+        out.par_chunks_mut(STRETCH).zip(inputs).enumerate().for_each(|(stretch, (out, (x, residual)))| {
+            kernels::dropout_add(x, residual, out, Mask::new(dropout, stretch as u64));
+        });
     });
     tensor(out, x.layout().shape().clone())
 }
 
-pub(super) fn dropout_backward(gradient: &FlexTensor, dropout: Dropout) -> FlexTensor {
+/// Dropout alone; also the gradient of its input, from that of its output.
+pub(super) fn dropout(x: &FlexTensor, dropout: Dropout) -> FlexTensor {
     if dropout.rate == 0.0 {
-        return gradient.clone();
+        return x.clone();
     }
-    let input = values(gradient);
-    let mut out = vec![0.0; input.len()];
-    out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).enumerate().for_each(|(stretch, (out, gradient))| {
-        kernels::dropout(gradient, out, Mask::new(dropout, stretch as u64));
+    let input = values(x);
+    let out = filled(input.len(), |out| {
+        out.par_chunks_mut(STRETCH).zip(input.par_chunks(STRETCH)).enumerate().for_each(|(stretch, (out, x))| {
+            kernels::dropout(x, out, Mask::new(dropout, stretch as u64));
+        });
     });
-    tensor(out, gradient.layout().shape().clone())
+    tensor(out, x.layout().shape().clone())
 }
 
 /// The normed rows, and each row's mean and reciprocal deviation for the backward pass.
 pub(super) fn layer_norm(x: &FlexTensor, weight: &FlexTensor) -> (FlexTensor, Vec<f32>) {
     let (input, scale) = (values(x), values(weight));
     let width = scale.len();
-    let mut out = vec![0.0; input.len()];
     let mut moments = vec![0.0; 2 * (input.len() / width)];
-    let outputs = out.par_chunks_mut(ROWS * width).zip(moments.par_chunks_mut(ROWS * 2));
-    outputs
-        .zip(input.par_chunks(ROWS * width))
-        .for_each(|((out, moments), x)| kernels::layer_norm(x, scale, out, moments));
+    let out = filled(input.len(), |out| {
+        let outputs = out.par_chunks_mut(ROWS * width).zip(moments.par_chunks_mut(ROWS * 2));
+        outputs
+            .zip(input.par_chunks(ROWS * width))
+            .for_each(|((out, moments), x)| kernels::layer_norm(x, scale, out, moments));
+    });
     (tensor(out, x.layout().shape().clone()), moments)
 }
 
@@ -66,21 +69,20 @@ pub(super) fn layer_norm(x: &FlexTensor, weight: &FlexTensor) -> (FlexTensor, Ve
 pub(super) fn layer_norm_backward(
     x: &FlexTensor,
     weight: &FlexTensor,
-    gradient: &FlexTensor,
+    mut gradient: FlexTensor,
     moments: &[f32],
 ) -> (FlexTensor, FlexTensor) {
-    let (input, scale, gradient) = (values(x), values(weight), values(gradient));
+    let (input, scale) = (values(x), values(weight));
     let width = scale.len();
-    let mut of_x = vec![0.0; input.len()];
-    let inputs =
-        input.par_chunks(ROWS * width).zip(gradient.par_chunks(ROWS * width)).zip(moments.par_chunks(ROWS * 2));
+    let inputs = input.par_chunks(ROWS * width).zip(moments.par_chunks(ROWS * 2));
     // Each task's share of the weight's gradient is added up in the tasks' order, whichever thread had made it.
-    let shares: Vec<Vec<f32>> = of_x
+    let shares: Vec<Vec<f32>> = gradient
+        .storage_mut::<f32>()
         .par_chunks_mut(ROWS * width)
         .zip(inputs)
-        .map(|(of_x, ((x, gradient), moments))| {
+        .map(|(gradient, (x, moments))| {
             let mut of_weight = vec![0.0; width];
-            kernels::layer_norm_backward(x, scale, gradient, moments, of_x, &mut of_weight);
+            kernels::layer_norm_backward(x, scale, gradient, moments, &mut of_weight);
             of_weight
         })
         .collect();
@@ -88,5 +90,5 @@ pub(super) fn layer_norm_backward(
     for share in shares {
         of_weight.iter_mut().zip(share).for_each(|(sum, one)| *sum += one);
     }
-    (tensor(of_x, x.layout().shape().clone()), tensor(of_weight, weight.layout().shape().clone()))
+    (gradient, tensor(of_weight, weight.layout().shape().clone()))
 }

@@ -5,7 +5,7 @@ use burn::tensor::Shape;
 use random::{Distribution, StandardNormal};
 
 use super::kernels::Mask;
-use super::{adamw, attention, pointwise, tensor, values};
+use super::{adamw, attention, matrix, pointwise, tensor, values};
 use crate::ops::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
 
 const DROPPED: Dropout = Dropout { rate: 0.3, seed: 0x0123_4567_89AB_CDEF };
@@ -91,6 +91,34 @@ fn attention_is_its_definition() {
 }
 
 #[test]
+fn linear_layers_are_their_definition() {
+    for (rows, inputs, outputs) in [(1, 1, 1), (7, 5, 3), (10, 35, 70), (130, 48, 65)] {
+        let (x, weight) = (draw("x", rows, inputs), draw("weight", outputs, inputs));
+        let gradient = draw("gradient", rows, outputs);
+        let at = |matrix: &FlexTensor, row: usize, column: usize, width: usize| {
+            f64::from(values(matrix)[row * width + column])
+        };
+        let product = |rows: usize, columns: usize, inner: usize, term: &dyn Fn(usize, usize, usize) -> f64| {
+            (0..rows * columns)
+                .map(|cell| (0..inner).map(|step| term(cell / columns, cell % columns, step)).sum())
+                .collect::<Vec<f64>>()
+        };
+        let definition = product(rows, outputs, inputs, &|row, out, from| {
+            at(&x, row, from, inputs) * at(&weight, out, from, inputs)
+        });
+        assert_close("linear", values(&matrix::linear(&x, &weight)), &definition);
+        let definition = product(rows, inputs, outputs, &|row, from, out| {
+            at(&gradient, row, out, outputs) * at(&weight, out, from, inputs)
+        });
+        assert_close("its input's gradient", values(&matrix::linear_backward_input(&gradient, &weight)), &definition);
+        let definition = product(outputs, inputs, rows, &|out, from, row| {
+            at(&gradient, row, out, outputs) * at(&x, row, from, inputs)
+        });
+        assert_close("its weight's gradient", values(&matrix::linear_backward_weight(&gradient, &x)), &definition);
+    }
+}
+
+#[test]
 fn gelu_is_its_definition() {
     let x = draw("x", 37, 41);
     let gradient = draw("gradient", 37, 41);
@@ -109,7 +137,7 @@ fn gelu_is_its_definition() {
     let slope = |x: f64| (gelu(x + 1e-5) - gelu(x - 1e-5)) / 2e-5;
     let definition: Vec<f64> =
         values(&x).iter().zip(values(&gradient)).map(|(&x, &g)| f64::from(g) * slope(f64::from(x))).collect();
-    assert_close("gradient of gelu", values(&pointwise::gelu_backward(&x, &gradient)), &definition);
+    assert_close("gradient of gelu", values(&pointwise::gelu_backward(&x, gradient.clone())), &definition);
 }
 
 #[test]
@@ -118,7 +146,7 @@ fn layer_norm_is_its_definition() {
         let (x, gradient, weight) = (draw("x", rows, width), draw("gradient", rows, width), draw("weight", 1, width));
         let weight = tensor(values(&weight).to_vec(), Shape::from(vec![width]));
         let (out, moments) = pointwise::layer_norm(&x, &weight);
-        let (of_x, of_weight) = pointwise::layer_norm_backward(&x, &weight, &gradient, &moments);
+        let (of_x, of_weight) = pointwise::layer_norm_backward(&x, &weight, gradient.clone(), &moments);
         let (mut all, mut of_all, mut of_scale) = (Vec::new(), Vec::new(), vec![0.0; width]);
         for (x, gradient) in values(&x).chunks(width).zip(values(&gradient).chunks(width)) {
             let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
@@ -147,7 +175,7 @@ fn dropout_drops_its_share_and_backward_drops_the_same() {
     let ones = tensor(vec![1.0; rows * columns], Shape::from(vec![rows, columns]));
     let zeros = tensor(vec![0.0; rows * columns], Shape::from(vec![rows, columns]));
     let forward = pointwise::dropout_add(&ones, &zeros, DROPPED);
-    assert_eq!(values(&forward), values(&pointwise::dropout_backward(&ones, DROPPED)));
+    assert_eq!(values(&forward), values(&pointwise::dropout(&ones, DROPPED)));
     let kept = values(&forward).iter().filter(|&&value| value > 0.0).count() as f64 / (rows * columns) as f64;
     assert!((kept - 0.7).abs() < 0.005, "five standard errors of 0.7: {kept}");
     assert!(values(&forward).iter().all(|&value| value == 0.0 || (value - 1.0 / 0.7).abs() < 1e-6));
@@ -162,12 +190,15 @@ fn dropout_drops_its_share_and_backward_drops_the_same() {
 
 #[test]
 fn adamw_is_its_definition() {
-    let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, keep: 0.999, step: 0.02, root_scale: 1.7 };
+    let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, clip: 0.5, keep: 0.999, step: 0.02, root_scale: 1.7 };
     let [parameter, gradient, first] = ["p", "g", "m"].map(|purpose| draw(purpose, 1, 20_000));
     let second = tensor(values(&draw("v", 1, 20_000)).iter().map(|v| v * v).collect(), Shape::from(vec![1, 20_000]));
     let (ours, moments) = adamw::update(parameter.clone(), &gradient, [first.clone(), second.clone()], update);
     let wide = |tensor: &FlexTensor| values(tensor).iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-    let (parameter, gradient, first, second) = (wide(&parameter), wide(&gradient), wide(&first), wide(&second));
+    let squares: f64 = wide(&gradient).iter().map(|g| g * g).sum();
+    assert!((adamw::square_sum(&gradient) / squares - 1.0).abs() < 1e-6);
+    let (parameter, first, second) = (wide(&parameter), wide(&first), wide(&second));
+    let gradient: Vec<f64> = wide(&gradient).iter().map(|g| 0.5 * g).collect();
     let first: Vec<f64> = first.iter().zip(&gradient).map(|(m, g)| 0.9 * m + 0.1 * g).collect();
     let second: Vec<f64> = second.iter().zip(&gradient).map(|(v, g)| 0.99 * v + 0.01 * g * g).collect();
     let updated: Vec<f64> = (0..parameter.len())

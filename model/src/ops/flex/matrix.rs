@@ -1,0 +1,149 @@
+//! Matrix products over memory as it lies, and the linear layers made of them.
+
+use std::mem::MaybeUninit;
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Shape;
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use super::{filled, kernels, tensor, values};
+
+/// A matrix in memory that others may share: where it starts and how far its rows and columns are apart.
+#[derive(Clone, Copy)]
+pub(super) struct Strided {
+    start: *const f32,
+    row: usize,
+    column: usize,
+}
+
+impl Strided {
+    /// Rows that lie `row` apart, from the value `first` on.
+    pub(super) fn rows_of(values: &[f32], first: usize, row: usize) -> Self {
+        Self { start: values[first..].as_ptr(), row, column: 1 }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
+    }
+}
+
+/// `out = [out +] factor · left · right`, `out` of rows `row` apart.
+///
+/// # Safety
+/// The matrices, of `rows × inner`, `inner × columns` and `rows × columns` values, must lie in memory that is theirs, and nothing else
+/// may read or write `out` meanwhile.
+pub(super) unsafe fn product(
+    [rows, columns, inner]: [usize; 3],
+    (out, out_row): (*mut f32, usize),
+    add: bool,
+    left: Strided,
+    right: Strided,
+    factor: f32,
+    threads: Parallelism,
+) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            inner,
+            out,
+            1,
+            out_row as isize,
+            add,
+            left.start,
+            left.column as isize,
+            left.row as isize,
+            right.start,
+            right.column as isize,
+            right.row as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}
+
+/// Up to so many rows, a weight's memory is read for little arithmetic, and a matrix product would only repack it.
+const FEW: usize = 128;
+/// Outputs a task, where rows are few.
+const OUTPUTS: usize = 32;
+
+/// `x·Wᵀ`.
+///
+/// # Shapes
+/// `x` is `[rows, in]`, the weight `[out, in]`; returns `[rows, out]`.
+pub(super) fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    let ([rows, inputs], [outputs, _]) = (shape(x), shape(weight));
+    if rows <= FEW {
+        return tensor(
+            row_by_row(values(x), values(weight), [rows, inputs, outputs]),
+            Shape::from(vec![rows, outputs]),
+        );
+    }
+    let transposed = Strided::rows_of(values(weight), 0, inputs).transposed();
+    whole([rows, outputs, inputs], Strided::rows_of(values(x), 0, inputs), transposed)
+}
+
+/// [`linear`] by inner products: a row's result does not depend on how many there are.
+fn row_by_row(x: &[f32], weight: &[f32], [rows, inputs, outputs]: [usize; 3]) -> Vec<f32> {
+    // By output first, as the weight is read; then by row.
+    let mut by_output = vec![0.0; outputs * rows];
+    by_output.par_chunks_mut(OUTPUTS * rows).zip(weight.par_chunks(OUTPUTS * inputs)).for_each(|(out, weight)| {
+        let each = out.chunks_exact_mut(rows).zip(weight.chunks_exact(inputs));
+        each.for_each(|(out, weight)| kernels::row_products(weight, x, out));
+    });
+    if rows == 1 {
+        return by_output;
+    }
+    let mut by_row = Vec::with_capacity(rows * outputs);
+    (0..rows).for_each(|row| by_row.extend(by_output[row..].iter().step_by(rows)));
+    by_row
+}
+
+/// The gradient of [`linear`]'s input, `g·W`.
+pub(super) fn linear_backward_input(gradient: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    let ([rows, outputs], [_, inputs]) = (shape(gradient), shape(weight));
+    whole(
+        [rows, inputs, outputs],
+        Strided::rows_of(values(gradient), 0, outputs),
+        Strided::rows_of(values(weight), 0, inputs),
+    )
+}
+
+/// The gradient of [`linear`]'s weight, `gᵀ·x`.
+pub(super) fn linear_backward_weight(gradient: &FlexTensor, x: &FlexTensor) -> FlexTensor {
+    let ([rows, outputs], [_, inputs]) = (shape(gradient), shape(x));
+    whole(
+        [outputs, inputs, rows],
+        Strided::rows_of(values(gradient), 0, outputs).transposed(),
+        Strided::rows_of(values(x), 0, inputs),
+    )
+}
+
+fn shape(matrix: &FlexTensor) -> [usize; 2] {
+    matrix.layout().shape()[..].try_into().expect("activations and weights are matrices")
+}
+
+/// A product on all threads, as a matrix of its own.
+fn whole([rows, columns, inner]: [usize; 3], left: Strided, right: Strided) -> FlexTensor {
+    let out = filled(rows * columns, |out: &mut [MaybeUninit<f32>]| {
+        // SAFETY: the callers hand over whole matrices, and `out` is nobody else's.
+        unsafe {
+            product(
+                [rows, columns, inner],
+                (out.as_mut_ptr().cast(), columns),
+                false,
+                left,
+                right,
+                1.0,
+                Parallelism::Rayon(0),
+            )
+        };
+    });
+    tensor(out, Shape::from(vec![rows, columns]))
+}
