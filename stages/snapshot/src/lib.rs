@@ -5,12 +5,16 @@
 
 mod probe;
 
+use std::sync::mpsc;
+use std::thread;
+
 use clap::{Args, Parser};
 use cli::{Fault, Node, Place, Steps, Terminal, Threads, Verbosity};
-use model::{DeviceChoice, GptConfig, Model, Observation, Weights};
+use model::{DeviceChoice, GptConfig, Model, Observation};
+use rayon::prelude::*;
 use schemas::attention::Window;
-use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary};
-use schemas::{Artifacts, Partition, Provenance, Source};
+use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
+use schemas::{Artifacts, Partition, Provenance, Source, Writer};
 use serde::Serialize;
 
 /// The command line of `snapshot`.
@@ -70,9 +74,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
             "--val-windows is 0: every metric is a mean over validation windows, give at least 1",
         ));
     }
-    let Some(first) = parameters.steps.iter().next() else {
+    if parameters.steps.iter().next().is_none() {
         return Err(Fault::parameter("--steps names no step: give some, such as `0,50,100-2000/100`"));
-    };
+    }
 
     let artifacts = Artifacts::new(&place.artifacts);
     let dataset = Partition::dataset(&node.dataset);
@@ -82,11 +86,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let text = [&vocabulary.source, &val.source];
     let provenance = Provenance::new("snapshot", footer(parameters)?);
 
-    let config = Weights::from_checkpoint(&artifacts.read::<Checkpoints>(&partition.clone().step(first))?)?.config;
     let tokens: Vec<u16> = val.rows.iter().map(|row| row.token).collect();
-    let windows = probe::windows(&node.dataset, parameters, &config, &vocabulary.rows, &tokens)?;
-
-    let progress = terminal.progress("snapshot", parameters.steps.iter().len() as u64 * windows.len() as u64);
+    let count = u64::from(parameters.val_windows) + u64::from(parameters.repeat_windows);
+    let progress = terminal.progress("snapshot", parameters.steps.iter().len() as u64 * count);
+    let mut windows = Vec::new();
     let mut head_outputs = Vec::new();
     let mut checkpoints: Vec<Source> = Vec::new();
     for step in parameters.steps.iter() {
@@ -94,24 +97,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         let checkpoint = artifacts.read::<Checkpoints>(&at)?;
         let model = Model::load(*device, &checkpoint)?;
         check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
-        let inputs = text.into_iter().chain([&checkpoint.source]);
-        let mut writer = artifacts.create::<Attention>(&at, &provenance.from_inputs(inputs))?;
-        let mut norms = NormSums::new(&config);
-        for window in &windows {
-            let seen = model.observe(&window.tokens);
-            if window.kind == probe::VAL {
-                norms.add(&seen);
-            }
-            writer.write_window(&Window {
-                window: window.window,
-                layers: config.n_layer,
-                heads: config.n_head,
-                queries: window.tokens.len(),
-                weights: seen.weights,
-            })?;
-            progress.advance(1);
+        if windows.is_empty() {
+            // The block size is the model's, so the windows are known once the first checkpoint is.
+            windows = probe::windows(&node.dataset, parameters, model.config(), &vocabulary.rows, &tokens)?;
         }
-        writer.finish()?;
+        let inputs = text.into_iter().chain([&checkpoint.source]);
+        let writer = artifacts.create::<Attention>(&at, &provenance.from_inputs(inputs))?;
+        let norms = record(&model, &windows, writer, || progress.advance(1))?;
         head_outputs.extend(norms.means(step));
         checkpoints.push(checkpoint.source);
     }
@@ -119,12 +111,54 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let inputs = text.into_iter().chain(&checkpoints);
     artifacts.write(&partition, &provenance.from_inputs(inputs), &head_outputs)?;
     drop(progress);
-    let (steps, count) = (parameters.steps.iter().len(), windows.len());
-    terminal.say(format!(
-        "recorded the attention of {steps} checkpoints in {count} windows of {} characters",
-        config.block_size
-    ));
+    let steps = parameters.steps.iter().len();
+    let length = windows.first().map_or(0, |window| window.tokens.len());
+    terminal.say(format!("recorded the attention of {steps} checkpoints in {count} windows of {length} characters"));
     Ok(())
+}
+
+/// Looks at a window a thread at once, and writes what was seen while the next windows are looked at: no more windows than
+/// three times the threads are in memory.
+fn record(
+    model: &Model,
+    windows: &[Windows],
+    mut writer: Writer<Attention>,
+    done: impl Fn(),
+) -> Result<NormSums, Fault> {
+    let config = model.config();
+    let (seen, to_write) = mpsc::sync_channel::<(&Windows, Observation)>(rayon::current_num_threads());
+    let mut norms = NormSums::new(config);
+    thread::scope(|scope| {
+        let norms = &mut norms;
+        let writing = scope.spawn(move || {
+            for (window, seen) in to_write {
+                if window.kind == probe::VAL {
+                    norms.add(&seen);
+                }
+                writer.write_window(&Window {
+                    window: window.window,
+                    layers: config.n_layer,
+                    heads: config.n_head,
+                    queries: window.tokens.len(),
+                    weights: seen.weights,
+                })?;
+            }
+            writer.finish()
+        });
+        for some in windows.chunks(rayon::current_num_threads()) {
+            let observed: Vec<_> = some.par_iter().map(|window| (window, model.observe(&window.tokens))).collect();
+            for pair in observed {
+                // Nobody listens only if writing has failed, which is said below.
+                if seen.send(pair).is_err() {
+                    break;
+                }
+                done();
+            }
+        }
+        drop(seen);
+        writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    Ok(norms)
 }
 
 fn footer(parameters: &Parameters) -> Result<serde_json::Value, Fault> {
