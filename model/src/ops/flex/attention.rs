@@ -11,7 +11,7 @@ use super::{filled, tensor, values};
 use crate::ops::{Dropout, Heads};
 
 /// Queries a block: what lies right of a block's last query is never computed.
-const QUERIES: usize = 64;
+const QUERIES: usize = 32;
 
 /// How the matrix of queries, keys and values is divided.
 #[derive(Clone, Copy)]
