@@ -74,15 +74,21 @@ impl Model {
         self.inference.observe(window)
     }
 
+    /// All attention in each of several windows.
+    pub fn observe_all(&self, windows: &[&[u16]]) -> Vec<Observation> {
+        self.inference.observe_all(windows)
+    }
+
     pub(crate) fn reading(&self, batch: usize, attention: bool) -> Box<dyn Reading + '_> {
         self.inference.reading(batch, attention)
     }
 }
 
 /// What a model offers, whatever its device.
-trait Inference: Send + Sync {
+trait Inference {
     fn logits(&self, tokens: &[u16], batch: usize) -> Vec<f32>;
     fn observe(&self, window: &[u16]) -> Observation;
+    fn observe_all(&self, windows: &[&[u16]]) -> Vec<Observation>;
     fn reading(&self, batch: usize, attention: bool) -> Box<dyn Reading + '_>;
 }
 
@@ -116,6 +122,10 @@ impl<B: GptOps> Inference for Gpt<B> {
             }
         }
         Observation { weights, output_norms }
+    }
+
+    fn observe_all(&self, windows: &[&[u16]]) -> Vec<Observation> {
+        B::each(windows, |window| self.observe(window))
     }
 
     fn reading(&self, batch: usize, attention: bool) -> Box<dyn Reading + '_> {

@@ -77,7 +77,7 @@ impl<'model> Session<'model> {
         assert_eq!(tokens.len(), self.batch, "one character of every text is read at a time");
         self.context.push_back(tokens.to_vec());
         if self.context.len() <= self.block_size {
-            return rayon::scope(|_| self.reading.extend(tokens));
+            return self.reading.extend(tokens);
         }
         let keep = match self.policy {
             ContextPolicy::Exact => self.block_size,
@@ -87,12 +87,12 @@ impl<'model> Session<'model> {
         self.context.drain(..self.context.len() - keep);
         let texts = (0..self.batch).flat_map(|text| self.context.iter().map(move |position| position[text]));
         let texts: Vec<_> = texts.collect();
-        rayon::scope(|_| self.reading.restart(&texts))
+        self.reading.restart(&texts)
     }
 }
 
 /// What a session needs of a model on some device.
-pub(crate) trait Reading: Send {
+pub(crate) trait Reading {
     /// Appends one character to every text's context.
     fn extend(&mut self, tokens: &[u16]) -> Prediction;
 
@@ -192,11 +192,11 @@ impl<'model, B: GptOps> OnDevice<'model, B> {
 
 impl<B: GptOps> Reading for OnDevice<'_, B> {
     fn extend(&mut self, tokens: &[u16]) -> Prediction {
-        self.read(tokens)
+        B::run(|| self.read(tokens))
     }
 
     fn restart(&mut self, tokens: &[u16]) -> Prediction {
         self.filled = 0;
-        self.read(tokens)
+        B::run(|| self.read(tokens))
     }
 }

@@ -36,8 +36,6 @@ pub struct StepReport {
 }
 
 /// A model that learns, on any device.
-///
-/// It works on a thread of rayon's pool, for work that comes from outside is handed over and waited for at every operation.
 pub struct Trainer(Box<dyn Learner>);
 
 impl Trainer {
@@ -74,12 +72,12 @@ impl Trainer {
         dropout_seed: u64,
         track: bool,
     ) -> StepReport {
-        rayon::scope(|_| self.0.step(batches, learning_rate, clip, dropout_seed, track))
+        self.0.step(batches, learning_rate, clip, dropout_seed, track)
     }
 
     /// Mean cross-entropy of a batch without dropout, in nats per character. Changes nothing.
     pub fn evaluate(&self, batch: &Batch) -> f64 {
-        rayon::scope(|_| self.0.evaluate(batch))
+        self.0.evaluate(batch)
     }
 
     /// The weights on the host.
@@ -98,7 +96,7 @@ impl Trainer {
     }
 }
 
-trait Learner: Send + Sync {
+trait Learner {
     fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport;
     fn evaluate(&self, batch: &Batch) -> f64;
     fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>);
@@ -150,17 +148,14 @@ where
         (value, gpt.parameters.iter().map(gradient).collect())
     }
 
-    fn config(&self) -> &GptConfig {
-        &self.gpt.config
-    }
-}
-
-impl<B> Learner for On<B>
-where
-    B: AutodiffBackend + GptOps,
-    B::InnerBackend: GptOps,
-{
-    fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport {
+    fn update(
+        &mut self,
+        batches: &[Batch],
+        learning_rate: f64,
+        clip: f64,
+        dropout_seed: u64,
+        track: bool,
+    ) -> StepReport {
         let share = 1.0 / batches.len() as f64;
         let dropout_seed = (self.config().dropout > 0.0).then_some(dropout_seed);
         let (mut loss, mut total, mut passes, mut tracking_secs) = (0.0, None::<Vec<_>>, Vec::new(), 0.0);
@@ -192,10 +187,26 @@ where
         StepReport { loss, grad_norm, attention, tracking_secs }
     }
 
+    fn config(&self) -> &GptConfig {
+        &self.gpt.config
+    }
+}
+
+impl<B> Learner for On<B>
+where
+    B: AutodiffBackend + GptOps,
+    B::InnerBackend: GptOps,
+{
+    fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport {
+        B::run(|| self.update(batches, learning_rate, clip, dropout_seed, track))
+    }
+
     fn evaluate(&self, batch: &Batch) -> f64 {
-        let device = self.gpt.device();
-        let logits = self.gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), None, None);
-        gpt::cross_entropy(logits, targets(batch, &device)).into_scalar().elem::<f64>()
+        B::run(|| {
+            let device = self.gpt.device();
+            let logits = self.gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), None, None);
+            gpt::cross_entropy(logits, targets(batch, &device)).into_scalar().elem::<f64>()
+        })
     }
 
     fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>) {

@@ -54,6 +54,17 @@ pub(crate) struct Update {
 
 /// The operations of a GPT.
 pub(crate) trait GptOps: Backend {
+    /// Does a piece of work of many operations where these are cheapest to start. A GPU's are started from the caller's
+    /// thread: its queue is that thread's.
+    fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        work()
+    }
+
+    /// Does pieces of work that do not depend on each other, each of many operations.
+    fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
+        items.iter().map(work).collect()
+    }
+
     /// Causal self-attention, `softmax(q kᵀ/√d + mask) v` per head, with dropout on the attention weights.
     ///
     /// # Shapes

@@ -11,7 +11,6 @@ use std::thread;
 use clap::{Args, Parser};
 use cli::{Fault, Node, Place, Steps, Terminal, Threads, Verbosity};
 use model::{DeviceChoice, GptConfig, Model, Observation};
-use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Artifacts, Partition, Provenance, Source, Writer};
@@ -146,8 +145,8 @@ fn record(
             writer.finish()
         });
         for some in windows.chunks(rayon::current_num_threads()) {
-            let observed: Vec<_> = some.par_iter().map(|window| (window, model.observe(&window.tokens))).collect();
-            for pair in observed {
+            let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
+            for pair in some.iter().zip(model.observe_all(&tokens)) {
                 // Nobody listens only if writing has failed, which is said below.
                 if seen.send(pair).is_err() {
                     break;

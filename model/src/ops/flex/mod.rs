@@ -25,10 +25,24 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::{Flex, FlexTensor, Layout};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bytes, DType, Shape};
+use rayon::prelude::*;
 
 use super::{Dropout, GptOps, Heads, Update};
 
+/// Work that comes from outside rayon's pool would be handed over and waited for at every operation.
+fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 impl GptOps for Flex {
+    fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        on_the_pool(work)
+    }
+
+    fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
+        items.par_iter().map(work).collect()
+    }
+
     fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
         matrix::linear(&x.to_contiguous(), &weight.to_contiguous())
     }
@@ -76,6 +90,10 @@ impl GptOps for Flex {
 }
 
 impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {
+    fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        on_the_pool(work)
+    }
+
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         let (input, matrix) = (x.primitive.to_contiguous(), weight.primitive.to_contiguous());
         let output = matrix::linear(&input, &matrix);
