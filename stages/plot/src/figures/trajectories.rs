@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::tables::HeadMetrics;
+use schemas::tables::{HeadMatches, HeadMetrics};
 
 use crate::axis::{Labels, Panel, Scale, range, steps_label};
 use crate::canvas::{Align, Figure};
@@ -48,14 +48,14 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         Figure::new("head_trajectories", "How every head develops, layer by layer", &subtitle, caption, size);
     legend(&mut figure, heads);
 
-    let (left, top, bottom, gap) = (136.0, 226.0, 1352.0, 44.0);
+    let (left, top, bottom, gap) = (136.0, 252.0, 1352.0, 52.0);
     let width = (style::WIDTH - style::MARGIN - left + gap) / f64::from(layers.max(1));
     let height = (bottom - top + gap) / METRICS.len() as f64;
     for layer in 0..layers {
         let left = left + width * f64::from(layer);
-        figure.text(&format!("layer {layer}"), (left, top - 44.0), style::HEADING, Align::Start);
-        if let Some(words) = nearness(attention, layer, width - gap) {
-            figure.text(&words, (left, top - 16.0), style::TICK, Align::Start);
+        figure.text(&format!("layer {layer}"), (left, top - 72.0), style::HEADING, Align::Start);
+        for (line, words) in nearness(attention, layer).into_iter().flatten().enumerate() {
+            figure.text(&words, (left, top - 42.0 + 26.0 * line as f64), style::TICK, Align::Start);
         }
         for (place, (metric, label, value, from_zero)) in METRICS.into_iter().enumerate() {
             let baseline = attention.baselines.iter().find(|row| row.metric == metric).map(|row| row.value);
@@ -103,14 +103,15 @@ fn legend(figure: &mut Figure, heads: u16) {
     figure.text_level("uniform attention", (x + 50.0, 124.0), style::NOTE, Align::Start);
 }
 
-/// How far a layer's matched heads are apart, and how far at random, in as many words as there is room for; none with one seed.
-fn nearness(attention: &AttentionTables, layer: u16, width: f64) -> Option<String> {
-    let of_layer = || attention.matches.iter().filter(|row| row.layer == layer);
-    let (matched, _) = series::mean_stderr(&of_layer().filter_map(|row| row.distance).collect::<Vec<_>>())?;
-    let (random, _) = series::mean_stderr(&of_layer().filter_map(|row| row.random_distance).collect::<Vec<_>>())?;
-    let [matched, random] = [matched, random].map(|distance| number::decimals(distance, 2));
-    let long = format!("{matched} apart, {random} at random");
-    Some(if style::TICK.width(&long) <= width { long } else { format!("{matched}, {random}") })
+/// How far a layer's matched heads are apart, and how far at random, a line each; none with one seed.
+fn nearness(attention: &AttentionTables, layer: u16) -> Option<[String; 2]> {
+    let mean = |distance: fn(&HeadMatches) -> Option<f64>| {
+        let of_layer = attention.matches.iter().filter(|row| row.layer == layer);
+        series::mean_stderr(&of_layer.filter_map(distance).collect::<Vec<_>>())
+            .map(|(mean, _)| number::decimals(mean, 2))
+    };
+    let (matched, random) = (mean(|row| row.distance)?, mean(|row| row.random_distance)?);
+    Some([format!("{matched} apart"), format!("{random} at random")])
 }
 
 /// The curves of each slot of a layer, a curve for each seed.
