@@ -116,9 +116,10 @@ impl<B: GptOps> Cache<B> {
         Self { keys: Tensor::empty(shape, device), values: Tensor::empty(shape, device) }
     }
 
-    /// With the keys and values of further characters from position `first` on, `[batch, heads, time, head_size]`.
-    fn with(self, keys: Tensor<B, 4>, values: Tensor<B, 4>, first: usize) -> Self {
-        Self { keys: ops::fill_cache(self.keys, keys, first), values: ops::fill_cache(self.values, values, first) }
+    /// With the keys and values of further characters from position `first` on; `qkv` is `[batch·time, 3·embd]`.
+    fn with(self, qkv: Tensor<B, 2>, heads: Heads, first: usize) -> Self {
+        let [keys, values] = ops::fill_caches([self.keys, self.values], qkv, heads, first);
+        Self { keys, values }
     }
 }
 
@@ -152,13 +153,13 @@ impl<'model, B: GptOps> OnDevice<'model, B> {
         for layer in 0..config.n_layer {
             let block = self.gpt.block(layer);
             let qkv = block.qkv(x.clone());
-            let [queries, keys, values] = ops::split_heads(qkv.clone(), self.heads);
             let cache = caches.next().unwrap_or_else(|| Cache::empty(shape, &self.gpt.device()));
-            let cache = cache.with(keys, values, first);
+            let cache = cache.with(qkv.clone(), self.heads, first);
             let last = layer + 1 == config.n_layer;
             let final_only = last || time == 1;
             let mut attended = None;
             if final_only || self.attention {
+                let [queries, _, _] = ops::split_heads(qkv.clone(), self.heads);
                 let query = queries.narrow(2, time - 1, 1);
                 let (weights, mixed) = ops::attend(query, cache.keys.clone(), cache.values.clone(), context);
                 if self.attention {

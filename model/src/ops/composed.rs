@@ -62,9 +62,16 @@ pub(super) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rat
     x * kept / (1.0 - rate)
 }
 
-pub(super) fn fill_cache<B: Backend>(cache: Tensor<B, 4>, new: Tensor<B, 4>, first: usize) -> Tensor<B, 4> {
-    let [batch, heads, time, size] = new.dims();
-    cache.slice_assign([0..batch, 0..heads, first..first + time, 0..size], new)
+pub(super) fn fill_caches<B: Backend>(
+    [keys, values]: [Tensor<B, 4>; 2],
+    qkv: Tensor<B, 2>,
+    heads: Heads,
+    first: usize,
+) -> [Tensor<B, 4>; 2] {
+    let [_, new_keys, new_values] = split_heads(qkv, heads);
+    let [batch, heads, time, size] = new_keys.dims();
+    let place = [0..batch, 0..heads, first..first + time, 0..size];
+    [keys.slice_assign(place.clone(), new_keys), values.slice_assign(place, new_values)]
 }
 
 pub(super) fn attend<B: Backend>(

@@ -108,12 +108,17 @@ pub(crate) trait GptOps: Backend {
         lower(composed::dropout(lift::<Self, 2>(x), dropout) + lift::<Self, 2>(residual))
     }
 
-    /// A cache of keys or values with those of further characters from position `first` on.
+    /// Caches of keys and of values with those of further characters from position `first` on.
     ///
     /// # Shapes
-    /// The cache is `[batch, heads, block, head_size]`, `new` `[batch, heads, time, head_size]`.
-    fn fill_cache(cache: FloatTensor<Self>, new: FloatTensor<Self>, first: usize) -> FloatTensor<Self> {
-        lower(composed::fill_cache(lift::<Self, 4>(cache), lift::<Self, 4>(new), first))
+    /// Each cache is `[batch, heads, block, head_size]`, `qkv` `[batch·time, 3·embd]`.
+    fn fill_caches(
+        caches: [FloatTensor<Self>; 2],
+        qkv: FloatTensor<Self>,
+        heads: Heads,
+        first: usize,
+    ) -> [FloatTensor<Self>; 2] {
+        composed::fill_caches(caches.map(lift::<Self, 4>), lift::<Self, 2>(qkv), heads, first).map(lower)
     }
 
     /// How one query attends to the first `time` characters of a cache, and each head's mix of their values.
@@ -181,8 +186,13 @@ pub(crate) fn dropout<B: GptOps>(x: Tensor<B, 2>, dropout: Dropout) -> Tensor<B,
     lift(B::dropout(lower(x), dropout))
 }
 
-pub(crate) fn fill_cache<B: GptOps>(cache: Tensor<B, 4>, new: Tensor<B, 4>, first: usize) -> Tensor<B, 4> {
-    lift(B::fill_cache(lower(cache), lower(new), first))
+pub(crate) fn fill_caches<B: GptOps>(
+    caches: [Tensor<B, 4>; 2],
+    qkv: Tensor<B, 2>,
+    heads: Heads,
+    first: usize,
+) -> [Tensor<B, 4>; 2] {
+    B::fill_caches(caches.map(lower), lower(qkv), heads, first).map(lift)
 }
 
 pub(crate) fn attend<B: GptOps>(

@@ -7,14 +7,22 @@ use rayon::prelude::*;
 
 use super::kernels::{self, Mask};
 use super::{tensor, values};
-use crate::ops::Dropout;
+use crate::ops::{Dropout, Heads};
 
-/// The cache, in its own memory where nobody else holds it, with what is new from position `first` on.
-pub(super) fn fill(mut cache: FlexTensor, new: &FlexTensor, first: usize) -> FlexTensor {
+/// A cache, in its own memory where nobody else holds it, with what is new from position `first` on: a part of the matrix
+/// of queries (0), keys (1) and values (2).
+pub(super) fn fill(mut cache: FlexTensor, qkv: &FlexTensor, part: usize, heads: Heads, first: usize) -> FlexTensor {
     let [_, _, block, size] = shape(&cache);
-    let [_, _, time, _] = shape(new);
-    let all = cache.storage_mut::<f32>().chunks_exact_mut(block * size).zip(values(new).chunks_exact(time * size));
-    all.for_each(|(cache, new)| cache[first * size..][..time * size].copy_from_slice(new));
+    let [rows, width] = qkv.layout().shape()[..] else { unreachable!("activations are matrices") };
+    let time = rows / heads.batch;
+    let new = values(qkv);
+    for (task, cache) in cache.storage_mut::<f32>().chunks_exact_mut(block * size).enumerate() {
+        let (text, head) = (task / heads.heads, task % heads.heads);
+        let column = part * width / 3 + head * size;
+        for (row, place) in cache[first * size..].chunks_exact_mut(size).take(time).enumerate() {
+            place.copy_from_slice(&new[(text * time + row) * width + column..][..size]);
+        }
+    }
     cache
 }
 

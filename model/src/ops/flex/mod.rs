@@ -67,8 +67,13 @@ impl GptOps for Flex {
         pointwise::dropout_add(&x.to_contiguous(), &residual.to_contiguous(), dropout)
     }
 
-    fn fill_cache(cache: FlexTensor, new: FlexTensor, first: usize) -> FlexTensor {
-        cache::fill(cache, &new.to_contiguous(), first)
+    fn fill_caches(caches: [FlexTensor; 2], qkv: FlexTensor, heads: Heads, first: usize) -> [FlexTensor; 2] {
+        let qkv = qkv.to_contiguous();
+        let mut part = 0;
+        caches.map(|cache| {
+            part += 1;
+            cache::fill(cache, &qkv, part, heads, first)
+        })
     }
 
     fn attend(query: FlexTensor, keys: FlexTensor, values: FlexTensor, time: usize) -> (FlexTensor, FlexTensor) {
