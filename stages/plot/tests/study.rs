@@ -111,7 +111,7 @@ fn is_an_svg_with_axes(name: &str, svg: &str) {
             &["quality (standard deviations from real text)", "real text", "trigram model"]
         }
         name if name.contains("maps") => &["layer 0", "head 3", "step 2000"],
-        name if name.contains("trajectories") => &["layer 3", "induction score", "0.40 apart, 1.40 at random"],
+        name if name.contains("trajectories") => &["layer 3", "induction score", "0.40 apart", "1.40 at random"],
         name if name.contains("onsets") => {
             &["an induction head", "validation loss falls", "310 [205, 469], 2 of 3 seeds", "16–32 in every seed"]
         }
