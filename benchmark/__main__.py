@@ -1,0 +1,188 @@
+"""How fast the pipeline is beside PyTorch and NumPy on this machine.
+
+./scripts/benchmark.sh                       everything but the curve: under an hour on 2 cores; writes docs/performance.md
+./scripts/benchmark.sh --only training       one part, printed alone
+./scripts/benchmark.sh --only curve          the study's model learns 500 updates, ours and the peer's: hours
+./scripts/benchmark.sh --turns 1             a first look
+"""
+
+import argparse
+import datetime
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmark import comparisons, growth, ours, page
+
+PARTS = ["training", "generation", "snapshot", "metrics", "rest", "growth", "curve"]
+MODES = {
+    "ours": "this project",
+    "float32": "PyTorch, float32",
+    "bf16": "PyTorch, bf16 autocast",
+    "compile": "PyTorch, torch.compile",
+}
+
+
+def training(tables, arguments):
+    rows = []
+    for name, mine, theirs in comparisons.training(tables, arguments.turns, arguments.modes.split(",")):
+        rows.append([f"`{name}`", MODES["ours"], page.spread(mine.seconds), page.memory(mine.peak_bytes), ""])
+        for contest in theirs:
+            ratio = f"{mine.times_faster_than(contest):.2f} ×"
+            rows.append(["", MODES[contest.name], page.spread(contest.seconds), page.memory(contest.peak_bytes), ratio])
+    return page.table(
+        ["setting", "", "a training step: median (least – most)", "peak memory", "we are faster by"], rows
+    )
+
+
+def generation(tables, arguments):
+    rows = []
+    for name, mine, theirs in comparisons.generation(tables, arguments.turns):
+        speeds = [f"{1 / contest.median:.0f}" for contest in (mine, theirs)]
+        rows.append([name, *speeds, f"{mine.times_faster_than(theirs):.1f} ×"])
+    return page.table(["characters a second", "this project", "PyTorch", "we are faster by"], rows)
+
+
+def snapshot(tables, arguments):
+    stage, forward, writing = comparisons.snapshot(tables, arguments.turns)
+    parts = [one + other for one, other in zip(forward.seconds, writing.seconds)]
+    ratio = sorted(whole / part for whole, part in zip(stage.seconds, parts))[arguments.turns // 2]
+    rows = [
+        ["`snapshot`, whole program", page.spread(stage.seconds), page.memory(stage.peak_bytes)],
+        ["a plain forward pass over as many characters", page.spread(forward.seconds), ""],
+        ["the same rows written by Arrow C++", page.spread(writing.seconds), ""],
+    ]
+    return (
+        page.table(["one checkpoint, 12 windows", "time", "peak memory"], rows)
+        + f"\n`snapshot` takes {ratio:.2f} × the two together.\n"
+    )
+
+
+def metrics(tables, arguments):
+    if not tables.path("attention", step=0).exists():
+        ours.untrained(tables, comparisons.STUDY)
+        tables.stage("snapshot", "--steps", 0)
+    stage, numpy, reading = comparisons.metrics(tables, arguments.turns)
+    rows = [
+        ["`metrics`, whole program", page.spread(stage.seconds), page.memory(stage.peak_bytes), ""],
+        [
+            "NumPy, vectorised",
+            page.spread(numpy.seconds),
+            page.memory(numpy.peak_bytes),
+            f"{stage.times_faster_than(numpy):.1f} ×",
+        ],
+        [
+            "reading and decompressing alone, by Arrow C++",
+            page.spread(reading.seconds),
+            "",
+            f"{stage.times_faster_than(reading):.2f} ×",
+        ],
+    ]
+    return page.table(["one checkpoint, 12 windows", "time", "peak memory", "we are faster by"], rows)
+
+
+def rest(tables, arguments):
+    rows = [[what, page.time(seconds), bound] for what, seconds, bound in comparisons.rest(tables, arguments.study)]
+    return page.table(["", "took", "at most"], rows)
+
+
+def grown(tables, _):
+    rows = list(growth.measure(tables))
+    growth.draw(rows, Path("docs/figures/growth.svg"))
+    cells = lambda seen: [page.time(seen[0]), page.memory(seen[1])] if seen else ["", ""]
+    lines = [[row[0], row[1], *(cell for seen in row[2:] for cell in cells(seen))] for row in rows]
+    header = ["", "", "training step", "memory", "snapshot", "memory", "metrics", "memory"]
+    return (
+        page.table(header, lines)
+        + "\n![Time and peak memory against block size, layers, windows and snapshots](figures/growth.svg)\n"
+    )
+
+
+def curve(tables, _):
+    """The study's model, its first 500 updates: our validation loss beside the peer's."""
+    steps, every = 500, 100
+    comparisons.say("the loss curve, ours")
+    flags = [
+        "--batch-size",
+        64,
+        "--max-iters",
+        steps,
+        "--lr-decay-iters",
+        5000,
+        "--eval-interval",
+        every,
+        "--eval-iters",
+        20,
+    ]
+    tables.stage("train", *ours.shape_flags(comparisons.STUDY, 0.2), *flags)
+    import pyarrow.parquet as pq
+
+    mine = {
+        row["step"]: row["val_loss"] for row in pq.read_table(tables.path("evaluations"), partitioning=None).to_pylist()
+    }
+    comparisons.say("the loss curve, the peer's")
+    flags = [
+        "--dropout",
+        0.2,
+        "--batch",
+        64,
+        "--corpus",
+        ",".join(map(str, tables.splits())),
+        "--steps",
+        steps,
+        "--every",
+        every,
+    ]
+    theirs, _ = comparisons.peer("learn", comparisons.STUDY, *flags)
+    rows = [[step, f"{mine[int(step)]:.3f}", f"{loss:.3f}"] for step, loss in theirs.items()]
+    return page.table(["update", "this project", "PyTorch"], rows)
+
+
+WORK = dict(zip(PARTS, [training, generation, snapshot, metrics, rest, grown, curve]))
+TITLES = {
+    "training": "Training",
+    "generation": "Generation",
+    "snapshot": "Snapshots",
+    "metrics": "Metrics",
+    "rest": "The rest",
+    "growth": "How cost grows",
+    "curve": "The same learning",
+}
+
+
+def machine():
+    versions = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    import numpy
+    import torch
+
+    return (
+        f"On {datetime.date.today()}, {ours.processor()}; Linux {platform.release().split('-')[0]}, Rust {versions}, "
+        f"PyTorch {torch.__version__.split('+')[0]}, NumPy {numpy.__version__}."
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="benchmark.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
+    parser.add_argument("--turns", type=int, default=5, help="how often contenders take turns (5)")
+    parser.add_argument("--modes", default="float32,bf16,compile", help="the peer's modes of training (all three)")
+    parser.add_argument("--study", type=Path, help="an artifacts folder, to time correlate and plot on")
+    arguments = parser.parse_args()
+    sections = [machine() + "\n"]
+    print(sections[0])
+    with tempfile.TemporaryDirectory() as folder:
+        tables = ours.Tables(folder)
+        for part in arguments.only or PARTS[:-1]:
+            section = f"### {TITLES[part]}\n\n{WORK[part](tables, arguments)}"
+            print(section, flush=True)
+            sections.append(section)
+    if arguments.only is None:
+        page.write("docs/performance.md", "\n".join(sections))
+        print("written to docs/performance.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What is held against what. Contenders take turns, so that a machine that slows down slows all of them; a ratio is that
+of one turn, and the median over turns is what is told."""
+
+import json
+import shlex
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from benchmark import ours
+from benchmark.process import run
+
+STUDY = (6, 6, 384, 256)
+"""The study's model: layers, heads, width, block."""
+TRAININGS = {
+    # name: shape, dropout, batch, updates a stretch, the peer's modes
+    "small": ((4, 4, 128, 64), 0.0, 12, 40, ["float32", "bf16", "compile"]),
+    "paper16": (STUDY, 0.2, 16, 3, ["float32", "bf16", "compile"]),
+    "paper64": (STUDY, 0.2, 64, 1, ["float32", "bf16"]),
+}
+
+
+@dataclass
+class Contest:
+    """What one contender took in every turn, and the most memory it held."""
+
+    name: str
+    seconds: list[float]
+    peak_bytes: int = 0
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds)
+
+    def times_faster_than(self, other):
+        return statistics.median(theirs / mine for mine, theirs in zip(self.seconds, other.seconds))
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def peer(work, shape, *flags):
+    """What the peer printed, and the run."""
+    shape = ",".join(map(str, shape))
+    done = run([sys.executable, "-m", "benchmark.peer", work, "--shape", shape, *flags])
+    return json.loads(done.output.splitlines()[-1]), done
+
+
+def training(tables, turns, chosen):
+    """A training step, by setting: ours, then the peer's modes. A mode that is much slower than the peer's float32 in the
+    first turn, as bf16 is where the processor has no such products, sits the others out. `chosen` are the modes that play."""
+    for name, (shape, dropout, batch, steps, modes) in TRAININGS.items():
+        mine, theirs = Contest("ours", []), [Contest(mode, []) for mode in modes if mode in chosen]
+        for turn in range(turns):
+            say(f"training {name}, turn {turn + 1} of {turns}")
+            seconds, done = ours.train(tables, shape, dropout, batch, 3, steps)
+            mine.seconds.append(statistics.median(seconds))
+            mine.peak_bytes = max(mine.peak_bytes, done.peak_bytes)
+            for contest in theirs:
+                if turn > 0 and contest.seconds[0] > 1.3 * theirs[0].seconds[0]:
+                    continue
+                flags = ["--dropout", dropout, "--batch", batch, "--mode", contest.name, "--steps", 3 * steps]
+                seconds, done = peer("train", shape, *flags)
+                # The first stretch warms up, for both; the peer's first step also compiles.
+                contest.seconds.append(statistics.median(seconds[steps:]))
+                contest.peak_bytes = max(contest.peak_bytes, done.peak_bytes)
+        yield name, mine, theirs
+
+
+def generation(tables, turns):
+    """Characters a second at the study's size, ours and the peer's."""
+    block = STUDY[3]
+    past = 64
+    ours.untrained(tables, STUDY)
+    works = {
+        f"one text of {block} characters": (1, [block], "exact"),
+        f"ten texts of {block} characters together": (10, [block], "exact"),
+        f"one text of {4 * block} characters, `rollover`": (1, [4 * block], "rollover"),
+        "one text past the block, `exact`": (1, [block, block + past], "exact"),
+    }
+    for name, (samples, lengths, policy) in works.items():
+        mine, theirs = Contest("ours", []), Contest("float32", [])
+        # Past the block is what a longer text takes more than one of a block.
+        characters = samples * (lengths[-1] - (lengths[0] if len(lengths) > 1 else 0))
+        for turn in range(turns):
+            say(f"generation of {name}, turn {turn + 1} of {turns}")
+            took = [ours.generate(tables, samples, length, policy) for length in lengths]
+            mine.seconds.append((took[-1] - sum(took[:-1])) / characters)
+            # The peer's speed past the block does not change any more, so a shorter text stands for a long one.
+            longest = min(lengths[-1], block + past)
+            took, _ = peer(
+                "generate", STUDY, "--samples", samples, "--lengths", ",".join(map(str, [*lengths[:-1], longest]))
+            )
+            peer_characters = characters if longest == lengths[-1] else samples * longest
+            theirs.seconds.append((took[-1] - sum(took[:-1])) / peer_characters)
+        yield name, mine, theirs
+
+
+def snapshot(tables, turns):
+    """Seconds of `snapshot`; of a plain forward pass over as many characters; of writing the same rows by Arrow."""
+    windows = 12
+    stage, forward, writing = Contest("snapshot", []), Contest("forward", []), Contest("writing", [])
+    copy = tables.folder / "copy.parquet"
+    for turn in range(turns):
+        say(f"snapshot, turn {turn + 1} of {turns}")
+        tables.forget_training()
+        ours_of = ["--batch-size", windows, "--max-iters", 1, "--eval-iters", 4]
+        tables.stage("train", *ours.shape_flags(STUDY), *ours_of)
+        passes = tables.timings("train", "evaluation")
+        characters = windows * STUDY[3]
+        forward.seconds.append(characters * sum(s for s, _ in passes) / sum(c for _, c in passes))
+        done = tables.stage("snapshot", "--steps", 0, "--val-windows", 8, "--repeat-windows", 4)
+        stage.seconds.append(done.seconds)
+        stage.peak_bytes = max(stage.peak_bytes, done.peak_bytes)
+        table = pq.read_table(tables.path("attention", step=0), partitioning=None)
+        started = time.perf_counter()
+        pq.write_table(
+            table,
+            copy,
+            row_group_size=table.num_rows // windows,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=False,
+        )
+        writing.seconds.append(time.perf_counter() - started)
+    copy.unlink()
+    return stage, forward, writing
+
+
+def metrics(tables, turns):
+    """Seconds of `metrics`; of vectorised NumPy; of reading and decompressing the file alone."""
+    attention, windows = tables.path("attention", step=0), tables.path("windows")
+    stage, numpy, reading = Contest("metrics", []), Contest("numpy", []), Contest("reading", [])
+    for turn in range(turns):
+        say(f"metrics, turn {turn + 1} of {turns}")
+        done = tables.stage("metrics", "--steps", 0, "--layer-similarity", "true")
+        stage.seconds.append(done.seconds)
+        stage.peak_bytes = max(stage.peak_bytes, done.peak_bytes)
+        done = run([sys.executable, "-m", "benchmark.numpy_metrics", attention, windows])
+        numpy.seconds.append(float(done.output))
+        numpy.peak_bytes = max(numpy.peak_bytes, done.peak_bytes)
+        started = time.perf_counter()
+        pq.read_table(attention, partitioning=None)
+        reading.seconds.append(time.perf_counter() - started)
+    return stage, numpy, reading
+
+
+def rest(tables, study):
+    """Seconds of what has no peer, and what is asked of it."""
+    say("the other stages")
+    yield "`--help` of a stage", run([ours.PROGRAMS / "train", "--help"]).seconds, "0.05 s"
+    text = tables.folder / "hundred_megabytes.txt"
+    # A text of any kind will do: the one that was prepared, over and over.
+    symbols = pq.read_table(tables.splits()[0])["token"].to_numpy().astype("uint8") + 32
+    text.write_bytes((symbols.tobytes() * (100_000_000 // len(symbols) + 1))[:100_000_000])
+    done = run(
+        [
+            ours.PROGRAMS / "prep",
+            "--artifacts",
+            tables.folder,
+            "--dataset",
+            "hundred_megabytes",
+            "--source",
+            text,
+            "--quiet",
+        ]
+    )
+    text.unlink()
+    yield f"`prep` on 100 MB ({done.peak_bytes / 1e6:.0f} MB of memory)", done.seconds, "1 s"
+    if study is None:
+        return
+    seeds = sorted({path.name.removeprefix("seed=") for path in Path(study).glob("evaluations/dataset=*/run=*/seed=*")})
+    for stage in ("correlate", "plot"):
+        command = run([ours.PROGRAMS / "driver", "--artifacts", study, "--only", stage, "--force", "--dry-run"])
+        for line in command.output.splitlines():
+            if f"release/{stage} " in line:
+                words = shlex.split(line)
+                yield f"`{stage}` of {study} ({len(seeds)} seeds)", run(words).seconds, "30 s"
+                break

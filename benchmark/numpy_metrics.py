@@ -1,0 +1,92 @@
+"""The peer of `metrics`: the same numbers from the same file by vectorised NumPy, a window at a time, as a notebook would
+hold it: a dense array [layer, head, query, key] in float64.
+
+    python -m benchmark.numpy_metrics attention.parquet windows.parquet
+"""
+
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+
+
+def entropy(rows):
+    return -np.sum(rows * np.log(np.maximum(rows, np.finfo(np.float64).tiny)), axis=-1)
+
+
+def dense(table, layers, heads, length):
+    """[layer, head, query, key] from the stored triangles, each row summing to one."""
+    square = np.zeros((layers * heads, length, length))
+    triangle = np.tri(length, dtype=bool)
+    square[:, triangle] = table["weights"].combine_chunks().values.to_numpy().reshape(layers * heads, -1)
+    square /= square.sum(axis=-1, keepdims=True)
+    return square.reshape(layers, heads, length, length)
+
+
+def val(square, tokens):
+    """Sums over the queries but the first: by head, by layer, by pair of layers."""
+    layers, _, length, _ = square.shape
+    index = np.arange(length)
+    rows, keys = square[:, :, 1:], index[1:] + 1
+    distance = index[1:, None] - index
+    nats = entropy(rows)
+    # Attention by distance, nearest first: the row reversed, whatever lies after the query being zero.
+    near = np.cumsum(rows[..., ::-1], axis=-1)
+    same = (tokens[1:, None] == tokens) & (distance > 0)
+    by_head = [
+        nats,
+        nats / np.log(keys),
+        (rows * np.maximum(distance, 0)).sum(axis=-1),
+        (near >= 0.9 - 1e-9).argmax(axis=-1) - (length - 1 - index[1:]),
+        (rows * ((distance >= 0) & (distance <= 2))).sum(axis=-1),
+        rows[..., 0],
+        square[:, :, index[1:], index[1:]],
+        square[:, :, index[1:], index[:-1]],
+        (rows * same).sum(axis=-1),
+    ]
+    mean = rows.mean(axis=1)
+    of_mean = entropy(mean)
+    variance = rows.var(axis=1).sum(axis=-1)
+    divergence = (of_mean - nats.mean(axis=1)) / np.log(2)
+    centered = np.where(distance >= 0, mean - 1 / keys[:, None], 0.0)
+    pairs = []
+    for a in range(layers):
+        for b in range(a + 1, layers):
+            mixture = entropy((mean[a] + mean[b]) / 2)
+            pairs.append((
+                ((mixture - (of_mean[a] + of_mean[b]) / 2) / np.log(2)).sum(),
+                cosine(mean[a], mean[b]),
+                cosine(centered[a], centered[b]),
+            ))  # fmt: skip
+    return [column.sum(axis=-1) for column in by_head], [variance.sum(axis=-1), divergence.sum(axis=-1)], pairs
+
+
+def cosine(p, q):
+    return (p * q).sum() / np.sqrt((p * p).sum() * (q * q).sum())
+
+
+def repeat(square):
+    """The sum over the second half of the attention to what followed the earlier copy."""
+    half = square.shape[-1] // 2
+    queries = np.arange(half, 2 * half)
+    return square[:, :, queries, queries - half + 1].sum(axis=-1)
+
+
+def main(attention, windows):
+    started = time.perf_counter()
+    file = pq.ParquetFile(attention)
+    probes = pq.read_table(windows).to_pylist()
+    for group, probe in enumerate(probes):
+        table = file.read_row_group(group)
+        layers, heads = (table[column][-1].as_py() + 1 for column in ("layer", "head"))
+        square = dense(table, layers, heads, len(probe["tokens"]))
+        if probe["kind"] == "val":
+            val(square, np.array(probe["tokens"]))
+        else:
+            repeat(square)
+    print(time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
