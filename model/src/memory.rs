@@ -1,25 +1,28 @@
 //! Memory for tensors.
 //!
 //! A training step allocates and frees some gigabytes in large blocks. Given back to the system, every block comes back
-//! as pages that the kernel must clear and map: measured on the study's model, a fifth of the step. So large blocks are kept
-//! for the next tensor of about their size; and when none of that size is kept, as much of the others goes before more is
-//! asked for, so that the memory held is hardly more than the most that was ever in use.
+//! as pages that the kernel must clear and map: measured on the study's model, a fifth of the step. So large blocks come
+//! from a stretch of addresses that is reserved once and whose pages stay. A freed block joins the free ones beside it, so that a
+//! wide activation and the narrow ones before it lie in the same pages, and what is held is hardly more than the most that was
+//! ever in use.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::collections::BTreeMap;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mimalloc::MiMalloc;
 
-/// The smallest block that is kept; what is smaller mimalloc handles well.
+/// The smallest block that comes from the stretch; what is smaller mimalloc handles well.
 const LARGE: usize = 1 << 17;
 /// Blocks lie on cache lines.
 const ALIGNMENT: usize = 64;
-/// Sizes are rounded up to so many steps between powers of two: an eighth at most is wasted.
-const STEPS: usize = 8;
-/// One list for each size up to 2⁶⁴.
-const LISTS: usize = 64 * STEPS;
+/// What a block is longer than asked for: activations are powers of two long, and would otherwise all begin at the same
+/// place in a page, so that their values crowd into the same few lines of the cache.
+const OFFSET: usize = 5 * ALIGNMENT;
+/// The stretch is as long as the system lets it be, up to so many bytes; addresses alone cost nothing.
+const LONGEST: usize = 1 << 40;
+const SHORTEST: usize = 1 << 32;
 
 /// The allocator of programs that compute with tensors.
 ///
@@ -30,53 +33,106 @@ const LISTS: usize = 64 * STEPS;
 /// # assert_eq!(numbers.iter().sum::<f32>(), 1_048_576.0);
 /// ```
 #[derive(Debug)]
-pub struct TensorMemory {
-    /// The first free block of each size; each free block begins with the address of the next.
-    free: [Mutex<usize>; LISTS],
-    /// The bytes of all of them.
-    kept: AtomicUsize,
+pub struct TensorMemory(Mutex<Stretch>);
+
+/// A stretch of addresses, of which the first have been in use.
+#[derive(Debug)]
+struct Stretch {
+    /// Where it begins; none until the first block, or where the system gives none.
+    start: Option<usize>,
+    asked: bool,
+    length: usize,
+    /// Bytes from the start on that have ever been in use.
+    touched: usize,
+    /// Free blocks within those: their lengths by their places, no two of them adjacent.
+    free: BTreeMap<usize, usize>,
+}
+
+impl Stretch {
+    /// Reserves addresses, once.
+    fn reserve(&mut self) -> Option<usize> {
+        if !self.asked {
+            self.asked = true;
+            self.length = LONGEST;
+            while self.start.is_none() && self.length >= SHORTEST {
+                self.start = reserved(self.length);
+                if self.start.is_none() {
+                    self.length /= 2;
+                }
+            }
+        }
+        self.start
+    }
+
+    /// The address of a block, from the smallest free one that is long enough, else from what was never in use.
+    fn take(&mut self, bytes: usize) -> Option<usize> {
+        let start = self.reserve()?;
+        let long_enough = self.free.iter().filter(|(_, length)| **length >= bytes);
+        if let Some((&place, &length)) = long_enough.min_by_key(|(_, length)| **length) {
+            self.free.remove(&place);
+            if length > bytes {
+                self.free.insert(place + bytes, length - bytes);
+            }
+            return Some(start + place);
+        }
+        // A free block at the end grows.
+        let last = self.free.last_key_value().filter(|(place, length)| **place + **length == self.touched);
+        let place = last.map_or(self.touched, |(place, _)| *place);
+        if place + bytes > self.length {
+            return None;
+        }
+        self.free.remove(&place);
+        self.touched = place + bytes;
+        Some(start + place)
+    }
+
+    /// Whether a block is of this stretch and not mimalloc's.
+    fn owns(&self, address: usize) -> bool {
+        self.start.is_some_and(|start| (start..start + self.length).contains(&address))
+    }
+
+    /// A block is free, and one with the free ones beside it.
+    fn give(&mut self, address: usize, bytes: usize) {
+        let mut place = address - self.start.unwrap_or(0);
+        let mut length = bytes;
+        if let Some(after) = self.free.remove(&(place + length)) {
+            length += after;
+        }
+        let before = self.free.range(..place).next_back().map(|(&place, &length)| (place, length));
+        if let Some((earlier, its_length)) = before.filter(|(earlier, its_length)| earlier + its_length == place) {
+            place = earlier;
+            length += its_length;
+        }
+        self.free.insert(place, length);
+    }
+}
+
+/// Addresses that are nobody else's, without memory behind them until they are used, and then in huge pages where the
+/// system has them.
+fn reserved(length: usize) -> Option<usize> {
+    // SAFETY: asks for new addresses, and says how they will be used.
+    unsafe {
+        let (access, kind) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
+        let start = libc::mmap(ptr::null_mut(), length, access, kind, -1, 0);
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        #[cfg(target_os = "linux")]
+        libc::madvise(start, length, libc::MADV_HUGEPAGE);
+        Some(start.expose_provenance())
+    }
 }
 
 impl TensorMemory {
-    /// Nothing kept yet.
+    /// Nothing reserved yet.
     pub const fn new() -> Self {
-        Self { free: [const { Mutex::new(0) }; LISTS], kept: AtomicUsize::new(0) }
+        Self(Mutex::new(Stretch { start: None, asked: false, length: 0, touched: 0, free: BTreeMap::new() }))
     }
 
-    /// A kept block of a list; null if there is none.
-    fn take(&self, list: usize) -> *mut u8 {
-        let mut first = self.free[list].lock().unwrap_or_else(PoisonError::into_inner);
-        let block = ptr::with_exposed_provenance_mut::<usize>(*first);
-        if !block.is_null() {
-            // SAFETY: a listed block is nobody's, as large as its list says, and begins with the address of the next.
-            *first = unsafe { block.read() };
-            self.kept.fetch_sub(bytes_of(list), Ordering::Relaxed);
-        }
-        block.cast()
-    }
-
-    fn keep(&self, list: usize, block: *mut u8) {
-        let mut first = self.free[list].lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the block was just freed, and is large and aligned enough for an address.
-        unsafe { block.cast::<usize>().write(*first) };
-        *first = block.expose_provenance();
-        self.kept.fetch_add(bytes_of(list), Ordering::Relaxed);
-    }
-
-    /// Gives back about so many bytes of what is kept, largest blocks first.
-    fn give_back(&self, bytes: usize) {
-        let mut given = 0;
-        for list in (0..LISTS).rev() {
-            while given < bytes && self.kept.load(Ordering::Relaxed) > 0 {
-                let block = self.take(list);
-                if block.is_null() {
-                    break;
-                }
-                // SAFETY: the block is nobody's, and was asked for in this way.
-                unsafe { MiMalloc.dealloc(block, whole(bytes_of(list))) };
-                given += bytes_of(list);
-            }
-        }
+    /// What is kept in order under the lock is smaller than a large block, so keeping it never comes back here.
+    fn stretch(&self) -> MutexGuard<'_, Stretch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,79 +142,60 @@ impl Default for TensorMemory {
     }
 }
 
-/// The list of blocks that hold `size` bytes, a large number.
-fn list_of(size: usize) -> usize {
-    let exponent = size.ilog2() as usize;
-    let step = 1 << (exponent - STEPS.ilog2() as usize);
-    exponent * STEPS + (size - (1 << exponent)).div_ceil(step)
-}
-
-/// How large the blocks of a list are.
-fn bytes_of(list: usize) -> usize {
-    ((1 << (list / STEPS)) / STEPS) * (STEPS + list % STEPS)
-}
-
-/// Whether blocks of a layout are kept: of large ones, those whose alignment ours satisfies.
-fn is_kept(layout: Layout) -> bool {
+/// Whether a block of a layout comes from the stretch.
+fn is_large(layout: Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= ALIGNMENT
 }
 
-/// How a block of so many bytes is asked for.
-fn whole(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, ALIGNMENT).unwrap_or_else(|_| Layout::new::<usize>())
+/// How long the block of a layout is in the stretch.
+fn length(layout: Layout) -> usize {
+    layout.size().next_multiple_of(ALIGNMENT) + OFFSET
 }
 
-// SAFETY: blocks are mimalloc's; a kept one goes to one owner at a time and is at least as large and aligned as is asked for.
+// SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins on a cache line, and the
+// pages behind it stay; every other is mimalloc's.
 unsafe impl GlobalAlloc for TensorMemory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !is_kept(layout) {
-            // SAFETY: passed on to the caller.
-            return unsafe { MiMalloc.alloc(layout) };
+        if is_large(layout)
+            && let Some(address) = self.stretch().take(length(layout))
+        {
+            return ptr::with_exposed_provenance_mut(address);
         }
-        let list = list_of(layout.size());
-        let block = self.take(list);
-        if !block.is_null() {
-            return block;
-        }
-        self.give_back(bytes_of(list));
-        // SAFETY: the size is not zero.
-        unsafe { MiMalloc.alloc(whole(bytes_of(list))) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if !is_kept(layout) {
-            // SAFETY: passed on to the caller.
-            return unsafe { MiMalloc.alloc_zeroed(layout) };
-        }
-        let list = list_of(layout.size());
-        let block = self.take(list);
-        if block.is_null() {
-            self.give_back(bytes_of(list));
-            // SAFETY: the size is not zero. Pages that are new are clear already, which mimalloc knows.
-            return unsafe { MiMalloc.alloc_zeroed(whole(bytes_of(list))) };
-        }
-        // SAFETY: the block is ours and at least so large.
-        unsafe { block.write_bytes(0, layout.size()) };
-        block
+        // SAFETY: passed on to the caller.
+        unsafe { MiMalloc.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if is_kept(layout) {
-            self.keep(list_of(layout.size()), block);
-        } else {
+        if is_large(layout) {
+            let mut stretch = self.stretch();
+            if stretch.owns(block.addr()) {
+                return stretch.give(block.addr(), length(layout));
+            }
+        }
+        // SAFETY: passed on to the caller; the block is not the stretch's.
+        unsafe { MiMalloc.dealloc(block, layout) };
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !is_large(layout) {
             // SAFETY: passed on to the caller.
-            unsafe { MiMalloc.dealloc(block, layout) };
+            return unsafe { MiMalloc.alloc_zeroed(layout) };
+        }
+        // SAFETY: passed on to the caller; what is cleared is the block.
+        unsafe {
+            let block = self.alloc(layout);
+            if !block.is_null() {
+                block.write_bytes(0, layout.size());
+            }
+            block
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let Ok(wanted) = Layout::from_size_align(size, layout.align()) else { return ptr::null_mut() };
-        if !is_kept(layout) && !is_kept(wanted) {
+        if !is_large(layout) && !is_large(wanted) {
             // SAFETY: passed on to the caller.
             return unsafe { MiMalloc.realloc(block, layout, size) };
-        }
-        if is_kept(layout) && is_kept(wanted) && list_of(layout.size()) == list_of(size) {
-            return block;
         }
         // SAFETY: both blocks hold what is copied, and the caller gives up the old one.
         unsafe {
@@ -176,21 +213,15 @@ unsafe impl GlobalAlloc for TensorMemory {
 mod tests {
     use super::*;
 
-    #[test]
-    fn sizes_are_rounded_up_by_an_eighth_at_most() {
-        for size in [LARGE, LARGE + 1, 3 << 20, 25 << 20, (1 << 25) - 1, (1 << 25) + 12_345] {
-            let list = list_of(size);
-            let bytes = bytes_of(list);
-            assert!(bytes >= size && bytes - size <= size / 8, "{size} became {bytes}");
-            assert_eq!(list_of(bytes), list, "a block belongs to the list that its own size names");
-        }
+    fn layout(bytes: usize) -> Layout {
+        Layout::from_size_align(bytes, 4).expect("a layout")
     }
 
     #[test]
-    fn a_freed_block_serves_again_and_zeroed_is_zero() {
+    fn what_is_freed_serves_again_and_zeroed_is_zero() {
         let memory = TensorMemory::new();
-        let layout = Layout::from_size_align(2 * LARGE + 5, 4).expect("a layout");
-        // SAFETY: layouts are of some size, and blocks are used within it and freed once.
+        let layout = layout(2 * LARGE + 5);
+        // SAFETY: blocks are used within their layouts and freed once.
         unsafe {
             let first = memory.alloc(layout);
             first.write_bytes(7, layout.size());
@@ -198,32 +229,83 @@ mod tests {
             let again = memory.alloc_zeroed(layout);
             assert_eq!(again, first);
             assert!((0..layout.size()).all(|at| again.add(at).read() == 0));
-            let other = memory.alloc(layout);
-            assert_ne!(other, again);
-            other.write(9);
-            let grown = memory.realloc(other, layout, 5 * LARGE);
-            assert_eq!(grown.read(), 9);
             memory.dealloc(again, layout);
-            let small = memory.realloc(grown, Layout::from_size_align(5 * LARGE, 4).expect("a layout"), 100);
-            assert_eq!(small.read(), 9);
-            memory.dealloc(small, Layout::from_size_align(100, 4).expect("a layout"));
         }
     }
 
     #[test]
-    fn what_is_kept_goes_before_more_is_asked_for() {
+    fn a_block_keeps_its_content_when_it_grows_and_shrinks_past_every_border() {
         let memory = TensorMemory::new();
-        let layout = |megabytes: usize| Layout::from_size_align(megabytes * LARGE, 4).expect("a layout");
-        // SAFETY: blocks are freed once, with their own layouts.
+        let sizes = [100, LARGE - 1, LARGE, 5 * LARGE, 2 * LARGE, 100];
+        // SAFETY: as above.
         unsafe {
-            let blocks = [8, 8, 3].map(|size| (memory.alloc(layout(size)), layout(size)));
-            blocks.into_iter().for_each(|(block, layout)| memory.dealloc(block, layout));
-            assert_eq!(memory.kept.load(Ordering::Relaxed), 19 * LARGE);
-            let other = memory.alloc(layout(6));
-            assert_eq!(memory.kept.load(Ordering::Relaxed), 11 * LARGE, "one of the largest went");
-            memory.dealloc(other, layout(6));
+            let mut block = memory.alloc(layout(sizes[0]));
+            block.write_bytes(9, 100);
+            for pair in sizes.windows(2) {
+                block = memory.realloc(block, layout(pair[0]), pair[1]);
+                assert!((0..100).all(|at| block.add(at).read() == 9), "{pair:?}");
+            }
+            memory.dealloc(block, layout(100));
         }
-        memory.give_back(usize::MAX);
-        assert_eq!(memory.kept.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn neighbours_that_are_free_become_one_block() {
+        // In every order of freeing, the pages of three blocks then hold one as long as all of them.
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut stretch = Stretch { length: 1 << 30, start: Some(64), asked: true, ..empty() };
+            let blocks: Vec<_> = [LARGE, 3 * LARGE, 2 * LARGE]
+                .map(|bytes| (stretch.take(bytes).expect("room"), bytes))
+                .into_iter()
+                .collect();
+            order.iter().for_each(|&which| stretch.give(blocks[which].0, blocks[which].1));
+            assert_eq!(stretch.take(6 * LARGE), Some(64), "{order:?}");
+            assert_eq!((stretch.touched, stretch.free.len()), (6 * LARGE, 0));
+        }
+    }
+
+    #[test]
+    fn the_smallest_block_that_fits_is_taken_and_the_last_one_grows() {
+        let mut stretch = Stretch { length: 30 * LARGE, start: Some(64), asked: true, ..empty() };
+        let [large, _, small, _, last] =
+            [5, 1, 2, 1, 3].map(|units| (stretch.take(units * LARGE).expect("room"), units * LARGE));
+        stretch.give(large.0, large.1);
+        stretch.give(small.0, small.1);
+        assert_eq!(stretch.take(2 * LARGE), Some(small.0));
+        assert_eq!(stretch.take(2 * LARGE), Some(large.0), "the beginning of a longer block");
+        stretch.give(last.0, last.1);
+        assert_eq!((stretch.take(4 * LARGE), stretch.touched), (Some(last.0), 13 * LARGE));
+        assert_eq!(stretch.take(18 * LARGE), None, "beyond the stretch");
+    }
+
+    #[test]
+    fn threads_never_share_a_block() {
+        let memory = TensorMemory::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let memory = &memory;
+                scope.spawn(move || {
+                    for turn in 0..200_usize {
+                        let layouts = [1, 2, 3].map(|units| layout(LARGE + units * 4096 * (turn % 7 + 1)));
+                        // SAFETY: as above.
+                        unsafe {
+                            let blocks = layouts.map(|layout| (memory.alloc(layout), layout));
+                            blocks.iter().for_each(|(block, layout)| block.write_bytes(thread, layout.size()));
+                            for (block, layout) in blocks {
+                                assert!((0..layout.size()).step_by(997).all(|at| block.add(at).read() == thread));
+                                memory.dealloc(block, layout);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        let stretch = memory.stretch();
+        assert_eq!(stretch.free.values().sum::<usize>(), stretch.touched, "all of it is free again");
+        assert_eq!(stretch.free.len(), 1, "in one block");
+    }
+
+    fn empty() -> Stretch {
+        Stretch { start: None, asked: false, length: 0, touched: 0, free: BTreeMap::new() }
     }
 }
