@@ -167,6 +167,14 @@ words! {
         Vulkan = "vulkan",
     }
 
+    /// What the matrix products of a training multiply.
+    Precision {
+        /// Numbers of 32 bits.
+        Float32 = "float32",
+        /// Numbers rounded to bfloat16.
+        Bf16 = "bf16",
+    }
+
     /// What a model sees once its context is full.
     ContextPolicy {
         /// The newest characters, recomputed for every one.
@@ -258,6 +266,8 @@ sections! {
         beta2: f64,
         /// The longest gradient.
         grad_clip: f64,
+        /// What matrix products multiply.
+        precision: Precision,
         /// Updates between evaluations.
         eval_interval: u32,
         /// Batches of an evaluation, for each split.
@@ -331,7 +341,7 @@ macro_rules! values {
         }
     })+};
 }
-values!(bool, u32, f64, String, Steps, Device, ContextPolicy, Schedule);
+values!(bool, u32, f64, String, Steps, Device, Precision, ContextPolicy, Schedule);
 
 impl<T: Value> Value for Option<T> {
     fn value(&self) -> Option<String> {

@@ -259,8 +259,8 @@ fn commands_are_as_a_person_would_type_them() {
         "target/release/train --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
          --n-layer 6 --n-head 4 --n-embd 128 --block-size 64 --bias false --dropout 0 --batch-size 12 \
          --gradient-accumulation-steps 1 --max-iters 2000 --learning-rate 0.001 --min-lr 0.0001 --warmup-iters 100 \
-         --weight-decay 0.1 --beta1 0.9 --beta2 0.99 --grad-clip 1 --eval-interval 100 --eval-iters 20 --log-interval 10 \
-         --tracking false --device cpu --checkpoint-steps 0,2000 --threads 1"
+         --weight-decay 0.1 --beta1 0.9 --beta2 0.99 --grad-clip 1 --precision float32 --eval-interval 100 --eval-iters 20 \
+         --log-interval 10 --tracking false --device cpu --checkpoint-steps 0,2000 --threads 1"
     );
     assert!(
         command(Stage::Train, Some("run_1"))

@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData, activation, module};
 
 use crate::ops::{self, Dropout, GptOps, Heads};
-use crate::{GptConfig, Weights, weights};
+use crate::{GptConfig, Precision, Weights, weights};
 
 /// A GPT's parameters on a device, each flat, in the order of [`GptConfig::parameters`].
 ///
@@ -13,6 +13,8 @@ use crate::{GptConfig, Weights, weights};
 #[derive(Clone, Debug)]
 pub(crate) struct Gpt<B: Backend> {
     pub(crate) config: GptConfig,
+    /// Of the linear layers.
+    pub(crate) precision: Precision,
     pub(crate) parameters: Vec<Tensor<B, 1>>,
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct Linear<B: Backend> {
     /// `[out, in]`.
     pub(crate) weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
+    precision: Precision,
 }
 
 impl<B: GptOps> Norm<B> {
@@ -54,7 +57,7 @@ impl<B: GptOps> Linear<B> {
     /// # Shapes
     /// `[rows, in]` to `[rows, out]`.
     pub(crate) fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let product = ops::linear(x, self.weight.clone());
+        let product = ops::linear(x, self.weight.clone(), self.precision);
         match &self.bias {
             Some(bias) => product + bias.clone().unsqueeze(),
             None => product,
@@ -81,11 +84,11 @@ impl<B: GptOps> Block<B> {
 }
 
 impl<B: GptOps> Gpt<B> {
-    pub(crate) fn new(weights: &Weights, device: &B::Device) -> Self {
+    pub(crate) fn new(weights: &Weights, precision: Precision, device: &B::Device) -> Self {
         let tensor = |tensor: &weights::Tensor| {
             Tensor::from_data(TensorData::new(tensor.values.clone(), [tensor.values.len()]), device)
         };
-        Self { config: weights.config, parameters: weights.tensors.iter().map(tensor).collect() }
+        Self { config: weights.config, precision, parameters: weights.tensors.iter().map(tensor).collect() }
     }
 
     /// The parameters on the host.
@@ -120,7 +123,8 @@ impl<B: GptOps> Gpt<B> {
 
     fn linear(&self, index: usize, [outputs, inputs]: [usize; 2]) -> Linear<B> {
         let bias = self.config.bias.then(|| self.parameters[index + 1].clone());
-        Linear { weight: self.parameters[index].clone().reshape([outputs, inputs]), bias }
+        let weight = self.parameters[index].clone().reshape([outputs, inputs]);
+        Linear { weight, bias, precision: self.precision }
     }
 
     pub(crate) fn block(&self, layer: usize) -> Block<B> {
@@ -153,7 +157,7 @@ impl<B: GptOps> Gpt<B> {
     /// `[rows, embd]` to `[rows, vocab]`.
     pub(crate) fn head(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let normed = self.norm(self.parameters.len() - self.per_module()).forward(x);
-        ops::linear(normed, self.wte())
+        ops::linear(normed, self.wte(), self.precision)
     }
 
     /// The forward pass. `dropout_seed` is that of this pass, or none where nothing is dropped; `tap` collects the

@@ -9,7 +9,7 @@ use schemas::tables::Checkpoints;
 use crate::gpt::{self, Gpt, Linear};
 use crate::ops::{self, Dropout, GptOps, Heads};
 use crate::session::{OnDevice, Reading};
-use crate::{DeviceChoice, Error, GptConfig, Weights};
+use crate::{DeviceChoice, Error, GptConfig, Precision, Weights};
 
 /// A trained model on a device, for inference.
 pub struct Model {
@@ -44,12 +44,16 @@ impl Model {
     /// [`Error::Device`] where the device is not to be had.
     pub fn new(device: DeviceChoice, weights: &Weights) -> Result<Self, Error> {
         device.check()?;
+        // However it was trained: what a model is like is seen in float32.
+        let precision = Precision::Float32;
         let inference: Box<dyn Inference> = match device {
-            DeviceChoice::Cpu => Box::new(Gpt::<Flex>::new(weights, &Default::default())),
+            DeviceChoice::Cpu => Box::new(Gpt::<Flex>::new(weights, precision, &Default::default())),
             #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda => Box::new(Gpt::<burn::backend::Cuda>::new(weights, &Default::default())),
+            DeviceChoice::Cuda => Box::new(Gpt::<burn::backend::Cuda>::new(weights, precision, &Default::default())),
             #[cfg(feature = "vulkan")]
-            DeviceChoice::Vulkan => Box::new(Gpt::<burn::backend::Vulkan>::new(weights, &Default::default())),
+            DeviceChoice::Vulkan => {
+                Box::new(Gpt::<burn::backend::Vulkan>::new(weights, precision, &Default::default()))
+            }
             #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
             other => return Err(Error::Device(format!("this build has no {other:?}"))),
         };

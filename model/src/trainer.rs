@@ -9,7 +9,7 @@ use crate::gpt::{self, Gpt};
 use crate::ops::{self, GptOps};
 use crate::optimizer::Optimizer;
 use crate::tracking::{self, LayerPass};
-use crate::{AdamW, DeviceChoice, Error, GptConfig, HeadAttention, Moments, Weights};
+use crate::{AdamW, DeviceChoice, Error, GptConfig, HeadAttention, Moments, Precision, Weights};
 
 /// Texts to learn from or to be evaluated on.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,21 +42,29 @@ impl Trainer {
     /// A model with these weights, and moments of zero or saved ones, that has done `updates` updates.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is not to be had.
+    /// [`Error::Device`] where the device is not to be had, or cannot multiply in that precision.
     pub fn new(
         device: DeviceChoice,
+        precision: Precision,
         weights: &Weights,
         adamw: AdamW,
         moments: Option<&[Moments]>,
         updates: u32,
     ) -> Result<Self, Error> {
         device.check()?;
+        if precision != Precision::Float32 && device != DeviceChoice::Cpu {
+            return Err(Error::Device(format!(
+                "--precision {precision}: the processor alone has it; leave it out, or use --device cpu"
+            )));
+        }
         Ok(Self(match device {
-            DeviceChoice::Cpu => learner::<Autodiff<Flex>>(weights, adamw, moments, updates),
+            DeviceChoice::Cpu => learner::<Autodiff<Flex>>(precision, weights, adamw, moments, updates),
             #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda => learner::<Autodiff<burn::backend::Cuda>>(weights, adamw, moments, updates),
+            DeviceChoice::Cuda => learner::<Autodiff<burn::backend::Cuda>>(precision, weights, adamw, moments, updates),
             #[cfg(feature = "vulkan")]
-            DeviceChoice::Vulkan => learner::<Autodiff<burn::backend::Vulkan>>(weights, adamw, moments, updates),
+            DeviceChoice::Vulkan => {
+                learner::<Autodiff<burn::backend::Vulkan>>(precision, weights, adamw, moments, updates)
+            }
             #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
             other => return Err(Error::Device(format!("this build has no {other:?}"))),
         }))
@@ -111,13 +119,19 @@ struct On<B: AutodiffBackend> {
     updates: u32,
 }
 
-fn learner<B>(weights: &Weights, adamw: AdamW, moments: Option<&[Moments]>, updates: u32) -> Box<dyn Learner>
+fn learner<B>(
+    precision: Precision,
+    weights: &Weights,
+    adamw: AdamW,
+    moments: Option<&[Moments]>,
+    updates: u32,
+) -> Box<dyn Learner>
 where
     B: AutodiffBackend + GptOps,
     B::InnerBackend: GptOps,
 {
     let device = B::Device::default();
-    let gpt = Gpt::new(weights, &device);
+    let gpt = Gpt::new(weights, precision, &device);
     let optimizer = Optimizer::new(adamw, &weights.config, moments, &device);
     Box::new(On::<B> { gpt, optimizer, updates })
 }
@@ -138,7 +152,7 @@ where
         let device = self.gpt.device();
         let parameters: Vec<_> =
             self.gpt.parameters.iter().map(|one| Tensor::<B, 1>::from_inner(one.clone()).require_grad()).collect();
-        let gpt = Gpt { config: self.gpt.config, parameters };
+        let gpt = Gpt { config: self.gpt.config, precision: self.gpt.precision, parameters };
         let logits = gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), dropout_seed, tap);
         let loss = gpt::cross_entropy(logits, targets(batch, &device));
         let value = loss.clone().into_scalar().elem::<f64>();

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use model::{AdamW, Batch, ContextPolicy, DeviceChoice, GptConfig, Model, Session, Tensor, Trainer, Weights};
+use model::{
+    AdamW, Batch, ContextPolicy, DeviceChoice, GptConfig, Model, Precision, Session, Tensor, Trainer, Weights,
+};
 use serde::Deserialize;
 
 /// The tests run on the device that the build is for: `cargo test -p model --features vulkan` runs them on a GPU.
@@ -86,7 +88,7 @@ impl Case {
 
     fn trainer(&self) -> Trainer {
         let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
-        Trainer::new(DEVICE, &self.weights(), adamw, None, 0).expect("the device is there")
+        Trainer::new(DEVICE, Precision::Float32, &self.weights(), adamw, None, 0).expect("the device is there")
     }
 
     fn model(&self) -> Model {
@@ -268,7 +270,8 @@ fn dropout_drops_its_share_and_follows_its_seed() {
     weights.config.dropout = 0.3;
     let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
     let step = |seed| {
-        let mut trainer = Trainer::new(DEVICE, &weights, adamw, None, 0).expect("the device is there");
+        let mut trainer =
+            Trainer::new(DEVICE, Precision::Float32, &weights, adamw, None, 0).expect("the device is there");
         trainer.step(&[case.batch()], 1e-3, 1.0, seed, false).loss
     };
     assert_eq!(step(1), step(1));

@@ -12,6 +12,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
+use crate::Precision;
+
 /// nanoGPT's, PyTorch's default.
 pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-5;
 
@@ -87,11 +89,11 @@ pub(crate) trait GptOps: Backend {
         lower(composed::layer_norm(lift::<Self, 2>(x), lift::<Self, 1>(weight)))
     }
 
-    /// `x·Wᵀ`.
+    /// `x·Wᵀ`. Composed of Burn's operations it is float32 whatever the precision: `Trainer` asks for no other there.
     ///
     /// # Shapes
     /// `x` is `[rows, in]`, `weight` `[out, in]`; returns `[rows, out]`.
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, _: Precision) -> FloatTensor<Self> {
         lower(lift::<Self, 2>(x).matmul(lift::<Self, 2>(weight).transpose()))
     }
 
@@ -178,8 +180,8 @@ pub(crate) fn causal_attention<B: GptOps>(qkv: Tensor<B, 2>, heads: Heads, dropo
     lift(B::causal_attention(lower(qkv), heads, dropout))
 }
 
-pub(crate) fn linear<B: GptOps>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
-    lift(<B as GptOps>::linear(lower(x), lower(weight)))
+pub(crate) fn linear<B: GptOps>(x: Tensor<B, 2>, weight: Tensor<B, 2>, precision: Precision) -> Tensor<B, 2> {
+    lift(<B as GptOps>::linear(lower(x), lower(weight), precision))
 }
 
 pub(crate) fn dropout<B: GptOps>(x: Tensor<B, 2>, dropout: Dropout) -> Tensor<B, 2> {

@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args};
 use cli::{Fault, Steps};
-use model::{AdamW, GptConfig};
+use model::{AdamW, GptConfig, Precision};
 use serde::Serialize;
 
 /// nanoGPT's parameters by nanoGPT's names; the defaults are its published setting for a CPU.
@@ -33,6 +33,9 @@ pub struct Parameters {
     /// Micro-batches an update
     #[arg(long, default_value_t = 1, help_heading = "Training")]
     pub gradient_accumulation_steps: usize,
+    /// What the matrix products of linear layers multiply
+    #[arg(long, value_enum, default_value_t, help_heading = "Training")]
+    pub precision: Precision,
     /// Updates
     #[arg(long, default_value_t = 2000, help_heading = "Training")]
     pub max_iters: u32,

@@ -31,14 +31,14 @@ impl Training<'_> {
         let (first, mut trainer) = match history.take_committed() {
             Some(committed) => {
                 let adamw = parameters.adamw();
-                let trainer =
-                    Trainer::new(self.device, &committed.weights, adamw, Some(&committed.moments), committed.step)?;
+                let (weights, moments) = (&committed.weights, Some(committed.moments.as_slice()));
+                let trainer = Trainer::new(self.device, parameters.precision, weights, adamw, moments, committed.step)?;
                 (committed.step, trainer)
             }
             None => {
                 history.clear()?;
                 let weights = Weights::initial(history.config(), self.seed);
-                (0, Trainer::new(self.device, &weights, parameters.adamw(), None, 0)?)
+                (0, Trainer::new(self.device, parameters.precision, &weights, parameters.adamw(), None, 0)?)
             }
         };
         let resumed = !history.evaluations.is_empty();

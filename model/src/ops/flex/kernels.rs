@@ -240,6 +240,15 @@ vectorised! {
         }
     }
 
+    /// Each value as the nearest bfloat16, ties to even.
+    fn round_to_bf16<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            let bits = x.to_bits();
+            let half = 0x7FFF + ((bits >> 16) & 1);
+            out.write(f32::from_bits(bits.wrapping_add(half) & 0xFFFF_0000));
+        }
+    }
+
     /// `mask·x`.
     fn dropout<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
         for (position, (out, &x)) in out.iter_mut().zip(x).enumerate() {

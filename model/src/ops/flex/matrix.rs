@@ -8,14 +8,20 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::{filled, kernels, tensor, values};
+use crate::Precision;
 
 /// A matrix in memory that others may share: where it starts and how far its rows and columns are apart.
 #[derive(Clone, Copy)]
 pub(super) struct Strided {
-    start: *const f32,
-    row: usize,
-    column: usize,
+    pub(super) start: *const f32,
+    pub(super) row: usize,
+    pub(super) column: usize,
 }
+
+// SAFETY: nobody writes what is multiplied while it is: see `product`.
+unsafe impl Send for Strided {}
+// SAFETY: as above.
+unsafe impl Sync for Strided {}
 
 impl Strided {
     /// Rows that lie `row` apart, from the value `first` on.
@@ -72,21 +78,23 @@ pub(super) unsafe fn product(
 const FEW: usize = 128;
 /// Outputs a task, where rows are few.
 const OUTPUTS: usize = 32;
+/// Values a task, where each is rounded alone.
+const STRETCH: usize = 1 << 14;
 
 /// `x·Wᵀ`.
 ///
 /// # Shapes
 /// `x` is `[rows, in]`, the weight `[out, in]`; returns `[rows, out]`.
-pub(super) fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+pub(super) fn linear(x: &FlexTensor, weight: &FlexTensor, precision: Precision) -> FlexTensor {
     let ([rows, inputs], [outputs, _]) = (shape(x), shape(weight));
-    if rows <= FEW {
+    if rows <= FEW && precision == Precision::Float32 {
         return tensor(
             row_by_row(values(x), values(weight), [rows, inputs, outputs]),
             Shape::from(vec![rows, outputs]),
         );
     }
     let transposed = Strided::rows_of(values(weight), 0, inputs).transposed();
-    whole([rows, outputs, inputs], Strided::rows_of(values(x), 0, inputs), transposed)
+    whole([rows, outputs, inputs], Strided::rows_of(values(x), 0, inputs), transposed, precision)
 }
 
 /// [`linear`] by inner products: a row's result does not depend on how many there are.
@@ -106,22 +114,24 @@ fn row_by_row(x: &[f32], weight: &[f32], [rows, inputs, outputs]: [usize; 3]) ->
 }
 
 /// The gradient of [`linear`]'s input, `g·W`.
-pub(super) fn linear_backward_input(gradient: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+pub(super) fn linear_backward_input(gradient: &FlexTensor, weight: &FlexTensor, precision: Precision) -> FlexTensor {
     let ([rows, outputs], [_, inputs]) = (shape(gradient), shape(weight));
     whole(
         [rows, inputs, outputs],
         Strided::rows_of(values(gradient), 0, outputs),
         Strided::rows_of(values(weight), 0, inputs),
+        precision,
     )
 }
 
 /// The gradient of [`linear`]'s weight, `gᵀ·x`.
-pub(super) fn linear_backward_weight(gradient: &FlexTensor, x: &FlexTensor) -> FlexTensor {
+pub(super) fn linear_backward_weight(gradient: &FlexTensor, x: &FlexTensor, precision: Precision) -> FlexTensor {
     let ([rows, outputs], [_, inputs]) = (shape(gradient), shape(x));
     whole(
         [outputs, inputs, rows],
         Strided::rows_of(values(gradient), 0, outputs).transposed(),
         Strided::rows_of(values(x), 0, inputs),
+        precision,
     )
 }
 
@@ -130,20 +140,49 @@ fn shape(matrix: &FlexTensor) -> [usize; 2] {
 }
 
 /// A product on all threads, as a matrix of its own.
-fn whole([rows, columns, inner]: [usize; 3], left: Strided, right: Strided) -> FlexTensor {
+fn whole([rows, columns, inner]: [usize; 3], left: Strided, right: Strided, precision: Precision) -> FlexTensor {
     let out = filled(rows * columns, |out: &mut [MaybeUninit<f32>]| {
-        // SAFETY: the callers hand over whole matrices, and `out` is nobody else's.
+        // SAFETY: the callers hand over whole matrices without gaps, and `out` is nobody else's.
         unsafe {
-            product(
-                [rows, columns, inner],
-                (out.as_mut_ptr().cast(), columns),
-                false,
-                left,
-                right,
-                1.0,
-                Parallelism::Rayon(0),
-            )
+            match precision {
+                Precision::Float32 => float32([rows, columns, inner], out, left, right),
+                Precision::Bf16 => bf16([rows, columns, inner], out, left, right),
+            }
         };
     });
     tensor(out, Shape::from(vec![rows, columns]))
+}
+
+unsafe fn float32(shape: [usize; 3], out: &mut [MaybeUninit<f32>], left: Strided, right: Strided) {
+    // SAFETY: passed on to the caller.
+    unsafe { product(shape, (out.as_mut_ptr().cast(), shape[1]), false, left, right, 1.0, Parallelism::Rayon(0)) };
+}
+
+/// By tiles where the processor has them; elsewhere rounded first, and multiplied as float32.
+unsafe fn bf16(shape: [usize; 3], out: &mut [MaybeUninit<f32>], left: Strided, right: Strided) {
+    #[cfg(target_arch = "x86_64")]
+    if super::amx::is_here() {
+        // SAFETY: the tiles are here; the rest is passed on to the caller.
+        return unsafe { super::amx::product(shape, out, left, right) };
+    }
+    let [rows, columns, inner] = shape;
+    // SAFETY: both matrices are whole and without gaps, so they are so many values from their start on; their roundings
+    // lie in the same way.
+    unsafe {
+        let (left_values, right_values) = (rounded(left, rows * inner), rounded(right, inner * columns));
+        let (left, right) =
+            (Strided { start: left_values.as_ptr(), ..left }, Strided { start: right_values.as_ptr(), ..right });
+        float32(shape, out, left, right);
+    }
+}
+
+/// The values of a matrix, each rounded to the nearest bfloat16, ties to even.
+unsafe fn rounded(matrix: Strided, count: usize) -> Vec<f32> {
+    // SAFETY: passed on to the caller.
+    let values = unsafe { std::slice::from_raw_parts(matrix.start, count) };
+    filled(count, |out| {
+        out.par_chunks_mut(STRETCH)
+            .zip(values.par_chunks(STRETCH))
+            .for_each(|(out, values)| kernels::round_to_bf16(values, out));
+    })
 }

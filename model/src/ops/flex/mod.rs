@@ -6,6 +6,8 @@
 //! and sums are added up in a fixed order, so the results do not depend on the number of threads.
 
 mod adamw;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod cache;
 mod kernels;
@@ -28,6 +30,7 @@ use burn::tensor::{Bytes, DType, Shape};
 use rayon::prelude::*;
 
 use super::{Dropout, GptOps, Heads, Update};
+use crate::Precision;
 
 /// Work that comes from outside rayon's pool would be handed over and waited for at every operation.
 fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
@@ -43,8 +46,8 @@ impl GptOps for Flex {
         items.par_iter().map(work).collect()
     }
 
-    fn linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
-        matrix::linear(&x.to_contiguous(), &weight.to_contiguous())
+    fn linear(x: FlexTensor, weight: FlexTensor, precision: Precision) -> FlexTensor {
+        matrix::linear(&x.to_contiguous(), &weight.to_contiguous(), precision)
     }
 
     fn causal_attention(qkv: FlexTensor, heads: Heads, dropout: Dropout) -> FlexTensor {
@@ -99,11 +102,11 @@ impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {
         on_the_pool(work)
     }
 
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
         let (input, matrix) = (x.primitive.to_contiguous(), weight.primitive.to_contiguous());
-        let output = matrix::linear(&input, &matrix);
+        let output = matrix::linear(&input, &matrix, precision);
         match Linear.prepare::<C>([x.node, weight.node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish([input, matrix], output),
+            OpsKind::Tracked(prepared) => prepared.finish(LinearState { x: input, weight: matrix, precision }, output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
@@ -161,17 +164,26 @@ impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {
 #[derive(Debug)]
 struct Linear;
 
-impl Backward<Flex, 2> for Linear {
-    type State = [FlexTensor; 2];
+#[derive(Clone, Debug)]
+struct LinearState {
+    x: FlexTensor,
+    weight: FlexTensor,
+    precision: Precision,
+}
 
-    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+impl Backward<Flex, 2> for Linear {
+    type State = LinearState;
+
+    fn backward(self, ops: Ops<LinearState, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let ([x, weight], [input, matrix]) = (ops.parents, ops.state);
+        let ([x, weight], state) = (ops.parents, ops.state);
         if let Some(weight) = weight {
-            gradients.register::<Flex>(weight.id, matrix::linear_backward_weight(&gradient, &input));
+            let of_weight = matrix::linear_backward_weight(&gradient, &state.x, state.precision);
+            gradients.register::<Flex>(weight.id, of_weight);
         }
         if let Some(x) = x {
-            gradients.register::<Flex>(x.id, matrix::linear_backward_input(&gradient, &matrix));
+            let of_x = matrix::linear_backward_input(&gradient, &state.weight, state.precision);
+            gradients.register::<Flex>(x.id, of_x);
         }
     }
 }

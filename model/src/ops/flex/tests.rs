@@ -6,6 +6,7 @@ use random::{Distribution, StandardNormal};
 
 use super::kernels::Mask;
 use super::{adamw, attention, matrix, pointwise, tensor, values};
+use crate::Precision;
 use crate::ops::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
 
 const DROPPED: Dropout = Dropout { rate: 0.3, seed: 0x0123_4567_89AB_CDEF };
@@ -92,30 +93,64 @@ fn attention_is_its_definition() {
 
 #[test]
 fn linear_layers_are_their_definition() {
-    for (rows, inputs, outputs) in [(1, 1, 1), (7, 5, 3), (10, 35, 70), (130, 48, 65)] {
+    // One of everything, few rows and many, and sizes at, below and above what tiles and their panels and blocks hold.
+    for (rows, inputs, outputs) in [(1, 1, 1), (7, 5, 3), (10, 35, 70), (130, 48, 65), (32, 32, 32), (97, 1100, 131)] {
         let (x, weight) = (draw("x", rows, inputs), draw("weight", outputs, inputs));
         let gradient = draw("gradient", rows, outputs);
-        let at = |matrix: &FlexTensor, row: usize, column: usize, width: usize| {
-            f64::from(values(matrix)[row * width + column])
-        };
-        let product = |rows: usize, columns: usize, inner: usize, term: &dyn Fn(usize, usize, usize) -> f64| {
-            (0..rows * columns)
-                .map(|cell| (0..inner).map(|step| term(cell / columns, cell % columns, step)).sum())
-                .collect::<Vec<f64>>()
-        };
-        let definition = product(rows, outputs, inputs, &|row, out, from| {
-            at(&x, row, from, inputs) * at(&weight, out, from, inputs)
-        });
-        assert_close("linear", values(&matrix::linear(&x, &weight)), &definition);
-        let definition = product(rows, inputs, outputs, &|row, from, out| {
-            at(&gradient, row, out, outputs) * at(&weight, out, from, inputs)
-        });
-        assert_close("its input's gradient", values(&matrix::linear_backward_input(&gradient, &weight)), &definition);
-        let definition = product(outputs, inputs, rows, &|out, from, row| {
-            at(&gradient, row, out, outputs) * at(&x, row, from, inputs)
-        });
-        assert_close("its weight's gradient", values(&matrix::linear_backward_weight(&gradient, &x)), &definition);
+        for precision in [Precision::Float32, Precision::Bf16] {
+            let at = |matrix: &FlexTensor, row: usize, column: usize, width: usize| {
+                let value = values(matrix)[row * width + column];
+                f64::from(if precision == Precision::Bf16 { nearest_bf16(value) } else { value })
+            };
+            let product = |rows: usize, columns: usize, inner: usize, term: &dyn Fn(usize, usize, usize) -> f64| {
+                (0..rows * columns)
+                    .map(|cell| (0..inner).map(|step| term(cell / columns, cell % columns, step)).sum())
+                    .collect::<Vec<f64>>()
+            };
+            let definition = product(rows, outputs, inputs, &|row, out, from| {
+                at(&x, row, from, inputs) * at(&weight, out, from, inputs)
+            });
+            assert_close("linear", values(&matrix::linear(&x, &weight, precision)), &definition);
+            let definition = product(rows, inputs, outputs, &|row, from, out| {
+                at(&gradient, row, out, outputs) * at(&weight, out, from, inputs)
+            });
+            let ours = matrix::linear_backward_input(&gradient, &weight, precision);
+            assert_close("its input's gradient", values(&ours), &definition);
+            let definition = product(outputs, inputs, rows, &|out, from, row| {
+                at(&gradient, row, out, outputs) * at(&x, row, from, inputs)
+            });
+            let ours = matrix::linear_backward_weight(&gradient, &x, precision);
+            assert_close("its weight's gradient", values(&ours), &definition);
+        }
     }
+}
+
+/// The bfloat16 that is nearest, the even one of two: eight bits of the mantissa.
+fn nearest_bf16(value: f32) -> f32 {
+    if value == 0.0 {
+        return value;
+    }
+    let unit = 2f64.powi(value.abs().log2().floor() as i32 - 7);
+    ((f64::from(value) / unit).round_ties_even() * unit) as f32
+}
+
+#[test]
+fn the_roundings_of_every_processor_are_the_same() {
+    // Ties to both sides, what rounds up to the next power of two, and both signs.
+    let half = 1.0 / 256.0;
+    let mut values = vec![1.0, 1.0 + half, 1.0 + 3.0 * half, 1.999, -1.0 - half, 255.99, 3e38, 1e-30, 0.0];
+    values.extend_from_slice(self::values(&draw("rounded", 1, 503)));
+    let x = tensor(values.clone(), Shape::from(vec![1, values.len()]));
+    let identity: Vec<f32> =
+        (0..values.len().pow(2)).map(|at| f32::from(at / values.len() == at % values.len())).collect();
+    let identity = tensor(identity, Shape::from(vec![values.len(); 2]));
+    let expected: Vec<f32> = values.iter().copied().map(nearest_bf16).collect();
+    assert_eq!(self::values(&matrix::linear(&x, &identity, Precision::Bf16)), expected);
+    let mut portable = vec![std::mem::MaybeUninit::uninit(); values.len()];
+    super::kernels::round_to_bf16(&values, &mut portable);
+    // SAFETY: all of them have been written.
+    let portable: Vec<f32> = portable.iter().map(|value| unsafe { value.assume_init() }).collect();
+    assert_eq!(portable, expected);
 }
 
 #[test]
