@@ -12,6 +12,7 @@
 //! ```
 
 mod divergence;
+mod logarithm;
 mod row;
 mod sum;
 

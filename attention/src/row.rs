@@ -1,28 +1,49 @@
 //! One row alone.
 
+use vectorised::vectorised;
+
+use crate::logarithm::ln;
 use crate::sum::{sum, sum_pairs};
 
-/// Float32 weights as float64 that sum to one, `a_j / Σ_k a_k`, written over `row`. Returns the sum that was divided by.
-///
-/// A row whose weights sum to nothing is left as it is.
-pub fn renormalize(weights: &[f32], row: &mut Vec<f64>) -> f64 {
-    let total = sum(weights, |_, weight| f64::from(weight));
-    let divisor = if total > 0.0 { total } else { 1.0 };
-    row.clear();
-    row.extend(weights.iter().map(|&weight| f64::from(weight) / divisor));
-    total
-}
+vectorised! {
+    /// Float32 weights as float64 that sum to one, `a_j / Σ_k a_k`, written over `row`. Returns the sum that was divided by.
+    ///
+    /// A row whose weights sum to nothing is left as it is.
+    pub fn renormalize<FUSED>(weights: &[f32], row: &mut Vec<f64>) -> f64 {
+        let total = sum(weights, |_, weight| f64::from(weight));
+        let divisor = if total > 0.0 { total } else { 1.0 };
+        row.clear();
+        row.extend(weights.iter().map(|&weight| f64::from(weight) / divisor));
+        total
+    }
 
-/// `H = −Σ_j A[i,j] ln A[i,j]`, in nats, 0 to `ln(i+1)` (Clark et al. 2019; Zhai et al. 2023). All attention on one key is
-/// 0, uniform attention `ln(i+1)`.
-pub fn entropy_nats(row: &[f64]) -> f64 {
-    sum(row, |_, weight| entropy_term(weight)).clamp(0.0, maximal_entropy(row.len()))
+    /// `H = −Σ_j A[i,j] ln A[i,j]`, in nats, 0 to `ln(i+1)` (Clark et al. 2019; Zhai et al. 2023). All attention on one key
+    /// is 0, uniform attention `ln(i+1)`.
+    pub fn entropy_nats<FUSED>(row: &[f64]) -> f64 {
+        sum(row, |_, weight| entropy_term::<FUSED>(weight)).clamp(0.0, maximal_entropy(row.len()))
+    }
+
+    /// `Σ_j A[i,j]·(i−j)`, in characters, 0 to `i`: the effective span (Vig & Belinkov 2019).
+    pub fn mean_distance<FUSED>(row: &[f64]) -> f64 {
+        let farthest = row.len().saturating_sub(1) as f64;
+        sum(row, |key, weight| weight * (farthest - key)).clamp(0.0, farthest)
+    }
+
+    /// `Σ_{j<i, x_j=x_i} A[i,j]`: the mass on earlier occurrences of the current character; 0 to 1. `tokens` are the
+    /// characters `x_0` to `x_i` at the row's keys.
+    pub fn duplicate_token_mass<FUSED>(row: &[f64], tokens: &[u16]) -> f64 {
+        let Some((&current, earlier)) = tokens.split_last() else {
+            return 0.0;
+        };
+        sum_pairs(earlier, row, |token, weight| if token == current { weight } else { 0.0 }).clamp(0.0, 1.0)
+    }
 }
 
 /// `−w ln w`, without a branch: 0 for 0, since the logarithm is kept finite. Renormalised float32 weights are 0 or far above
 /// the smallest float64.
-pub(crate) fn entropy_term(weight: f64) -> f64 {
-    -weight * weight.max(f64::MIN_POSITIVE).ln()
+#[inline(always)]
+pub(crate) fn entropy_term<const FUSED: bool>(weight: f64) -> f64 {
+    -weight * ln::<FUSED>(weight.max(f64::MIN_POSITIVE))
 }
 
 /// `ln(keys)`, 0 for no keys.
@@ -41,12 +62,6 @@ pub fn normalize_entropy(entropy_nats: f64, keys: usize) -> f64 {
         return 0.0;
     }
     (entropy_nats / maximal_entropy(keys)).clamp(0.0, 1.0)
-}
-
-/// `Σ_j A[i,j]·(i−j)`, in characters, 0 to `i`: the effective span (Vig & Belinkov 2019).
-pub fn mean_distance(row: &[f64]) -> f64 {
-    let farthest = row.len().saturating_sub(1) as f64;
-    sum(row, |key, weight| weight * (farthest - key)).clamp(0.0, farthest)
 }
 
 /// The smallest `d` with `Σ_{i−j≤d} A[i,j] ≥ 0.9 − 1e-9`, summed from the query downward, in characters: within this
@@ -78,13 +93,4 @@ pub fn self_mass(row: &[f64]) -> f64 {
 /// `A[i,i−1]`, 0 to 1 (Olsson et al. 2022); 0 for the row of one key.
 pub fn previous_token_mass(row: &[f64]) -> f64 {
     row.iter().rev().nth(1).map_or(0.0, |weight| weight.clamp(0.0, 1.0))
-}
-
-/// `Σ_{j<i, x_j=x_i} A[i,j]`: the mass on earlier occurrences of the current character; 0 to 1. `tokens` are the
-/// characters `x_0` to `x_i` at the row's keys.
-pub fn duplicate_token_mass(row: &[f64], tokens: &[u16]) -> f64 {
-    let Some((&current, earlier)) = tokens.split_last() else {
-        return 0.0;
-    };
-    sum_pairs(earlier, row, |token, weight| if token == current { weight } else { 0.0 }).clamp(0.0, 1.0)
 }

@@ -4,6 +4,7 @@
 const LANES: usize = 8;
 
 /// `Σ_j term(j, values[j])`.
+#[inline(always)]
 pub(crate) fn sum<T: Copy>(values: &[T], term: impl Fn(f64, T) -> f64) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
@@ -22,6 +23,7 @@ pub(crate) fn sum<T: Copy>(values: &[T], term: impl Fn(f64, T) -> f64) -> f64 {
 }
 
 /// `Σ_j term(a[j], b[j])`, as far as both go.
+#[inline(always)]
 pub(crate) fn sum_pairs<A: Copy, B: Copy>(a: &[A], b: &[B], term: impl Fn(A, B) -> f64) -> f64 {
     let length = a.len().min(b.len());
     let (a_chunks, a_rest) = a[..length].as_chunks::<LANES>();

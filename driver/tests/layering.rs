@@ -61,7 +61,19 @@ fn no_stage_knows_another_and_nobody_below_knows_a_stage() {
 #[test]
 fn only_those_who_need_the_model_build_burn() {
     let metadata = metadata();
-    for package in ["prep", "metrics", "correlate", "plot", "driver", "schemas", "cli", "random", "attention"] {
+    for package in [
+        "prep",
+        "metrics",
+        "correlate",
+        "plot",
+        "driver",
+        "schemas",
+        "cli",
+        "random",
+        "vectorised",
+        "attention",
+        "memory",
+    ] {
         let built = built_into(&metadata, package);
         let burn: Vec<_> = built.iter().filter(|name| name.starts_with("burn") || *name == "model").collect();
         assert!(burn.is_empty(), "{package} builds {burn:?}");
@@ -86,8 +98,13 @@ fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
     let heavy: Vec<_> = built.iter().filter(|name| name.starts_with("polars") || name.starts_with("clap")).collect();
     assert!(heavy.is_empty(), "schemas builds {heavy:?}");
     let direct = direct(&metadata);
-    for bottom in ["schemas", "random", "attention", "cli"] {
+    for bottom in ["schemas", "random", "vectorised", "memory", "cli"] {
         let members: Vec<_> = direct[bottom].iter().filter(|name| direct.contains_key(*name)).collect();
         assert!(members.is_empty(), "{bottom} depends on {members:?}");
     }
+    assert_eq!(
+        direct["attention"],
+        BTreeSet::from(["vectorised".to_owned()]),
+        "formulas know nothing but how to be fast"
+    );
 }

@@ -1,10 +1,10 @@
-//! Memory for tensors.
+//! Memory for large blocks of numbers.
 //!
 //! A training step allocates and frees some gigabytes in large blocks. Given back to the system, every block comes back
 //! as pages that the kernel must clear and map: measured on the study's model, a fifth of the step. So large blocks come
-//! from a stretch of addresses that is reserved once and whose pages stay. A freed block joins the free ones beside it, so that a
-//! wide activation and the narrow ones before it lie in the same pages, and what is held is hardly more than the most that was
-//! ever in use.
+//! from a stretch of addresses that is reserved once and whose pages stay. A freed block joins the free ones beside it, so
+//! that a wide activation lies where narrow ones lay before, and what is held is hardly more than the most that was ever in
+//! use.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeMap;
@@ -24,16 +24,16 @@ const OFFSET: usize = 5 * ALIGNMENT;
 const LONGEST: usize = 1 << 40;
 const SHORTEST: usize = 1 << 32;
 
-/// The allocator of programs that compute with tensors.
+/// The allocator of programs that work on large blocks, tensors or decompressed columns, over and over.
 ///
 /// ```
 /// #[global_allocator]
-/// static ALLOCATOR: model::TensorMemory = model::TensorMemory::new();
+/// static ALLOCATOR: memory::LargeBlocks = memory::LargeBlocks::new();
 /// # let numbers = vec![1.0_f32; 1 << 20];
 /// # assert_eq!(numbers.iter().sum::<f32>(), 1_048_576.0);
 /// ```
 #[derive(Debug)]
-pub struct TensorMemory(Mutex<Stretch>);
+pub struct LargeBlocks(Mutex<Stretch>);
 
 /// A stretch of addresses, of which the first have been in use.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ fn reserved(length: usize) -> Option<usize> {
     }
 }
 
-impl TensorMemory {
+impl LargeBlocks {
     /// Nothing reserved yet.
     pub const fn new() -> Self {
         Self(Mutex::new(Stretch { start: None, asked: false, length: 0, touched: 0, free: BTreeMap::new() }))
@@ -136,7 +136,7 @@ impl TensorMemory {
     }
 }
 
-impl Default for TensorMemory {
+impl Default for LargeBlocks {
     fn default() -> Self {
         Self::new()
     }
@@ -154,7 +154,7 @@ fn length(layout: Layout) -> usize {
 
 // SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins on a cache line, and the
 // pages behind it stay; every other is mimalloc's.
-unsafe impl GlobalAlloc for TensorMemory {
+unsafe impl GlobalAlloc for LargeBlocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout)
             && let Some(address) = self.stretch().take(length(layout))
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_is_freed_serves_again_and_zeroed_is_zero() {
-        let memory = TensorMemory::new();
+        let memory = LargeBlocks::new();
         let layout = layout(2 * LARGE + 5);
         // SAFETY: blocks are used within their layouts and freed once.
         unsafe {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_block_keeps_its_content_when_it_grows_and_shrinks_past_every_border() {
-        let memory = TensorMemory::new();
+        let memory = LargeBlocks::new();
         let sizes = [100, LARGE - 1, LARGE, 5 * LARGE, 2 * LARGE, 100];
         // SAFETY: as above.
         unsafe {
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn threads_never_share_a_block() {
-        let memory = TensorMemory::new();
+        let memory = LargeBlocks::new();
         std::thread::scope(|scope| {
             for thread in 0..4_u8 {
                 let memory = &memory;

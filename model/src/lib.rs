@@ -5,13 +5,11 @@
 //! - [`Trainer`] learns: one [`Trainer::step`] is one AdamW update, reproducible bit for bit.
 //! - [`Model`] is a trained model: [`Model::observe`] shows the attention in a window, [`Session`] reads texts character
 //!   by character and predicts the next.
-//! - [`TensorMemory`] is the allocator of programs that do any of it.
 
 mod config;
 mod device;
 mod error;
 mod gpt;
-mod memory;
 mod observe;
 mod ops;
 mod optimizer;
@@ -24,7 +22,6 @@ mod weights;
 pub use config::{GptConfig, ParameterShape};
 pub use device::DeviceChoice;
 pub use error::Error;
-pub use memory::TensorMemory;
 pub use observe::{Model, Observation};
 pub use optimizer::{AdamW, Moments};
 pub use precision::Precision;

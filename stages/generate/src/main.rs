@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: model::TensorMemory = model::TensorMemory::new();
+static ALLOCATOR: memory::LargeBlocks = memory::LargeBlocks::new();
 
 fn main() -> ExitCode {
     cli::run(

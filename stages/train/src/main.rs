@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use model::TensorMemory;
+use memory::LargeBlocks;
 use train::Arguments;
 
 #[global_allocator]
-static ALLOCATOR: TensorMemory = TensorMemory::new();
+static ALLOCATOR: LargeBlocks = LargeBlocks::new();
 
 fn main() -> ExitCode {
     cli::run(|arguments: &Arguments| arguments.verbosity, |arguments, terminal| train::run(&arguments, terminal))

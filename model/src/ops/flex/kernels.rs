@@ -1,53 +1,15 @@
-//! Loops over slices, compiled for the instruction sets that processors have and chosen when they run.
-//!
-//! Sums go through sixteen lanes in every one of them, and AVX2 and AVX-512 both fuse multiplication and addition, so
-//! these two give the same bits; a processor with neither rounds in between.
+//! Loops over slices, compiled for the instruction sets that processors have. Sums go through sixteen lanes in every one of
+//! them.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 use std::mem::MaybeUninit;
+
+use vectorised::vectorised;
 
 use crate::ops::{Dropout, LAYER_NORM_EPSILON, Update};
 
 /// Lanes of a sum: one AVX-512 register, two of AVX2.
 const LANES: usize = 16;
-
-/// Compiles a loop three times and picks the best that the processor can run. `FUSED` says in its body whether it has fused
-/// multiplication and addition.
-macro_rules! vectorised {
-    ($(
-        $(#[doc = $doc:literal])*
-        fn $name:ident<$fused:ident>($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block
-    )+) => {$(
-        $(#[doc = $doc])*
-        pub(super) fn $name($($argument: $kind),*) $(-> $result)? {
-            #[inline(always)]
-            fn body<const $fused: bool>($($argument: $kind),*) $(-> $result)? $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-                fn avx512($($argument: $kind),*) $(-> $result)? {
-                    body::<true>($($argument),*)
-                }
-
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2($($argument: $kind),*) $(-> $result)? {
-                    body::<true>($($argument),*)
-                }
-
-                if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-                    // SAFETY: the processor has what the function is compiled for; AVX-512 implies AVX2 and FMA.
-                    return unsafe { avx512($($argument),*) };
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: the processor has what the function is compiled for.
-                    return unsafe { avx2($($argument),*) };
-                }
-            }
-            body::<false>($($argument),*)
-        }
-    )+};
-}
 
 /// `a·b + c`, rounded once where the processor can.
 #[inline(always)]
@@ -219,14 +181,14 @@ fn largest(values: &[f32]) -> f32 {
 
 vectorised! {
     /// `x·Φ(x)`.
-    fn gelu<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
+    pub(super) fn gelu<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
         for (out, &x) in out.iter_mut().zip(x) {
             out.write(x * normal::<FUSED>(x).0);
         }
     }
 
     /// `g·(Φ(x) + x·φ(x))`, over `g`.
-    fn gelu_backward<FUSED>(x: &[f32], gradient: &mut [f32]) {
+    pub(super) fn gelu_backward<FUSED>(x: &[f32], gradient: &mut [f32]) {
         for (gradient, &x) in gradient.iter_mut().zip(x) {
             let (below, density) = normal::<FUSED>(x);
             *gradient *= fma::<FUSED>(x, density, below);
@@ -234,14 +196,14 @@ vectorised! {
     }
 
     /// `mask·x + residual`.
-    fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
+    pub(super) fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
         for (position, ((out, &x), &residual)) in out.iter_mut().zip(x).zip(residual).enumerate() {
             out.write(fma::<FUSED>(x, mask.at(position), residual));
         }
     }
 
     /// Each value as the nearest bfloat16, ties to even.
-    fn round_to_bf16<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
+    pub(super) fn round_to_bf16<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
         for (out, x) in out.iter_mut().zip(x) {
             let bits = x.to_bits();
             let half = 0x7FFF + ((bits >> 16) & 1);
@@ -250,14 +212,14 @@ vectorised! {
     }
 
     /// `mask·x`.
-    fn dropout<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
+    pub(super) fn dropout<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
         for (position, (out, &x)) in out.iter_mut().zip(x).enumerate() {
             out.write(x * mask.at(position));
         }
     }
 
     /// Rows of `(x − mean)/√(variance + ε)·weight`; `moments` takes each row's mean and reciprocal deviation.
-    fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [MaybeUninit<f32>], moments: &mut [f32]) {
+    pub(super) fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [MaybeUninit<f32>], moments: &mut [f32]) {
         let width = weight.len();
         for ((x, out), moments) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(moments.chunks_exact_mut(2)) {
             let mean = sum(width, |at| x[at]) / width as f32;
@@ -271,7 +233,7 @@ vectorised! {
     }
 
     /// The gradients of [`layer_norm`]: that of `x` is written over `gradient`, that of the weight added to `of_weight`.
-    fn layer_norm_backward<FUSED>(
+    pub(super) fn layer_norm_backward<FUSED>(
         x: &[f32],
         weight: &[f32],
         gradient: &mut [f32],
@@ -293,7 +255,7 @@ vectorised! {
     }
 
     /// One row of scores becomes its softmax over the first `keys`, with dropout, and 0 behind; returns the log-sum-exp.
-    fn softmax<FUSED>(row: &mut [f32], keys: usize, mask: Mask) -> f32 {
+    pub(super) fn softmax<FUSED>(row: &mut [f32], keys: usize, mask: Mask) -> f32 {
         let (row, behind) = row.split_at_mut(keys);
         behind.fill(0.0);
         let top = largest(row);
@@ -310,7 +272,7 @@ vectorised! {
 
     /// Backward of one row: `scores` become the dropped-out weights, and `gradient` (of those weights) becomes that of the scores
     /// before their scaling, `scaling·w·(mask·g − Σ_j w_j mask_j g_j)`, the sum being `dot`.
-    fn softmax_backward<FUSED>(
+    pub(super) fn softmax_backward<FUSED>(
         scores: &mut [f32],
         gradient: &mut [f32],
         keys: usize,
@@ -332,7 +294,7 @@ vectorised! {
     }
 
     /// One row of a weight with every row of `x`: `out[r] = Σ_i weight[i]·x[r,i]`.
-    fn row_products<FUSED>(weight: &[f32], x: &[f32], out: &mut [f32]) {
+    pub(super) fn row_products<FUSED>(weight: &[f32], x: &[f32], out: &mut [f32]) {
         let width = weight.len();
         let (fours, rest) = out.as_chunks_mut::<4>();
         let (of_fours, of_rest) = x.split_at(fours.len() * 4 * width);
@@ -346,7 +308,7 @@ vectorised! {
     }
 
     /// `Σ_r weights[r]·rows[r]`.
-    fn weighted_sum<FUSED>(weights: &[f32], rows: &[f32], out: &mut [f32]) {
+    pub(super) fn weighted_sum<FUSED>(weights: &[f32], rows: &[f32], out: &mut [f32]) {
         out.fill(0.0);
         for (weight, row) in weights.iter().zip(rows.chunks_exact(out.len())) {
             for (out, value) in out.iter_mut().zip(row) {
@@ -356,17 +318,17 @@ vectorised! {
     }
 
     /// `Σ a·b`.
-    fn dot<FUSED>(a: &[f32], b: &[f32]) -> f32 {
+    pub(super) fn dot<FUSED>(a: &[f32], b: &[f32]) -> f32 {
         sum(a.len(), |at| a[at] * b[at])
     }
 
     /// `Σ a²`.
-    fn square_sum<FUSED>(a: &[f32]) -> f32 {
+    pub(super) fn square_sum<FUSED>(a: &[f32]) -> f32 {
         sum(a.len(), |at| a[at] * a[at])
     }
 
     /// One AdamW update in place: see `Update` for the constants.
-    fn adamw<FUSED>(
+    pub(super) fn adamw<FUSED>(
         parameter: &mut [f32],
         gradient: &[f32],
         first: &mut [f32],
