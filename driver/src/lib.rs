@@ -4,7 +4,9 @@
 //! their own: every command that it runs is printed, and does the same when it is pasted in a shell. What it has run it
 //! remembers beside the tables ([`state`]); the table `lineage` says the same to people.
 
+pub mod cost;
 pub mod display;
+mod estimate;
 pub mod experiment;
 pub mod lineage;
 pub mod near;

@@ -28,6 +28,12 @@ impl History {
         (last.status == "done").then_some(last.fingerprint.as_str())
     }
 
+    /// The seconds of a node's last execution, if it ended well and was started by this command.
+    pub fn took(&self, node: &str, command: &str) -> Option<f64> {
+        let last = self.rows.iter().rev().find(|row| row.node == node)?;
+        (last.status == "done" && last.command == command).then_some(last.wall_secs)
+    }
+
     /// Writes one more execution.
     pub fn add(&mut self, row: Lineage) -> Result<(), Fault> {
         self.rows.push(row);

@@ -10,6 +10,7 @@ use schemas::tables::{
 };
 use schemas::{Artifacts, Partition, Table};
 
+use crate::cost;
 use crate::experiment::Schedule;
 use crate::plan::{Argument, Node, Stage};
 use crate::study::{Study, Text, Training};
@@ -104,6 +105,7 @@ pub(crate) fn prep(study: &Study, text: &Text) -> Node {
 pub(crate) fn train(place: &Place<'_>) -> Node {
     let partition = place.partition();
     let mut node = place.node(Stage::Train);
+    node.cost = cost::train(place.training, place.saved().iter().len());
     node.add_all(&place.training.train.values());
     node.add("checkpoint_steps", &place.saved().to_string());
     node.reads_splits(&["train", "val"], &place.text.name);
@@ -130,6 +132,7 @@ pub(crate) fn train(place: &Place<'_>) -> Node {
 pub(crate) fn snapshot(place: &Place<'_>) -> Node {
     let partition = place.partition();
     let mut node = place.node(Stage::Snapshot);
+    node.cost = cost::snapshot(place.training, place.text.steps.iter().len());
     for (flag, value) in place.training.snapshot.values() {
         // The schedule ends where the training does.
         node.add(flag, if flag == "steps" { place.text.steps.to_string() } else { value }.as_str());
@@ -148,6 +151,7 @@ pub(crate) fn snapshot(place: &Place<'_>) -> Node {
 pub(crate) fn metrics(place: &Place<'_>) -> Node {
     let partition = place.partition();
     let mut node = place.node(Stage::Metrics);
+    node.cost = cost::metrics(place.training, place.text.steps.iter().len());
     node.add("steps", &place.text.steps.to_string());
     node.add_all(&place.training.metrics.values());
     node.inputs.extend(place.attention());
@@ -172,6 +176,7 @@ pub(crate) fn generate(place: &Place<'_>) -> Node {
     let partition = place.partition();
     let parameters = &place.training.generate;
     let mut node = place.node(Stage::Generate);
+    node.cost = cost::generate(place.training, place.written().iter().len());
     for (flag, value) in parameters.values() {
         node.add(flag, if flag == "steps" { place.written().to_string() } else { value }.as_str());
     }
@@ -300,6 +305,7 @@ fn node(stage: Stage) -> Node {
         outputs: Vec::new(),
         folders: Vec::new(),
         after: Vec::new(),
+        cost: cost::small(),
     }
 }
 

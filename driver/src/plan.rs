@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::cost::{self, Cost};
 use crate::nodes;
 use crate::study::Study;
 
@@ -96,6 +97,8 @@ pub struct Node {
     pub folders: Vec<PathBuf>,
     /// The nodes that write what it reads.
     pub after: Vec<usize>,
+    /// What it costs, about.
+    pub cost: Cost,
 }
 
 impl Node {
@@ -121,8 +124,15 @@ impl Node {
     /// The node whose command copies the training of another run in place of computing it. It writes the same.
     pub(crate) fn copying(&self, run: &str) -> Node {
         let mut node = self.clone();
+        node.cost = Cost { bytes: node.cost.bytes, ..cost::small() };
         node.arguments.push(Argument { flag: SAME_AS.to_owned(), value: run.to_owned() });
         node
+    }
+
+    /// How many threads it works with.
+    pub(crate) fn threads(&self) -> usize {
+        let said = self.arguments.iter().find(|argument| argument.flag == "threads");
+        said.and_then(|argument| argument.value.parse().ok()).unwrap_or(1)
     }
 
     /// The command line after the program.

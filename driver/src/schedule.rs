@@ -12,7 +12,7 @@ use cli::{Fault, Notice};
 use schemas::tables::Lineage;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::display::{Display, duration, megabytes};
+use crate::display::{Display, duration, size};
 use crate::lineage::History;
 use crate::pace::Pace;
 use crate::plan::Node;
@@ -302,7 +302,7 @@ impl Work<'_> {
             peak_rss_bytes: peak,
             started_at_secs: since.as_secs_f64(),
         })?;
-        let peak = peak.map_or(String::new(), |peak| format!(" · peak memory {}", megabytes(peak)));
+        let peak = peak.map_or(String::new(), |peak| format!(" · peak memory {}", size(peak)));
         let cost = format!("{}{peak}", duration(wall));
         match failure {
             None => {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use cli::Fault;
 
 use crate::display::{Display, print};
+use crate::estimate::Estimate;
 use crate::lineage::History;
 use crate::near::nearest;
-use crate::pace::usual_share;
 use crate::plan::Node;
 use crate::stale::{self, Decision};
 use crate::state::{Ingredients, State};
@@ -41,6 +41,7 @@ impl Plan<'_> {
     /// Says what would be run and why, and runs nothing.
     pub fn rehearse(&self, state: &mut State, history: &History) -> Result<(), Fault> {
         let mut runs = vec![false; self.nodes.len()];
+        let mut estimate = Estimate::after(self, history);
         for (position, node) in self.nodes.iter().enumerate().filter(|(position, _)| self.chosen[*position]) {
             let name = node.name();
             let before = node.after.iter().find(|before| runs[**before]);
@@ -61,6 +62,7 @@ impl Plan<'_> {
                     });
                     runs[position] = true;
                     let (node, copied) = self.copying(position, twin);
+                    estimate.add(&node);
                     print(&format!("{name} · run: {reason}{copied}\n  {}", node.command(&self.programs)));
                 }
             }
@@ -69,6 +71,9 @@ impl Plan<'_> {
         let chosen = self.chosen.iter().filter(|chosen| **chosen).count();
         let jobs = self.jobs;
         print(&format!("{count} of {chosen} nodes would run, {jobs} at once; nothing was run (--dry-run)"));
+        if count > 0 {
+            print(&estimate.told(jobs));
+        }
         Ok(())
     }
 
@@ -160,7 +165,7 @@ impl Plan<'_> {
     /// The usual cost of each node and the costliest chain behind it: what is started first, so that little is left
     /// for one processor alone.
     pub(crate) fn tails(&self) -> Vec<f64> {
-        let mut tails: Vec<f64> = self.nodes.iter().map(usual_share).collect();
+        let mut tails: Vec<f64> = self.nodes.iter().map(|node| node.cost.seconds).collect();
         // A node stands behind those it needs, so from the end each tail is known when it is asked for.
         let mut behind = vec![0.0_f64; self.nodes.len()];
         for position in (0..self.nodes.len()).rev() {
