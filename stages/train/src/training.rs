@@ -55,11 +55,12 @@ impl Training<'_> {
                 let evaluation = self.evaluate(&trainer, step, &mut history);
                 progress.note(format!("val loss {:.3}", evaluation.val_loss));
                 history.evaluations.push(evaluation);
-                if kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY {
-                    commit(&trainer, step, &mut history)?;
-                    history.keep_only(&kept, step)?;
-                    last_commit = Instant::now();
-                }
+            }
+            if !committed && (kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY) {
+                stretch.end(&mut history, step);
+                commit(&trainer, step, &mut history)?;
+                history.keep_only(&kept, step)?;
+                last_commit = Instant::now();
             }
             if step == parameters.max_iters {
                 break;
