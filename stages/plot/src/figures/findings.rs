@@ -87,7 +87,11 @@ fn interval(figure: &mut Figure, finding: &Findings, (left, right): (f64, f64), 
     let scale = Scale::new(low - air, high + air);
     let across = |value: f64| left + scale.share(value) * (right - left);
     let middle = f64::midpoint(top, bottom);
-    let (from, to) = (finding.threshold_low.map_or(left, across), finding.threshold_high.map_or(right, across));
+    let (from, to) = match thresholds {
+        // Two-sided: on either side of the one value where it does not hold.
+        [Some(low), Some(high)] if low == high => (left, right),
+        [low, high] => (low.map_or(left, across), high.map_or(right, across)),
+    };
     if thresholds.iter().any(Option::is_some) {
         figure.rectangle((left, top), (right, bottom), style::GRID, 0.55);
         figure.rectangle((from, top), (to, bottom), style::GREEN, 0.16);

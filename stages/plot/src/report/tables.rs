@@ -98,7 +98,8 @@ pub(super) fn findings(rows: &[Findings]) -> String {
 fn threshold(row: &Findings) -> String {
     let number = number::plain;
     match (row.threshold_low, row.threshold_high) {
-        (Some(low), Some(high)) if low == high => format!("= {}", number(low)),
+        // Two-sided: any value but this one.
+        (Some(low), Some(high)) if low == high => format!("≠ {}", number(low)),
         (Some(low), Some(high)) => format!("{} to {}", number(low), number(high)),
         (Some(low), None) => format!("> {}", number(low)),
         (None, Some(high)) => format!("< {}", number(high)),
@@ -146,11 +147,12 @@ pub(super) fn correlations(rows: &[Correlations]) -> String {
         })
         .collect();
     let count = shown.len();
+    let tested = rows.iter().filter(|row| row.p_value.is_some()).count();
     let note = format!(
-        "The {count} of {} tested pairs with the lowest q-value (Benjamini–Hochberg). Raw Spearman correlations over a \
+        "The {count} pairs with the lowest q-value of {tested} that were tested, each run's being one family \
+         (Benjamini–Hochberg). Raw Spearman correlations over a \
          training are confounded by step: whatever drifts as the model learns goes with whatever else drifts. The partial \
-         correlation takes out, at each step, what all seeds share.",
-        rows.len()
+         correlation takes out, at each step, what all seeds share."
     );
     let head = ["scope", "attention", "goes with", "n", "Spearman (raw)", "partial", "p", "q"];
     table("correlations", &head, &shown) + &words("p", "note", &note)
@@ -187,5 +189,26 @@ mod tests {
         assert!(html.contains("<td class=\"number best\">900 ± 10</td>"));
         assert!(html.contains("&lt;label&gt;") && !html.contains("learn the same weights"));
         assert!(results(&[result("run_0", 1.9, 1.0), result("run_1", 1.9, 1.0)]).contains("learn the same weights"));
+    }
+
+    #[test]
+    fn a_claim_without_a_side_holds_wherever_its_threshold_is_not() {
+        let claim = |low, high| Findings {
+            run: "run_3".into(),
+            claim: "c".into(),
+            statement: "s".into(),
+            statistic: "x".into(),
+            value: Some(0.4),
+            low: Some(0.1),
+            high: Some(0.7),
+            threshold_low: low,
+            threshold_high: high,
+            verdict: "supported".into(),
+            reason: "r".into(),
+            n: 3,
+        };
+        let said = [(Some(0.0), Some(0.0)), (Some(1.0), Some(2.0)), (Some(0.0), None), (None, Some(0.5)), (None, None)]
+            .map(|(low, high)| threshold(&claim(low, high)));
+        assert_eq!(said, ["≠ 0", "1 to 2", "> 0", "< 0.5", "–"]);
     }
 }
