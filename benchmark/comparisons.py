@@ -52,15 +52,18 @@ def peer(work, shape, *flags):
 
 
 def training(tables, turns, chosen):
-    """A training step, by setting: ours, then the peer's modes. A mode that is much slower than the peer's float32 in the
-    first turn, as bf16 is where the processor has no such products, sits the others out. `chosen` are the modes that play."""
+    """A training step, by setting: ours in both precisions, then the peer's modes. A mode that is much slower than the peer's
+    float32 in the first turn, as bf16 is where the processor has no such products, sits the others out. `chosen` are the
+    peer's modes that play."""
     for name, (shape, dropout, batch, steps, modes) in TRAININGS.items():
-        mine, theirs = Contest("ours", []), [Contest(mode, []) for mode in modes if mode in chosen]
+        mine = [Contest(precision, []) for precision in ("float32", "bf16")]
+        theirs = [Contest(mode, []) for mode in modes if mode in chosen]
         for turn in range(turns):
             say(f"training {name}, turn {turn + 1} of {turns}")
-            seconds, done = ours.train(tables, shape, dropout, batch, 3, steps)
-            mine.seconds.append(statistics.median(seconds))
-            mine.peak_bytes = max(mine.peak_bytes, done.peak_bytes)
+            for contest in mine:
+                seconds, done = ours.train(tables, shape, dropout, batch, 3, steps, "--precision", contest.name)
+                contest.seconds.append(statistics.median(seconds))
+                contest.peak_bytes = max(contest.peak_bytes, done.peak_bytes)
             for contest in theirs:
                 if turn > 0 and contest.seconds[0] > 1.3 * theirs[0].seconds[0]:
                     continue
@@ -70,6 +73,36 @@ def training(tables, turns, chosen):
                 contest.seconds.append(statistics.median(seconds[steps:]))
                 contest.peak_bytes = max(contest.peak_bytes, done.peak_bytes)
         yield name, mine, theirs
+
+
+def learning(tables, setting, updates, decayed, seeds, mode):
+    """Validation losses by update, a list over seeds, of ours in both precisions and of the peer in a mode. The learning rate
+    has come down at update `decayed`. Random streams are each contender's own, so losses agree but for their spread."""
+    shape, dropout, batch, _, _ = setting
+    every, batches = updates // 4, 50
+    for precision in ("float32", "bf16"):
+        curve = {}
+        for seed in seeds:
+            say(f"learning, ours in {precision}, seed {seed}")
+            tables.stage(
+                "train", *ours.shape_flags(shape, dropout), "--batch-size", batch, "--max-iters", updates,
+                "--lr-decay-iters", decayed, "--eval-interval", every, "--eval-iters", batches, "--precision", precision,
+                "--run", precision, "--seed", seed,
+            )  # fmt: skip
+            evaluations = tables.path("evaluations", run=precision, seed=seed)
+            for row in pq.read_table(evaluations, partitioning=None).to_pylist():
+                curve.setdefault(row["step"], []).append(row["val_loss"])
+        yield f"this project, {precision}", curve
+    curve = {}
+    for seed in seeds:
+        say(f"learning, the peer's, seed {seed}")
+        flags = ["--dropout", dropout, "--batch", batch, "--mode", mode, "--steps", updates, "--end", decayed]
+        corpus = ",".join(map(str, tables.splits()))
+        flags += ["--every", every, "--eval-iters", batches, "--corpus", corpus, "--seed", seed]
+        losses, _ = peer("learn", shape, *flags)
+        for step, loss in losses.items():
+            curve.setdefault(int(step), []).append(loss)
+    yield f"PyTorch, {mode}", curve
 
 
 def generation(tables, turns):
@@ -150,10 +183,29 @@ def metrics(tables, turns):
     return stage, numpy, reading
 
 
+def nothing_to_do(folder):
+    """Seconds of the pipeline the second time, 14 nodes a seed and three for all of them; the least work that each can have."""
+    seeds = list(range(1, 73))
+    least = {
+        "seeds": seeds,
+        "train.max_iters": 1,
+        "train.eval_iters": 1,
+        "snapshot.steps": 0,
+        "generate.samples": 2,
+        "generate.length": 20,
+        "correlate.permutations": 10,
+    }
+    settings = [word for name, value in least.items() for word in ("--set", f"{name}={value}")]
+    command = [ours.PROGRAMS / "driver", "--profile", "smoke", "--artifacts", folder, *settings]
+    run(command)
+    return run(command).seconds
+
+
 def rest(tables, study):
     """Seconds of what has no peer, and what is asked of it."""
     say("the other stages")
     yield "`--help` of a stage", run([ours.PROGRAMS / "train", "--help"]).seconds, "0.05 s"
+    yield "a pipeline of 1,000 nodes with nothing to do", nothing_to_do(tables.folder / "nodes"), "1 s"
     text = tables.folder / "hundred_megabytes.txt"
     # A text of any kind will do: the one that was prepared, over and over.
     symbols = pq.read_table(tables.splits()[0])["token"].to_numpy().astype("uint8") + 32

@@ -15,8 +15,6 @@ import torch
 
 from benchmark.nanogpt import GPT, Config, Trainer
 
-SEED = 1337
-
 
 def train(arguments):
     """Seconds of every training step, on random text."""
@@ -44,7 +42,7 @@ def generate(arguments):
 
 
 def learn(arguments):
-    """Validation loss on real text at every hundredth step, under the study's schedule."""
+    """Validation loss on real text every so many steps."""
     import pyarrow.parquet as pq
 
     config = shape(arguments)
@@ -71,15 +69,15 @@ def learn(arguments):
         if step % arguments.every == 0:
             curve[step] = evaluate()
         if step < arguments.steps:
-            rate = schedule(step)
+            rate = schedule(step, arguments.end)
             for group in trainer.optimizer.param_groups:
                 group["lr"] = rate
             trainer.step(*draw(train))
     return curve
 
 
-def schedule(step, peak=1e-3, floor=1e-4, warmup=100, end=5000):
-    """Linear warm-up, then a cosine: the study's on shakespeare_char."""
+def schedule(step, end, peak=1e-3, floor=1e-4, warmup=100):
+    """Linear warm-up, then a cosine: nanoGPT's on shakespeare_char."""
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     return floor + 0.5 * (1 + math.cos(math.pi * (step - warmup) / (end - warmup))) * (peak - floor)
@@ -103,8 +101,10 @@ def main():
     parser.add_argument("--corpus", help="two files: the train and the val split")
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--eval-iters", type=int, default=20)
+    parser.add_argument("--end", type=int, default=5000, help="when the learning rate has come down")
+    parser.add_argument("--seed", type=int, default=1337)
     arguments = parser.parse_args()
-    torch.manual_seed(SEED)
+    torch.manual_seed(arguments.seed)
     print(json.dumps({"train": train, "generate": generate, "learn": learn}[arguments.work](arguments)))
 
 
