@@ -135,8 +135,11 @@ impl Scale {
     fn every(&self, about: usize) -> f64 {
         let rough = self.width() / about.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());
-        let round = [1.0, 2.0, 5.0].into_iter().find(|lead| lead * power >= rough * 0.999_999);
-        round.unwrap_or(10.0) * power
+        let rounds = [0.5, 1.0, 2.0, 5.0, 10.0].map(|lead| lead * power);
+        let coarse = rounds.iter().position(|round| *round >= rough * 0.999_999).unwrap_or(rounds.len() - 1);
+        let within = (self.high / rounds[coarse]).floor() - (self.low / rounds[coarse]).ceil() + 1.0;
+        // One tick says where something is, but not how much more another is.
+        if within < 2.0 && about > 1 { rounds[coarse - 1] } else { rounds[coarse] }
     }
 }
 
@@ -277,6 +280,12 @@ pub fn apart(heights: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_scale_has_two_ticks_where_one_would_stand_alone() {
+        assert_eq!(Scale::new(0.9, 17.5).ticks(3), [5.0, 10.0, 15.0]);
+        assert_eq!(Scale::new(0.0, 0.32).ticks(2), [0.0, 0.2]);
+    }
 
     #[test]
     fn ticks_are_round() {
