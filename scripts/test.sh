@@ -79,6 +79,11 @@ queries() {
     return $failed
 }
 
+# The README's own block of Python, on the tables that are at hand.
+readme_queries() {
+    sed -n '/^```python$/,/^```$/{/^```/!p}' README.md | sed "s#artifacts/laptop#$artifacts#" | python -
+}
+
 check "tests of the crates" cargo_test
 if ! $quick; then
     if check "smoke profile, end to end" smoke; then
@@ -89,6 +94,7 @@ if ! $quick; then
                 python reference/verify_tables.py "$artifacts"
             check "controls: what was planted is found, and nothing else" controls
         fi
+        check "the README's queries in Python" readme_queries
         check "tests of the query program" cargo_test --package query &&
             check "query program" cargo build --release --locked --package query &&
             check "the same answers from Rust and Python" queries

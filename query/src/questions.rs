@@ -90,4 +90,16 @@ mod tests {
         let found = answer(quality(scores.unwrap().lazy(), evaluations.lazy()));
         assert!(found.equals_missing(&expected.unwrap()), "{found:?}");
     }
+
+    #[test]
+    fn the_readme_shows_what_is_asked() {
+        let code = include_str!("questions.rs");
+        let shown = include_str!("../../README.md").split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+        let lines: Vec<_> =
+            shown.expect("a block of Rust").lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        assert!(lines.len() > 10, "three questions");
+        for line in lines {
+            assert!(code.lines().any(|known| known.trim() == line), "the README's `{line}` is not asked");
+        }
+    }
 }
