@@ -114,7 +114,8 @@ def change(series):
         return series, None, np.nan, np.nan
     whole = spread(values, weights)
     left = {cut: spread(values[:cut], weights[:cut]) + spread(values[cut:], weights[cut:]) for cut in cuts(values)}
-    cut = min(left, key=left.get)
+    # The earliest of those that are equal but for rounding.
+    cut = next(cut for cut in left if left[cut] <= min(left.values()) + 1e-11 * whole)
     levels = [np.average(values[part], weights=weights[part]) for part in (slice(cut), slice(cut, None))]
     explained = 1 - left[cut] / whole
     return series, cut if explained >= LEAST_EXPLAINED else None, levels[1] - levels[0], explained

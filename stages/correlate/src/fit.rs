@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::rank::{is_constant, mean};
+use crate::rank::{GRID, is_constant, mean};
 
 /// The slope of the line through the points; none if fewer than 2 or all at one place.
 pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
@@ -58,8 +58,11 @@ pub fn two_levels(values: &[f64], weights: &[f64]) -> Option<Levels> {
     };
     let end = values.len();
     let left = |at: usize| error(0..at) + error(at..end);
-    let at = (2..=end - 2).min_by(|one, other| left(*one).total_cmp(&left(*other)))?;
-    let explained = (1.0 - left(at) / error(0..end)).clamp(0.0, 1.0);
+    let all = error(0..end);
+    let least = (2..=end - 2).map(left).fold(f64::INFINITY, f64::min);
+    // What is equal but for rounding is equal.
+    let at = (2..=end - 2).find(|at| left(*at) <= least + GRID * all)?;
+    let explained = (1.0 - left(at) / all).clamp(0.0, 1.0);
     Some(Levels { at, before: level(0..at), after: level(at..end), explained })
 }
 
@@ -72,11 +75,16 @@ pub struct Parabola {
     pub vertex: f64,
 }
 
-/// The parabola nearest the points; none if they have fewer than 3 places or are fewer than 4, which any parabola would fit.
+/// The parabola nearest the points; none if they have fewer than 3 places, are fewer than 4, which any parabola would fit, or
+/// are all equally high.
 pub fn parabola(points: &[(f64, f64)]) -> Option<Parabola> {
     let n = points.len() as f64;
-    let x: Vec<f64> = points.iter().map(|(x, _)| *x).collect();
-    if points.len() < 4 || is_constant(&x) || points.iter().any(|(x, y)| !x.is_finite() || !y.is_finite()) {
+    let (x, y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+    if points.len() < 4
+        || is_constant(&x)
+        || is_constant(&y)
+        || points.iter().any(|(x, y)| !x.is_finite() || !y.is_finite())
+    {
         return None;
     }
     let centre = mean(&x);
@@ -90,8 +98,10 @@ pub fn parabola(points: &[(f64, f64)]) -> Option<Parabola> {
     if squares <= 1e-9 * n {
         return None;
     }
-    let curvature = bend.iter().zip(points).map(|(bend, (_, y))| bend * y).sum::<f64>() / squares;
-    let linear = u.iter().zip(points).map(|(u, (_, y))| u * y).sum::<f64>() / n - curvature * cubes;
+    // Both bend and u have mean 0, so the height of the points changes nothing but what rounding costs.
+    let height = mean(&y);
+    let curvature = bend.iter().zip(&y).map(|(bend, y)| bend * (y - height)).sum::<f64>() / squares;
+    let linear = u.iter().zip(&y).map(|(u, y)| u * (y - height)).sum::<f64>() / n - curvature * cubes;
     Some(Parabola { curvature: curvature / (spread * spread), vertex: centre - spread * linear / (2.0 * curvature) })
 }
 
@@ -130,6 +140,12 @@ mod tests {
         let heavy = two_levels(&values, &[1.0, 1.0, 1.0, 1.0, 3.0]).expect("levels");
         let threefold = two_levels(&[0.0, 1.0, 1.5, 2.0, 3.0, 3.0, 3.0], &[1.0; 7]).expect("levels");
         assert_eq!((heavy.at, heavy.after), (threefold.at, threefold.after));
+        // Mirrored halves leave two cuts that are equal but for rounding: the earlier one counts.
+        let mirrored = [0.1, 0.7, 0.3, 0.2, 0.2, 0.3, 0.7, 0.1];
+        let levels = two_levels(&mirrored, &[1.0; 8]).expect("levels");
+        let backwards: Vec<f64> = mirrored.iter().rev().copied().collect();
+        assert_eq!(Some(levels), two_levels(&backwards, &[1.0; 8]));
+        assert!(levels.at <= 4);
         assert_eq!(two_levels(&values, &[1.0, 1.0, 0.0, 1.0, 1.0]), None);
         assert_eq!(two_levels(&[0.0, 1.0, f64::NAN, 2.0], &[1.0; 4]), None);
     }
@@ -140,6 +156,7 @@ mod tests {
         let fit = parabola(&points).expect("a parabola");
         assert!((fit.curvature + 2.0).abs() < 1e-10 && (fit.vertex - 0.75).abs() < 1e-10);
         assert_eq!(parabola(&points[..3]), None);
+        assert_eq!(parabola(&points.iter().map(|(x, _)| (*x, 0.1)).collect::<Vec<_>>()), None);
         assert_eq!(parabola(&[(0.0, 1.0), (1.0, 2.0), (0.0, 3.0), (1.0, 1.0)]), None);
     }
 }

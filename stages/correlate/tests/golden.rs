@@ -1,0 +1,121 @@
+//! Every statistic against SciPy, NumPy, statsmodels, scikit-learn and pingouin (`reference/statistics_golden.py`).
+
+use correlate::association::{Paired, associate};
+use correlate::fdr::q_values;
+use correlate::fit::{change_point, parabola, slope, two_levels};
+use correlate::interval::Estimate;
+use correlate::partial::Partial;
+use correlate::permutation::sample_p_value;
+use correlate::rank::{ranks, snapped, unit_ranks};
+use random::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Whichever is larger: both compute in float64, in another order.
+const ABSOLUTE: f64 = 1e-13;
+const RELATIVE: f64 = 1e-10;
+/// As many arrangements as the golden p-values look at.
+const DRAWS: u32 = 50_000;
+
+fn golden(kind: &str) -> Vec<Value> {
+    let golden: Value = serde_json::from_str(include_str!("golden/statistics.json")).expect("a golden file");
+    read(&golden[kind])
+}
+
+fn read<'golden, T: Deserialize<'golden>>(value: &'golden Value) -> T {
+    T::deserialize(value).expect("what the golden file holds")
+}
+
+/// Every number that is expected; what is undefined is null.
+fn near(what: &Value, found: &Value, expected: &Value) {
+    match (found, expected) {
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{what}");
+            found.iter().zip(expected).for_each(|(found, expected)| near(what, found, expected));
+        }
+        (Value::Object(found), Value::Object(expected)) => {
+            expected.iter().for_each(|(name, expected)| near(&json!([what, name]), &found[name], expected));
+        }
+        (Value::Number(_), Value::Number(_)) => {
+            let (found, expected) = (read::<f64>(found), read::<f64>(expected));
+            let allowed = ABSOLUTE.max(RELATIVE * expected.abs());
+            assert!((found - expected).abs() <= allowed, "{what}: {found} is not {expected}");
+        }
+        _ => assert_eq!(found, expected, "{what}"),
+    }
+}
+
+/// An estimate as the golden file has it.
+fn told(estimate: Estimate, p_value: impl FnOnce() -> f64) -> Value {
+    json!({"mean": estimate.mean, "low": estimate.low(), "high": estimate.high(), "p_value": p_value()})
+}
+
+#[test]
+fn correlations_are_scipys() {
+    for study in golden("studies") {
+        let (x, y): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (read(&study["x"]), read(&study["y"]));
+        let pairs: Vec<_> =
+            (0..).zip(&x).zip(&y).map(|((seed, x), y)| Paired { seed, x: x.clone(), y: y.clone() }).collect();
+        let raw = associate(&pairs);
+        let unit = |seed: &usize| (unit_ranks(&snapped(&x[*seed])), unit_ranks(&snapped(&y[*seed])));
+        let units: Vec<_> = raw.used.iter().map(unit).collect();
+        let found = json!({
+            "ranks": x.iter().map(|seed| ranks(&snapped(seed))).collect::<Vec<_>>(),
+            "n": raw.n,
+            "pearson": raw.pearson,
+            "raw": raw.spearman.map(|estimate| told(estimate, || sample_p_value(&units, DRAWS, stream("test", &[])))),
+        });
+        for statistic in ["ranks", "n", "pearson", "raw"] {
+            near(&json!([study["name"], statistic]), &found[statistic], &study[statistic]);
+        }
+    }
+}
+
+#[test]
+fn partial_correlations_are_of_what_a_regression_leaves() {
+    for study in golden("studies") {
+        let (x, y): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (read(&study["x"]), read(&study["y"]));
+        if x.len() < 2 || x.iter().any(|seed| seed.len() != x[0].len()) {
+            continue;
+        }
+        let partial = Partial::of(&x, &y).ok();
+        let partial = partial.map(|it| told(it.estimate(), || it.p_value(DRAWS, stream("test", &[]))));
+        near(&study["name"], &json!(partial), &study["partial"]);
+    }
+}
+
+#[test]
+fn means_and_q_values_are_those_of_statsmodels() {
+    for mean in golden("means") {
+        let estimate = Estimate::over(&read::<Vec<f64>>(&mean["values"])).expect("values");
+        near(&json!("mean"), &json!([estimate.mean, estimate.low(), estimate.high()]), &mean["mean_low_high"]);
+    }
+    for family in golden("families") {
+        // What is not tested counts for nothing.
+        let p_values: Vec<_> =
+            read::<Vec<f64>>(&family["p_values"]).into_iter().flat_map(|p| [None, Some(p)]).collect();
+        let found: Vec<_> = q_values(&p_values).into_iter().flatten().collect();
+        near(&json!("q_values"), &json!(found), &family["q_values"]);
+    }
+}
+
+#[test]
+fn fits_are_those_of_the_libraries() {
+    for (number, fit) in golden("fits").iter().enumerate() {
+        let (x, y): (Vec<f64>, Vec<f64>) = (read(&fit["x"]), read(&fit["y"]));
+        let points: Vec<_> = x.into_iter().zip(y).collect();
+        let curve = parabola(&points).map(|it| json!({"curvature": it.curvature, "vertex": it.vertex}));
+        near(&json!(["fits", number]), &json!([slope(&points), curve]), &json!([fit["slope"], fit["parabola"]]));
+    }
+    for (number, series) in golden("levels").iter().enumerate() {
+        let (values, weights): (Vec<f64>, Vec<f64>) = (read(&series["values"]), read(&series["weights"]));
+        let levels = two_levels(&values, &weights);
+        let told =
+            levels.map(|it| json!({"at": it.at, "before": it.before, "after": it.after, "explained": it.explained}));
+        near(&json!(["levels", number]), &json!(told), &series["levels"]);
+        if weights.iter().all(|weight| *weight == 1.0) {
+            let steps: Vec<_> = (0..).zip(values).collect();
+            assert_eq!(change_point(&steps).map(|step| step as usize), levels.map(|levels| levels.at));
+        }
+    }
+}
