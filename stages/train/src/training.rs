@@ -28,8 +28,11 @@ impl Training<'_> {
     /// Trains to the end, from the history's last commit or from the start.
     pub(crate) fn run(&self, mut history: History) -> Result<(), Fault> {
         let parameters = self.parameters;
+        let kept = parameters.kept();
         let (first, mut trainer) = match history.take_committed() {
             Some(committed) => {
+                // A commit that was cut off may have left checkpoints that are not to be kept, or lie after it.
+                history.keep_only(&kept, committed.step)?;
                 let adamw = parameters.adamw();
                 let (weights, moments) = (&committed.weights, Some(committed.moments.as_slice()));
                 let trainer = Trainer::new(self.device, parameters.precision, weights, adamw, moments, committed.step)?;
@@ -44,7 +47,6 @@ impl Training<'_> {
         let resumed = !history.evaluations.is_empty();
         let progress = self.terminal.progress("train", parameters.max_iters.into());
         progress.reach(first.into());
-        let kept = parameters.kept();
         let mut last_commit = Instant::now();
         let mut stretch = Stretch::default();
         for step in first..=parameters.max_iters {

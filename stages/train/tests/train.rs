@@ -158,6 +158,20 @@ fn a_killed_training_goes_on_and_ends_the_same() {
 }
 
 #[test]
+fn a_checkpoint_left_over_by_a_commit_that_was_cut_off_goes() {
+    let folder = study();
+    trained(folder.path(), &[]);
+    let before = files(folder.path());
+    let checkpoint = |step: u32| {
+        Artifacts::new(folder.path()).path::<Checkpoints>(&partition().step(step)).expect("the keys of a checkpoint")
+    };
+    std::fs::create_dir_all(checkpoint(13).parent().expect("a folder")).expect("a folder");
+    std::fs::copy(checkpoint(0), checkpoint(13)).expect("a copy");
+    trained(folder.path(), &[]);
+    assert_eq!(before, files(folder.path()));
+}
+
+#[test]
 fn a_training_taken_over_is_the_one_that_would_have_been_computed() {
     let more = ["--tracking", "true", "--checkpoint-steps", "0,30", "--run", "run_2"];
     let computed = study();
