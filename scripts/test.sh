@@ -2,9 +2,10 @@
 # Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes about 25 minutes on 2 cores the first time.
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked by a reader that is not
-#                             the crate `schemas`, and their numbers recomputed from their formulas; texts with a known
-#                             structure, in which the metrics must find what was planted and nothing else; questions to
-#                             the tables answered alike by Rust and by Python
+#                             the crate `schemas`, and their numbers recomputed from their formulas; every stage killed
+#                             again and again, which must spoil nothing; texts with a known structure, in which the
+#                             metrics must find what was planted and nothing else; questions to the tables answered
+#                             alike by Rust and by Python
 #   scripts/test.sh --quick   the crates' tests alone
 #
 # Ends with what passed and how long it took, and the number of tests and checks that passed and failed.
@@ -92,6 +93,8 @@ if ! $quick; then
                 python reference/check_tables.py --require-all "$artifacts"
             check "numbers recomputed from their formulas, by NumPy and SciPy" \
                 python reference/verify_tables.py "$artifacts"
+            check "every stage killed: no incomplete file, and then the same bytes" \
+                python reference/check_kills.py "$artifacts"
             check "controls: what was planted is found, and nothing else" controls
         fi
         check "the README's queries in Python" readme_queries
