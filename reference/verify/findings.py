@@ -1,13 +1,16 @@
-"""`findings`: the statistic of each claim of the study, once a seed, then over seeds."""
+"""`findings`: the statistic of each claim of the study, once a seed, then over seeds, and what it says of the claim."""
 
+import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from . import plateau, statistics
-from .report import FLOAT64
+from .report import EXACT, FLOAT64
 from .store import Missing
 from .study import ALL, known, last_samples, metric_series, outcome_series, paired, trainings
 
@@ -16,29 +19,83 @@ class NotTested(Exception):
     """The data lack what a claim needs."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """A statistic over `n` seeds. Without a verdict of the claim's own its interval and the thresholds decide."""
+
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    n: int = 0
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """It holds above the one and below the other; where both are equal, on either side; where both are null, by a rule
+    of its own."""
+
+    statistic: Callable
+    above: float = np.nan
+    below: float = np.nan
+
+    def verdict(self, found):
+        if found.n == 0:
+            return "not_tested"
+        if found.verdict is not None:
+            return found.verdict
+        # Nothing compares with null: one seed has no interval, most claims have one threshold.
+        beyond = found.low > self.above or found.high < self.below
+        short = found.high <= self.above or found.low >= self.below
+        if self.above == self.below:
+            short = False
+        elif self.above < self.below:
+            beyond = self.above <= found.low and found.high <= self.below
+            short = found.high < self.above or found.low > self.below
+        return "supported" if beyond else "refuted" if short else "inconclusive"
+
+
 def verify(store, report, progress):
     for keys in store.partitions("findings"):
         dataset = keys["dataset"]
         progress(f"findings of {dataset}")
         stored = store.read("findings", **keys)
+        runs = [run["name"] for run in store.config("findings", **keys)["runs"]]
+        evidence = {run: Evidence(store, dataset, run, runs) for run in {*runs, *stored["run"]}}
+        for claim in CLAIMS:
+            if claim not in set(stored["claim"]) and ABOUT.get(claim, dataset) == dataset:
+                report.fail(f"findings, dataset={dataset}: {claim} is missing")
         for finding in stored.itertuples():
             where = f"dataset={dataset} {finding.claim}"
             if finding.claim not in CLAIMS:
                 report.note(f"findings: {where} is not recomputed, its formula is not here")
                 continue
-            try:
-                value, low, high = CLAIMS[finding.claim](Evidence(store, dataset, finding.run))
-            except (NotTested, Missing):
-                value, low, high = np.nan, np.nan, np.nan
-            for column, found in [("value", value), ("low", low), ("high", high)]:
-                report.compare("findings", column, [getattr(finding, column)], [found], FLOAT64, where)
+            claim = CLAIMS[finding.claim]
+            # Of a claim that was not tested for want of a run no run may have what it needs.
+            found = first_tested(claim, [evidence[run] for run in ([finding.run] if finding.run else runs)])
+            for column in ("value", "low", "high"):
+                report.compare("findings", column, [getattr(finding, column)], [getattr(found, column)], FLOAT64, where)
+            exact = {"n": found.n, "threshold_low": claim.above, "threshold_high": claim.below}
+            for column, value in exact.items():
+                report.compare("findings", column, [getattr(finding, column)], [value], EXACT, where)
+            report.compare_equal("findings", "verdict", [finding.verdict], [claim.verdict(found)], where)
+
+
+def first_tested(claim, evidence):
+    for of_run in evidence:
+        try:
+            if (found := claim.statistic(of_run)).n:
+                return found
+        except (NotTested, Missing):
+            pass
+    return Found()
 
 
 class Evidence:
-    """What a run's trainings on a dataset say, by seed."""
+    """What a run's trainings on a dataset say, by seed. `runs` are all of the study, in its order."""
 
-    def __init__(self, store, dataset, run):
-        self.store, self.dataset, self.run = store, dataset, run
+    def __init__(self, store, dataset, run, runs):
+        self.store, self.dataset, self.run, self.runs = store, dataset, run, runs
 
     def read(self, table):
         """A table of each seed; it must be there."""
@@ -77,33 +134,47 @@ class Evidence:
 
 
 def over_seeds(statistic):
-    """A claim whose statistic is computed once a seed: value and interval over seeds."""
-    return lambda evidence: statistics.interval(statistic(evidence))
+    """A claim whose statistic is computed once a seed: value and interval over the seeds that have one."""
+    return lambda evidence: of_values(statistic(evidence))
+
+
+def of_values(values, verdict=None):
+    return Found(*statistics.interval(values), np.count_nonzero(~np.isnan(values)), verdict)
 
 
 def correlation_over_seeds(pairs):
     """The same where the statistic is Spearman's correlation of (x, y) of each seed."""
-    return lambda evidence: statistics.correlations_over_seeds(pairs(evidence))
 
+    def claim(evidence):
+        found = pairs(evidence)
+        correlated = sum(not math.isnan(statistics.spearman(x, y)) for x, y in found)
+        return Found(*statistics.correlations_over_seeds(found), correlated)
 
-def exactly(value):
-    """A claim without an interval."""
-    return value, np.nan, np.nan
+    return claim
 
 
 # ── Learning ──
 
 
 def tracking_is_free(evidence):
-    """The largest difference of final weights of run_0 and run_1, same seed."""
-    store, largest = evidence.store, None
-    for keys in trainings(store, "evaluations", evidence.dataset, "run_0"):
-        own, other = (final_weights(store, training) for training in (keys, {**keys, "run": "run_1"}))
-        difference = max(np.abs(own[name] - other[name]).max() for name in own)
-        largest = max(difference, largest or 0.0)
-    if largest is None:
-        raise NotTested("run_0 is not there")
-    return exactly(largest)
+    """The largest difference of final weights of the first run without tracking and the first with it, same seed: one
+    seed is enough, and there is no interval."""
+    store, dataset = evidence.store, evidence.dataset
+    # The table is there without tracking too, and is empty.
+    of_dataset = [keys for keys in store.partitions("tracking") if keys["dataset"] == dataset]
+    tracked = {keys["run"] for keys in of_dataset if store.file("tracking", **keys).metadata.num_rows}
+    without, within = ([run for run in evidence.runs if (run in tracked) == wanted] for wanted in (False, True))
+    if not without or not within:
+        raise NotTested("no two runs, one with and one without tracking")
+    differences = []
+    for keys in trainings(store, "evaluations", dataset, without[0]):
+        own, other = (final_weights(store, training) for training in (keys, {**keys, "run": within[0]}))
+        if {name: own[name].shape for name in own} == {name: other[name].shape for name in other}:
+            differences.append(max(np.abs(own[name] - other[name]).max() for name in own))
+    if not differences:
+        raise NotTested("no two models of one shape")
+    largest = max(differences)
+    return Found(largest, n=len(differences), verdict="supported" if largest == 0 else "refuted")
 
 
 def final_weights(store, training):
@@ -147,28 +218,32 @@ def partial_claim(evidence, series):
     correlations = statistics.partial_correlations(x.loc[steps].T.to_numpy(), y.loc[steps].T.to_numpy())
     if np.isnan(correlations.diagonal()).any():
         raise NotTested("constant")
-    return statistics.partial_interval(correlations, len(steps))
+    return Found(*statistics.partial_interval(correlations, len(steps)), len(correlations))
 
 
 # ── Spans and layers ──
 
 
 def span_rises_then_settles(evidence):
-    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps; none where it
-    does not rise at first."""
-    ratios = []
+    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps. Where a first is not
+    above 0 there is no value, and where none is in two seeds or more, the claim is refuted."""
+    slopes = []
     for metrics in evidence.metrics:
         series = metrics["mean_distance"][ALL]
-        end = series.index.max()
-        first, last = (slope(part) for part in (series[series.index <= end / 4], series[series.index >= end * 3 / 4]))
-        ratios.append(abs(last) / first if first > 0 else np.nan)
-    return exactly(np.nan) if np.isnan(ratios).any() else statistics.interval(ratios)
+        start, end = series.index.min(), series.index.max()
+        quarter = (end - start) / 4
+        slopes.append([slope(series[series.index <= start + quarter]), slope(series[series.index >= end - quarter])])
+    slopes = np.array([of_seed for of_seed in slopes if not np.isnan(of_seed).any()]).reshape(-1, 2)
+    falling = slopes[:, 0] <= 0
+    if falling.any():
+        refuted = falling.all() and len(slopes) > 1
+        return Found(n=len(slopes), verdict="refuted" if refuted else "inconclusive")
+    return of_values(np.abs(slopes[:, 1]) / slopes[:, 0])
 
 
 def slope(series):
-    if len(series) < 3:
-        raise NotTested("fewer than three snapshots")
-    return np.polyfit(series.index.to_numpy(dtype=float), series.to_numpy(), 1)[0]
+    """Null where there are fewer than three snapshots."""
+    return np.polyfit(series.index.to_numpy(dtype=float), series.to_numpy(), 1)[0] if len(series) > 2 else np.nan
 
 
 @correlation_over_seeds
@@ -178,11 +253,14 @@ def early_local_late_global(evidence):
 
 
 def local_specialists(evidence):
-    """The share of seeds where a head has `local_mass_3` above 0.8 and another below 0.3, at the last step."""
+    """The share of seeds where a head has `local_mass_3` above 0.8 and another below 0.3, at the last step: all or none
+    decide, if there are two seeds."""
     masses = [frame["local_mass_3"] for frame in evidence.last("head_metrics")]
     if len(masses[0]) < 2:
         raise NotTested("one head")
-    return exactly(np.mean([(of_seed > 0.8).any() and (of_seed < 0.3).any() for of_seed in masses]))
+    share, seeds = np.mean([(of_seed > 0.8).any() and (of_seed < 0.3).any() for of_seed in masses]), len(masses)
+    decided = {0.0: "refuted", 1.0: "supported"} if seeds > 1 else {}
+    return Found(share, n=seeds, verdict=decided.get(share, "inconclusive"))
 
 
 @over_seeds
@@ -210,6 +288,8 @@ def specialisation_onset(evidence):
 def change_point(series):
     """The first step of the second of two levels, each of two steps or more, with the least squares in all."""
     values, steps = series.to_numpy(), series.index.to_numpy()
+    if len(values) < 4 or statistics.constant(values):
+        return np.nan
     cuts = range(2, len(values) - 1)
     left = [sum(len(part) * part.var() for part in (values[:cut], values[cut:])) for cut in cuts]
     return float(steps[cuts[int(np.argmin(left))]])
@@ -237,12 +317,14 @@ def last_layers_diverse(evidence):
 
 @over_seeds
 def enwik8_more_uniform(evidence):
-    """The variance of js_similarity over pairs of layers, less that on shakespeare_char with the same seed."""
+    """The variance of js_similarity over pairs of layers, less that on shakespeare_char with the same seed; one pair
+    has none."""
     spreads = []
     for dataset in (evidence.dataset, "shakespeare_char"):
         keys = trainings(evidence.store, "layer_similarity", dataset, evidence.run)
-        frames = Evidence(evidence.store, dataset, evidence.run).last("layer_similarity")
-        spreads.append({of["seed"]: frame["js_similarity"].var(ddof=0) for of, frame in zip(keys, frames)})
+        frames = Evidence(evidence.store, dataset, evidence.run, evidence.runs).last("layer_similarity")
+        similarities = {of["seed"]: frame["js_similarity"] for of, frame in zip(keys, frames)}
+        spreads.append({seed: of.var(ddof=0) if len(of) > 1 else np.nan for seed, of in similarities.items()})
     common = sorted(spreads[0].keys() & spreads[1].keys())
     return [spreads[0][seed] - spreads[1][seed] for seed in common]
 
@@ -277,16 +359,20 @@ def layered_spans(metrics, _):
     return layers.apply(lambda row: statistics.spearman(layers.columns, row), axis=1)
 
 
-@over_seeds
 def quality_wants_balance(evidence):
-    """The quadratic term of quality on the sample's mean normalized_entropy, linear term included."""
-    terms = []
+    """The quadratic term of quality on the sample's mean normalized_entropy, linear term included. It supports the
+    claim where the vertex is inside the data in every seed, and refutes it where it is in none."""
+    terms, inside = [], []
     for metrics, scores, _ in evidence.samples:
         x, y = paired(known(metrics["normalized_entropy"][ALL]), known(scores["quality"]))
-        if len(x) < 4:
-            raise NotTested("too few samples")
-        terms.append(np.polynomial.Polynomial.fit(x, y, 2).convert().coef[2])
-    return terms
+        if len(x) > 3 and len(np.unique(x)) > 2:
+            parabola = np.polynomial.Polynomial.fit(x, y, 2)
+            terms.append(parabola.convert().coef[2])
+            inside.append(any(x.min() <= vertex <= x.max() for vertex in parabola.deriv().roots()))
+    found = of_values(terms)
+    if found.high < 0 and not all(inside):
+        return dataclasses.replace(found, verdict="inconclusive" if any(inside) else "refuted")
+    return found
 
 
 @over_seeds
@@ -294,7 +380,7 @@ def generation_differs_slightly(evidence):
     values = []
     for frame in evidence.last("sample_attention"):
         means = frame.groupby("source")["normalized_entropy"].mean()
-        values.append(abs(means["model"] - means["validation"]))
+        values.append(abs(means.get("model", np.nan) - means.get("validation", np.nan)))
     return values
 
 
@@ -346,27 +432,29 @@ def attention_settles_first(evidence):
 
 
 CLAIMS = {
-    "plateau_repeats": plateau_repeats,
-    "attention_settles_first": attention_settles_first,
-    "tracking_is_free": tracking_is_free,
-    "entropy_falls": entropy_falls,
-    "span_rises_then_settles": span_rises_then_settles,
-    "early_local_late_global": early_local_late_global,
-    "local_specialists": local_specialists,
-    "balanced_span_helps": balanced_span_helps,
-    "lower_layers_alike": lower_layers_alike,
-    "specialisation_onset": specialisation_onset,
-    "middle_most_alike": middle_most_alike,
-    "last_layers_diverse": last_layers_diverse,
-    "similarity_tracks_loss": similarity_tracks_loss,
-    "enwik8_more_uniform": enwik8_more_uniform,
-    "quality_wants_balance": quality_wants_balance,
-    "quality_wants_stable_heads": quality_against(head_entropy_variance),
-    "poor_is_overfocused": quality_against(lambda metrics, _: metrics["normalized_entropy"][ALL]),
-    "poor_is_dominated": quality_against(dominant_share),
-    "shakespeare_strongest": shakespeare_strongest,
-    "generation_differs_slightly": generation_differs_slightly,
-    "quality_wants_layered_spans": quality_against(layered_spans),
-    "poor_is_inconsistent": quality_against(lambda metrics, _: metrics["js_divergence"][ALL]),
-    "val_tracks_train": val_tracks_train,
+    "plateau_repeats": Claim(plateau_repeats, above=0),
+    "attention_settles_first": Claim(attention_settles_first, above=0),
+    "tracking_is_free": Claim(tracking_is_free),
+    "entropy_falls": Claim(entropy_falls, below=0),
+    "span_rises_then_settles": Claim(span_rises_then_settles, below=0.25),
+    "early_local_late_global": Claim(early_local_late_global, above=0),
+    "local_specialists": Claim(local_specialists),
+    "balanced_span_helps": Claim(balanced_span_helps, below=0),
+    "lower_layers_alike": Claim(lower_layers_alike, above=0),
+    "specialisation_onset": Claim(specialisation_onset, above=1500, below=2500),
+    "middle_most_alike": Claim(middle_most_alike, above=0),
+    "last_layers_diverse": Claim(last_layers_diverse, above=0),
+    "similarity_tracks_loss": Claim(similarity_tracks_loss, above=0, below=0),
+    "enwik8_more_uniform": Claim(enwik8_more_uniform, below=0),
+    "quality_wants_balance": Claim(quality_wants_balance, below=0),
+    "quality_wants_stable_heads": Claim(quality_against(head_entropy_variance), below=0),
+    "poor_is_overfocused": Claim(quality_against(lambda metrics, _: metrics["normalized_entropy"][ALL]), above=0),
+    "poor_is_dominated": Claim(quality_against(dominant_share), below=0),
+    "shakespeare_strongest": Claim(shakespeare_strongest, above=0),
+    "generation_differs_slightly": Claim(generation_differs_slightly, below=0.05),
+    "quality_wants_layered_spans": Claim(quality_against(layered_spans), above=0),
+    "poor_is_inconsistent": Claim(quality_against(lambda metrics, _: metrics["js_divergence"][ALL]), below=0),
+    "val_tracks_train": Claim(val_tracks_train, above=0.9),
 }
+# The claims that are about one dataset alone, and that no other has.
+ABOUT = {"enwik8_more_uniform": "enwik8", "shakespeare_strongest": "shakespeare_char"}

@@ -41,8 +41,9 @@ class Column:
         self.failed = 0
         self.worst = None  # how many times its allowance a failing difference is, and where
 
-    def add(self, stored, computed, allowed, places):
-        """Holds arrays against each other; NaN is null. `places` names the element of an index."""
+    def add(self, stored, computed, allowed, places, values=None):
+        """Holds arrays against each other; NaN is null. `places` names the element of an index, `values` says both
+        where they are no numbers."""
         stored, computed = np.asarray(stored, dtype=np.float64), np.asarray(computed, dtype=np.float64)
         self.rows += stored.size
         known = ~(np.isnan(stored) & np.isnan(computed))
@@ -61,8 +62,8 @@ class Column:
             excess = np.where(bad, difference / np.maximum(allowed, 1e-300), 0.0)
             at = int(np.argmax(excess.ravel()))
             if self.worst is None or excess.ravel()[at] > self.worst[0]:
-                values = f"stored {stored.ravel()[at]:.10g}, recomputed {computed.ravel()[at]:.10g}"
-                self.worst = (excess.ravel()[at], f"{places(at)}: {values}")
+                numbers = f"stored {stored.ravel()[at]:.10g}, recomputed {computed.ravel()[at]:.10g}"
+                self.worst = (excess.ravel()[at], f"{places(at)}: {values(at) if values else numbers}")
 
 
 class Report:
@@ -74,18 +75,22 @@ class Report:
         self.notes = []
         self.reasons = {}  # (table, column) to why it is not recomputed
 
-    def compare(self, table, column, stored, computed, tolerance, where="", allowed=None, places=None):
+    def compare(self, table, column, stored, computed, tolerance, where="", allowed=None, places=None, values=None):
         """Adds values to a column. `allowed` is what each value may differ by, where that is not the same for all."""
         entry = self.columns.setdefault((table, column), Column(tolerance))
         if np.shape(stored) != np.shape(computed):
             self.fail(f"{table}.{column}, {where}: {np.shape(stored)} stored, {np.shape(computed)} recomputed")
             return
-        entry.add(stored, computed, allowed, places or (lambda at: f"{where}, value {at}"))
+        entry.add(stored, computed, allowed, places or (lambda at: f"{where}, value {at}"), values)
 
     def compare_equal(self, table, column, stored, computed, where=""):
-        """The same for what is equal or not: texts and symbols."""
-        same = np.array([a == b for a, b in zip(stored, computed, strict=True)], dtype=bool)
-        self.compare(table, column, np.zeros(len(same)), np.where(same, 0.0, np.nan), EXACT, where)
+        """The same for what is equal or not, texts and symbols: one that is not differs by 1."""
+        stored, computed = list(stored), list(computed)
+        different = [float(a != b) for a, b in zip(stored, computed, strict=True)]
+        self.compare(
+            *(table, column, np.zeros(len(different)), different, EXACT, where),
+            values=lambda at: f"stored {stored[at]!r:.80}, recomputed {computed[at]!r:.80}",
+        )
 
     def compare_frames(self, table, stored, computed, keys, tolerances, where="", complete=True):
         """Matches rows by their keys and compares the columns that `tolerances` names. With `complete`, a stored row
