@@ -51,7 +51,7 @@ def table(head, rows):
     print()
 
 
-def findings(artifacts):
+def findings(artifacts, _):
     """Every claim of every dataset, in the order of the study."""
     for (dataset,), rows in scan(artifacts, "findings").collect().group_by("dataset", maintain_order=True):
         print(f"## {dataset}\n")
@@ -88,8 +88,8 @@ def cell(row, metric):
     return number(mean) if deviation is None else f"{number(mean)} ± {number(deviation)}"
 
 
-def reference(artifacts):
-    """How attention develops in the run that looks closest."""
+def reference(artifacts, wanted):
+    """How attention develops in the run that looks closest, at the wanted steps or at some of them all."""
     heads = scan(artifacts, "head_metrics").collect()
     pairs = scan(artifacts, "layer_similarity").collect()
     losses = scan(artifacts, "evaluations").collect()
@@ -100,7 +100,8 @@ def reference(artifacts):
             continue
         seeds = rows["seed"].n_unique()
         steps = rows["step"].unique().sort().to_list()
-        shown = sorted({steps[round(at * (len(steps) - 1) / (STEPS_SHOWN - 1))] for at in range(STEPS_SHOWN)})
+        evenly = {steps[round(at * (len(steps) - 1) / (STEPS_SHOWN - 1))] for at in range(STEPS_SHOWN)}
+        shown = sorted(wanted or evenly)
         print(f"## {dataset}, {run}: over the training\n")
         print(f"Mean ± standard deviation over {seeds} seeds, each averaged over all heads or pairs of layers.\n")
         loss = over_seeds(losses.filter(of), ["step"], ["val_loss"])
@@ -119,8 +120,10 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("page", choices=["findings", "reference"])
     arguments.add_argument("--artifacts", default="artifacts/laptop", help="the tables' folder (default: %(default)s)")
+    steps = lambda text: [int(step) for step in text.split(",")]
+    arguments.add_argument("--steps", type=steps, help="the steps shown, such as 0,64,512 (default: eight of all)")
     arguments = arguments.parse_args()
-    {"findings": findings, "reference": reference}[arguments.page](arguments.artifacts)
+    {"findings": findings, "reference": reference}[arguments.page](arguments.artifacts, arguments.steps)
 
 
 if __name__ == "__main__":
