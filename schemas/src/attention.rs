@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, UInt16Type};
 use arrow_array::{ArrayRef, Float32Array, ListArray, RecordBatch, UInt16Array};
-use arrow_buffer::OffsetBuffer;
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 
 use crate::tables::Attention;
-use crate::{Error, Reader, Table, Writer, cell};
+use crate::{Encoder, Error, Group, Reader, Table, Writer, cell};
 
 /// All attention of one probe window.
 ///
@@ -26,8 +26,8 @@ pub struct Window {
     pub heads: usize,
     /// Queries, the window's length.
     pub queries: usize,
-    /// The rows' weights, one row after the other.
-    pub weights: Vec<f32>,
+    /// The rows' weights, one row after the other; what was read is not copied.
+    pub weights: ScalarBuffer<f32>,
 }
 
 /// The number of weights in the rows of one head: `1 + 2 + … + queries`.
@@ -43,13 +43,13 @@ impl Window {
     }
 }
 
-impl Writer<Attention> {
-    /// Appends one window as one row group.
+impl Encoder<Attention> {
+    /// One row group of one window.
     ///
     /// # Panics
     /// If `weights` is not of the length that the other fields say.
-    pub fn write_window(&mut self, window: &Window) -> Result<(), Error> {
-        let Window { window: number, layers, heads, queries, ref weights } = *window;
+    pub fn window(&self, window: Window) -> Group<Attention> {
+        let Window { window: number, layers, heads, queries, weights } = window;
         assert_eq!(weights.len(), layers * heads * triangle(queries), "a window's weights fill its triangles");
         let rows = layers * heads * queries;
         let column = |value: &dyn Fn(usize) -> usize| -> ArrayRef {
@@ -58,7 +58,7 @@ impl Writer<Attention> {
         let lists = ListArray::new(
             cell::element::<Float32Type>(),
             OffsetBuffer::from_lengths((0..rows).map(|row| row % queries + 1)),
-            Arc::new(Float32Array::from(weights.clone())),
+            Arc::new(Float32Array::new(weights, None)),
             None,
         );
         let columns = vec![
@@ -70,7 +70,17 @@ impl Writer<Attention> {
         ];
         let batch = RecordBatch::try_new(Arc::new(Attention::schema()), columns)
             .expect("the arrays are built after the declaration of the table");
-        self.write_batch(&batch)
+        self.batch(&batch)
+    }
+}
+
+impl Writer<Attention> {
+    /// Appends one window as one row group.
+    ///
+    /// # Panics
+    /// As [`Encoder::window`].
+    pub fn write_window(&mut self, window: Window) -> Result<(), Error> {
+        self.append(self.encoder().window(window))
     }
 }
 
@@ -93,7 +103,7 @@ impl Reader<Attention> {
             layers: size(layers),
             heads: size(heads),
             queries: size(queries),
-            weights: batch.column(4).as_list::<i32>().values().as_primitive::<Float32Type>().values().to_vec(),
+            weights: batch.column(4).as_list::<i32>().values().as_primitive::<Float32Type>().values().clone(),
         };
         let ends = batch.column(4).as_list::<i32>().value_offsets();
         let whole = batch.num_rows() == window.layers * window.heads * window.queries

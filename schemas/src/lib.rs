@@ -38,4 +38,4 @@ pub use footer::{Provenance, Source};
 pub use partition::{Key, Partition};
 pub use read::Reader;
 pub use table::{Column, Description, Table};
-pub use write::Writer;
+pub use write::{Encoder, Group, Writer};

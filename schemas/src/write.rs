@@ -8,9 +8,11 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::{Error, Partition, Provenance, Table};
@@ -20,8 +22,49 @@ use crate::{Error, Partition, Provenance, Table};
 pub struct Writer<T: Table> {
     target: PathBuf,
     temporary: PathBuf,
-    parquet: ArrowWriter<File>,
-    table: PhantomData<T>,
+    parquet: SerializedFileWriter<File>,
+    encoder: Encoder<T>,
+}
+
+/// Makes row groups of a file, in any thread and any order: encoding and compressing is most of the work of writing.
+pub struct Encoder<T> {
+    columns: Arc<ArrowRowGroupWriterFactory>,
+    table: PhantomData<fn(T)>,
+}
+
+/// Rows as they will lie in their file.
+pub struct Group<T> {
+    columns: Vec<ArrowColumnChunk>,
+    table: PhantomData<fn(T)>,
+}
+
+impl<T> Clone for Encoder<T> {
+    fn clone(&self) -> Self {
+        Self { columns: Arc::clone(&self.columns), table: PhantomData }
+    }
+}
+
+impl<T: Table> Encoder<T> {
+    /// One row group of rows.
+    pub fn rows(&self, rows: &[T]) -> Group<T> {
+        self.batch(&T::to_batch(rows))
+    }
+
+    pub(crate) fn batch(&self, batch: &RecordBatch) -> Group<T> {
+        const WELL_FORMED: &str = "a batch of the table's own schema is encoded in memory";
+        let mut writers = self.columns.create_column_writers(0).expect(WELL_FORMED);
+        let schema = batch.schema();
+        let leaves = schema
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .flat_map(|(field, array)| compute_leaves(field, array).expect(WELL_FORMED));
+        for (writer, leaf) in writers.iter_mut().zip(leaves) {
+            writer.write(&leaf).expect(WELL_FORMED);
+        }
+        let columns = writers.into_iter().map(|writer| writer.close().expect(WELL_FORMED)).collect();
+        Group { columns, table: PhantomData }
+    }
 }
 
 impl<T: Table> Writer<T> {
@@ -32,19 +75,33 @@ impl<T: Table> Writer<T> {
         let temporary = target.with_extension("parquet.tmp");
         let file = File::create(&temporary).map_err(io("create", &temporary))?;
         let properties = properties::<T>().set_key_value_metadata(Some(provenance.footer::<T>(partition))).build();
-        let parquet = ArrowWriter::try_new(file, Arc::new(T::schema()), Some(properties))
+        let (parquet, columns) = ArrowWriter::try_new(file, Arc::new(T::schema()), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|error| failed(error, &temporary))?;
-        Ok(Self { target, temporary, parquet, table: PhantomData })
+        let encoder = Encoder { columns: Arc::new(columns), table: PhantomData };
+        Ok(Self { target, temporary, parquet, encoder })
+    }
+
+    /// What makes this file's row groups, for threads to share.
+    pub fn encoder(&self) -> Encoder<T> {
+        self.encoder.clone()
+    }
+
+    /// Appends a row group.
+    pub fn append(&mut self, group: Group<T>) -> Result<(), Error> {
+        let appended = self.parquet.next_row_group().and_then(|mut row_group| {
+            group.columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut row_group))?;
+            row_group.close().map(drop)
+        });
+        appended.map_err(|error| failed(error, &self.temporary))
     }
 
     /// Appends rows as one row group. No rows add nothing.
     pub fn write(&mut self, rows: &[T]) -> Result<(), Error> {
-        self.write_batch(&T::to_batch(rows))
-    }
-
-    pub(crate) fn write_batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        let written = self.parquet.write(batch).and_then(|()| self.parquet.flush());
-        written.map_err(|error| failed(error, &self.temporary))
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.append(self.encoder.rows(rows))
     }
 
     /// Ends the file and gives it its name.
@@ -82,7 +139,7 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error
     move |source| Error::Io { action, path, source }
 }
 
-/// What the encoder says of our own well-formed batches is what the disk said.
+/// What the writer says of our own well-formed row groups is what the disk said.
 fn failed(error: ParquetError, path: &Path) -> Error {
     let source = match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {

@@ -181,7 +181,7 @@ mod tests {
             ([f32::INFINITY, 0.5, 0.5], "query 0 sums to inf"),
             ([0.0, 0.5, 0.5], "query 0 sums to 0"),
         ] {
-            let window = Window { window: 5, layers: 1, heads: 1, queries: 2, weights: weights.to_vec() };
+            let window = Window { window: 5, layers: 1, heads: 1, queries: 2, weights: weights.to_vec().into() };
             for kind in [Kind::Val, Kind::Repeat { block: 1 }] {
                 let probe = Probe { window: 5, kind, tokens: vec![3, 3] };
                 let reason = measure(&window, &probe, true).expect_err("a damaged row");

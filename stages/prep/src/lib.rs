@@ -17,8 +17,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 use cli::{Fault, Place, Terminal, Threads, Verbosity};
+use rayon::prelude::*;
 use schemas::tables::{Corpus, SemanticSpace};
-use schemas::{Artifacts, Partition, Provenance, Source};
+use schemas::{Artifacts, Partition, Provenance, Source, Writer};
 use serde::Serialize;
 
 use crate::dataset::Origin;
@@ -27,6 +28,9 @@ use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
 
 /// Rows of a row group of `corpus`.
 const GROUP: usize = 1 << 20;
+
+/// Row groups that are encoded before they are written: less than a megabyte each.
+const AT_ONCE: usize = 16;
 
 /// What this stage is asked on its command line.
 #[derive(Clone, Debug, Parser)]
@@ -148,28 +152,44 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
              read its bytes with --encoding bytes"
         ))
     })?;
-    let space = {
-        let _progress = terminal.progress("semantic space", 1);
-        semantic_space::semantic_space(&splits.train.segments(semantic_space::MOST_SEGMENTS))
-    };
-
     let artifacts = Artifacts::new(&arguments.place.artifacts);
     let partition = Partition::dataset(name);
     let source = Source { path: file, blake3: blake3::hash(&bytes).to_hex().to_string() };
     let provenance = Provenance::new("prep", serde_json::to_value(settings)?).from_inputs([&source]);
     artifacts.write(&partition, &provenance, vocabulary.rows())?;
-    artifacts.write(&partition, &provenance, &space)?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
-    for (split, part) in splits.named() {
-        let mut writer = artifacts.create::<Corpus>(&partition.clone().split(split), &provenance)?;
-        vocabulary.encode(part, GROUP, |rows| {
-            progress.advance(rows.len() as u64);
-            writer.write(rows)
-        })?;
-        writer.finish()?;
-    }
+    let mut space = Vec::new();
+    rayon::in_place_scope(|scope| {
+        scope.spawn(|_| {
+            space = semantic_space::semantic_space(&splits.train.segments(semantic_space::MOST_SEGMENTS));
+        });
+        splits.named().into_iter().try_for_each(|(split, part)| {
+            let writer = artifacts.create::<Corpus>(&partition.clone().split(split), &provenance)?;
+            write_tokens(part, &vocabulary, writer, |characters| progress.advance(characters))
+        })
+    })?;
+    artifacts.write(&partition, &provenance, &space)?;
     drop(progress);
     terminal.say(summary(name, sizes, vocabulary.rows().len(), &space));
+    Ok(())
+}
+
+/// Encodes row groups on all threads, and writes them in their order.
+fn write_tokens(
+    text: Text<'_>,
+    vocabulary: &Vocabulary,
+    mut writer: Writer<Corpus>,
+    done: impl Fn(u64),
+) -> Result<(), Fault> {
+    let encoder = writer.encoder();
+    for stretches in text.stretches(GROUP).chunks(AT_ONCE) {
+        let groups: Vec<_> = stretches.par_iter().map(|&stretch| encoder.rows(&vocabulary.encode(stretch))).collect();
+        for (group, stretch) in groups.into_iter().zip(stretches) {
+            writer.append(group)?;
+            done(stretch.characters() as u64);
+        }
+    }
+    writer.finish()?;
     Ok(())
 }
 

@@ -33,6 +33,8 @@ impl<'text> Text<'text> {
     pub fn decode(bytes: &'text [u8], encoding: Encoding) -> Result<Self, usize> {
         match encoding {
             Encoding::Bytes => Ok(Text::Bytes(bytes)),
+            // The same characters, and quicker to find.
+            Encoding::Utf8 if bytes.is_ascii() => Ok(Text::Bytes(bytes)),
             Encoding::Utf8 => std::str::from_utf8(bytes).map(Text::Utf8).map_err(|error| error.valid_up_to()),
         }
     }
@@ -54,9 +56,27 @@ impl<'text> Text<'text> {
                 (Text::Utf8(head), Text::Utf8(tail))
             }
             Text::Bytes(bytes) => {
-                let (head, tail) = bytes.split_at(characters);
+                let (head, tail) = bytes.split_at(characters.min(bytes.len()));
                 (Text::Bytes(head), Text::Bytes(tail))
             }
+        }
+    }
+
+    /// The text in stretches of so many characters, the last one shorter; none where it is empty.
+    pub fn stretches(self, characters: usize) -> Vec<Self> {
+        let (mut stretches, mut rest) = (Vec::new(), self);
+        while !rest.is_empty() {
+            let (stretch, behind) = rest.split_at(characters);
+            stretches.push(stretch);
+            rest = behind;
+        }
+        stretches
+    }
+
+    fn is_empty(self) -> bool {
+        match self {
+            Text::Utf8(text) => text.is_empty(),
+            Text::Bytes(bytes) => bytes.is_empty(),
         }
     }
 

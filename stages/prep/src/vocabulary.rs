@@ -1,5 +1,7 @@
 //! The symbols of a text, numbered by code point.
 
+use schemas::tables::Corpus;
+
 use crate::reading::{Splits, Text};
 
 /// More symbols than a token can number.
@@ -43,37 +45,12 @@ impl Vocabulary {
         &self.rows
     }
 
-    /// Hands the tokens of a text over in groups of so many, the last one shorter; none where the text is empty.
-    ///
-    /// # Errors
-    /// The first that `take` returns.
-    pub fn encode<E>(
-        &self,
-        text: Text<'_>,
-        group: usize,
-        take: impl FnMut(&[schemas::tables::Corpus]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// The text as rows of `corpus`.
+    pub fn encode(&self, text: Text<'_>) -> Vec<Corpus> {
+        let row = |point: u32| Corpus { token: self.tokens[point as usize] };
         match text {
-            Text::Utf8(text) => self.encode_points(text.chars().map(u32::from), group, take),
-            Text::Bytes(bytes) => self.encode_points(bytes.iter().map(|&byte| byte.into()), group, take),
-        }
-    }
-
-    fn encode_points<E>(
-        &self,
-        points: impl Iterator<Item = u32>,
-        group: usize,
-        mut take: impl FnMut(&[schemas::tables::Corpus]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut tokens = points.map(|point| schemas::tables::Corpus { token: self.tokens[point as usize] });
-        let mut rows = Vec::with_capacity(group);
-        loop {
-            rows.clear();
-            rows.extend(tokens.by_ref().take(group));
-            if rows.is_empty() {
-                return Ok(());
-            }
-            take(&rows)?;
+            Text::Utf8(text) => text.chars().map(|character| row(character.into())).collect(),
+            Text::Bytes(bytes) => bytes.iter().map(|&byte| row(byte.into())).collect(),
         }
     }
 }
@@ -92,18 +69,10 @@ fn counts(parts: &[Text<'_>]) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
 
-    fn tokens(vocabulary: &Vocabulary, text: Text<'_>, group: usize) -> Vec<Vec<u16>> {
-        let mut groups = Vec::new();
-        let taken: Result<(), Infallible> = vocabulary.encode(text, group, |rows| {
-            groups.push(rows.iter().map(|row| row.token).collect());
-            Ok(())
-        });
-        taken.expect("nothing fails");
-        groups
+    fn tokens(vocabulary: &Vocabulary, text: Text<'_>) -> Vec<u16> {
+        vocabulary.encode(text).iter().map(|row| row.token).collect()
     }
 
     #[test]
@@ -116,9 +85,9 @@ mod tests {
             .map(|row| (row.token, row.symbol.as_str(), row.code_point, row.train_count))
             .collect();
         assert_eq!(rows, [(0, " ", 32, 2), (1, "a", 97, 1), (2, "b", 98, 2), (3, "é", 233, 1), (4, "€", 8364, 0)]);
-        assert_eq!(tokens(&vocabulary, splits.train, 4), [vec![2, 3, 0, 1], vec![0, 2]]);
-        assert_eq!(tokens(&vocabulary, splits.val, 4), [[2, 4]]);
-        assert!(tokens(&vocabulary, splits.test, 4).is_empty());
+        assert_eq!(tokens(&vocabulary, splits.train), [2, 3, 0, 1, 0, 2]);
+        assert_eq!(tokens(&vocabulary, splits.val), [2, 4]);
+        assert!(tokens(&vocabulary, splits.test).is_empty());
     }
 
     #[test]

@@ -5,12 +5,10 @@
 
 mod probe;
 
-use std::sync::mpsc;
-use std::thread;
-
 use clap::{Args, Parser};
 use cli::{Fault, Node, Place, Steps, Terminal, Threads, Verbosity};
 use model::{DeviceChoice, GptConfig, Model, Observation};
+use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Artifacts, Partition, Provenance, Source, Writer};
@@ -116,8 +114,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Looks at a window a thread at once, and writes what was seen while the next windows are looked at: no more windows than
-/// three times the threads are in memory.
+/// Looks at a window a thread at once, and encodes a window a thread at once: no more of them are in memory.
 fn record(
     model: &Model,
     windows: &[Windows],
@@ -125,38 +122,27 @@ fn record(
     done: impl Fn(),
 ) -> Result<NormSums, Fault> {
     let config = model.config();
-    let (seen, to_write) = mpsc::sync_channel::<(&Windows, Observation)>(rayon::current_num_threads());
+    let encoder = writer.encoder();
     let mut norms = NormSums::new(config);
-    thread::scope(|scope| {
-        let norms = &mut norms;
-        let writing = scope.spawn(move || {
-            for (window, seen) in to_write {
-                if window.kind == probe::VAL {
-                    norms.add(&seen);
-                }
-                writer.write_window(&Window {
-                    window: window.window,
-                    layers: config.n_layer,
-                    heads: config.n_head,
-                    queries: window.tokens.len(),
-                    weights: seen.weights,
-                })?;
-            }
-            writer.finish()
-        });
-        for some in windows.chunks(rayon::current_num_threads()) {
-            let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
-            for pair in some.iter().zip(model.observe_all(&tokens)) {
-                // Nobody listens only if writing has failed, which is said below.
-                if seen.send(pair).is_err() {
-                    break;
-                }
-                done();
-            }
+    for some in windows.chunks(rayon::current_num_threads()) {
+        let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
+        let seen = model.observe_all(&tokens);
+        some.iter().zip(&seen).filter(|(window, _)| window.kind == probe::VAL).for_each(|(_, seen)| norms.add(seen));
+        let encode = |(window, seen): (&Windows, Observation)| {
+            encoder.window(Window {
+                window: window.window,
+                layers: config.n_layer,
+                heads: config.n_head,
+                queries: window.tokens.len(),
+                weights: seen.weights.into(),
+            })
+        };
+        for group in some.par_iter().zip(seen).map(encode).collect::<Vec<_>>() {
+            writer.append(group)?;
+            done();
         }
-        drop(seen);
-        writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
+    }
+    writer.finish()?;
     Ok(norms)
 }
 

@@ -57,7 +57,7 @@ fn writes_what_the_model_attends_to() {
         for window in &windows {
             let seen = model.observe(&window.tokens);
             let written = reader.window(window.window.into()).expect("a window");
-            assert_eq!((written.window, written.weights), (window.window, seen.weights));
+            assert_eq!((written.window, written.weights), (window.window, seen.weights.into()));
             if window.kind == "val" {
                 for (norm, norms) in norms.iter_mut().zip(seen.output_norms.chunks(9)) {
                     *norm += norms[1..].iter().map(|&norm| f64::from(norm)).sum::<f64>() / 24.0;

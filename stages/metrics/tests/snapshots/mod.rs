@@ -86,10 +86,10 @@ impl Snapshots {
         for (&step, by_window) in self.steps.iter().zip(&self.attention) {
             let mut writer = artifacts.create::<Attention>(&node().step(step), &provenance).expect("a file");
             for (window, by_layer) in self.windows.iter().zip(by_window) {
-                let weights = by_layer.iter().flatten().flatten().flatten().copied().collect();
+                let weights: Vec<f32> = by_layer.iter().flatten().flatten().flatten().copied().collect();
                 let (layers, heads, queries) = (self.layers, self.heads, window.tokens.len());
-                let window = Window { window: window.window, layers, heads, queries, weights };
-                writer.write_window(&window).expect("a window");
+                let window = Window { window: window.window, layers, heads, queries, weights: weights.into() };
+                writer.write_window(window).expect("a window");
             }
             writer.finish().expect("a whole file");
         }

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_map_has_its_queries_as_rows_and_no_future() {
-        let window = Window { window: 0, layers: 1, heads: 1, queries: 2, weights: vec![1.0, 0.25, 0.75] };
+        let window = Window { window: 0, layers: 1, heads: 1, queries: 2, weights: vec![1.0, 0.25, 0.75].into() };
         let whole = raster(&window, (0, 0), 1);
         assert_eq!(whole.cells, [254, FUTURE, 127, (254.0 * 0.75_f32.sqrt()).round() as u8]);
         assert_eq!(whole.palette.len(), 256);
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_pooled_cell_is_its_largest_weight() {
         let weights = vec![1.0, 0.0, 1.0, 0.25, 0.0, 0.75];
-        let window = Window { window: 0, layers: 1, heads: 1, queries: 3, weights };
+        let window = Window { window: 0, layers: 1, heads: 1, queries: 3, weights: weights.into() };
         let last = (254.0 * 0.75_f32.sqrt()).round() as u8;
         assert_eq!(raster(&window, (0, 0), 2).cells, [254, FUTURE, 127, last]);
     }

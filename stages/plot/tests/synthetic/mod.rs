@@ -116,7 +116,7 @@ fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partitio
     for step in dataset.steps.iter() {
         let partition = partition.clone().step(step);
         let mut writer = artifacts.create::<Attention>(&partition, &made).expect("created");
-        writer.write_window(&attention(step, seed)).expect("written");
+        writer.write_window(attention(step, seed)).expect("written");
         writer.finish().expect("finished");
     }
     let keys = || (1..BLOCK).map(|query| f64::from(query) + 1.0);
@@ -188,7 +188,7 @@ fn attention(step: u32, seed: u64) -> Window {
         }
     }
     let (layers, heads, queries) = (LAYERS.into(), HEADS.into(), BLOCK.into());
-    Window { window: 0, layers, heads, queries, weights }
+    Window { window: 0, layers, heads, queries, weights: weights.into() }
 }
 
 fn similarity(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
