@@ -91,6 +91,28 @@ impl Stretch {
         self.start.is_some_and(|start| (start..start + self.length).contains(&address))
     }
 
+    /// Whether a block could be made longer or shorter where it lies.
+    fn resize(&mut self, address: usize, bytes: usize, wanted: usize) -> bool {
+        if wanted <= bytes {
+            if wanted < bytes {
+                self.give(address + wanted, bytes - wanted);
+            }
+            return true;
+        }
+        let (end, more) = (address - self.start.unwrap_or(0) + bytes, wanted - bytes);
+        let behind = self.free.get(&end).copied().unwrap_or(0);
+        let is_last = end + behind == self.touched;
+        if behind < more && !(is_last && end + more <= self.length) {
+            return false;
+        }
+        self.free.remove(&end);
+        if behind > more {
+            self.free.insert(end + more, behind - more);
+        }
+        self.touched = self.touched.max(end + more);
+        true
+    }
+
     /// A block is free, and one with the free ones beside it.
     fn give(&mut self, address: usize, bytes: usize) {
         let mut place = address - self.start.unwrap_or(0);
@@ -197,6 +219,12 @@ unsafe impl GlobalAlloc for LargeBlocks {
             // SAFETY: passed on to the caller.
             return unsafe { MiMalloc.realloc(block, layout, size) };
         }
+        if is_large(layout) && is_large(wanted) {
+            let mut stretch = self.stretch();
+            if stretch.owns(block.addr()) && stretch.resize(block.addr(), length(layout), length(wanted)) {
+                return block;
+            }
+        }
         // SAFETY: both blocks hold what is copied, and the caller gives up the old one.
         unsafe {
             let moved = self.alloc(wanted);
@@ -276,6 +304,23 @@ mod tests {
         stretch.give(last.0, last.1);
         assert_eq!((stretch.take(4 * LARGE), stretch.touched), (Some(last.0), 13 * LARGE));
         assert_eq!(stretch.take(18 * LARGE), None, "beyond the stretch");
+    }
+
+    #[test]
+    fn a_block_grows_where_it_lies_if_there_is_room_behind_it() {
+        let mut stretch = Stretch { length: 30 * LARGE, start: Some(64), asked: true, ..empty() };
+        let [block, behind, last] = [2, 3, 1].map(|units| stretch.take(units * LARGE).expect("room"));
+        assert!(!stretch.resize(block, 2 * LARGE, 3 * LARGE), "there is another behind it");
+        stretch.give(behind, 3 * LARGE);
+        assert!(!stretch.resize(block, 2 * LARGE, 6 * LARGE), "and another behind what is free");
+        assert!(stretch.resize(block, 2 * LARGE, 4 * LARGE));
+        assert_eq!(stretch.free, BTreeMap::from([(4 * LARGE, LARGE)]));
+        assert!(stretch.resize(block, 4 * LARGE, 5 * LARGE) && stretch.free.is_empty());
+        assert!(stretch.resize(last, LARGE, 20 * LARGE), "nothing is behind the last one");
+        assert!(!stretch.resize(last, 20 * LARGE, 26 * LARGE), "beyond the stretch");
+        assert!(stretch.resize(last, 20 * LARGE, LARGE), "the end of a shorter block is free");
+        assert!(stretch.resize(last, LARGE, 21 * LARGE), "and serves again");
+        assert_eq!((stretch.touched, stretch.free.len()), (26 * LARGE, 0));
     }
 
     #[test]
