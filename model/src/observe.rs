@@ -109,9 +109,8 @@ impl<B: GptOps> Inference for Gpt<B> {
         for layer in 0..self.config.n_layer {
             let block = self.block(layer);
             let qkv = block.qkv(x.clone());
-            let [queries, keys, values] = ops::split_heads(qkv.clone(), heads);
-            let square = ops::attention_weights(queries, keys);
-            let mixed = square.clone().matmul(values).squeeze_dim::<3>(0).swap_dims(0, 1);
+            let (square, attended) = ops::observed_attention(qkv, heads);
+            let mixed = attended.clone().reshape([time, heads.heads, self.config.head_size()]);
             // Query by head to head by query.
             let norms = gpt::to_host(output_norms_of(&block.c_proj, mixed));
             output_norms.extend(
@@ -122,7 +121,7 @@ impl<B: GptOps> Inference for Gpt<B> {
             let square = gpt::to_host(square);
             weights.extend(square.chunks_exact(time).enumerate().flat_map(|(row, keys)| &keys[..=row % time]));
             if layer + 1 < self.config.n_layer {
-                x = block.rest(x, ops::causal_attention(qkv, heads, Dropout::OFF), [Dropout::OFF; 2]);
+                x = block.rest(x, attended, [Dropout::OFF; 2]);
             }
         }
         Observation { weights, output_norms }

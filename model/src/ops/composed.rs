@@ -25,7 +25,7 @@ pub(crate) fn split_heads<B: Backend>(qkv: Tensor<B, 2>, Heads { batch, heads }:
 ///
 /// # Shapes
 /// Queries and keys are `[batch, heads, time, head_size]`; returns `[batch, heads, query, key]`.
-pub(crate) fn attention_weights<B: Backend>(queries: Tensor<B, 4>, keys: Tensor<B, 4>) -> Tensor<B, 4> {
+fn attention_weights<B: Backend>(queries: Tensor<B, 4>, keys: Tensor<B, 4>) -> Tensor<B, 4> {
     let [_, _, time, head_size] = queries.dims();
     let mask = Tensor::<B, 2, Bool>::tril_mask([time, time], 0, &queries.device()).unsqueeze::<4>();
     let scores = queries.matmul(keys.swap_dims(2, 3)) / (head_size as f64).sqrt();
@@ -33,10 +33,20 @@ pub(crate) fn attention_weights<B: Backend>(queries: Tensor<B, 4>, keys: Tensor<
 }
 
 pub(super) fn causal_attention<B: Backend>(qkv: Tensor<B, 2>, heads: Heads, place: Dropout) -> Tensor<B, 2> {
-    let [rows, width] = qkv.dims();
     let [queries, keys, values] = split_heads(qkv, heads);
-    let weights = dropout(attention_weights(queries, keys), place);
-    weights.matmul(values).swap_dims(1, 2).reshape([rows, width / 3])
+    mix(dropout(attention_weights(queries, keys), place), values)
+}
+
+pub(super) fn observed_attention<B: Backend>(qkv: Tensor<B, 2>, heads: Heads) -> (Tensor<B, 4>, Tensor<B, 2>) {
+    let [queries, keys, values] = split_heads(qkv, heads);
+    let weights = attention_weights(queries, keys);
+    (weights.clone(), mix(weights, values))
+}
+
+/// Each head's weighted values, the heads' side by side.
+fn mix<B: Backend>(weights: Tensor<B, 4>, values: Tensor<B, 4>) -> Tensor<B, 2> {
+    let [batch, heads, time, size] = values.dims();
+    weights.matmul(values).swap_dims(1, 2).reshape([batch * time, heads * size])
 }
 
 pub(super) fn layer_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>) -> Tensor<B, 2> {

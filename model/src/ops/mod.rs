@@ -76,6 +76,15 @@ pub(crate) trait GptOps: Backend {
         lower(composed::causal_attention(lift::<Self, 2>(qkv), heads, dropout))
     }
 
+    /// Causal self-attention without dropout, and the weights by which it attends.
+    ///
+    /// # Shapes
+    /// `qkv` as for [`GptOps::causal_attention`]. Returns the weights, `[batch, heads, query, key]`, and `[batch·time, embd]`.
+    fn observed_attention(qkv: FloatTensor<Self>, heads: Heads) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (weights, attended) = composed::observed_attention(lift::<Self, 2>(qkv), heads);
+        (lower(weights), lower(attended))
+    }
+
     /// The exact GELU, `x·Φ(x)` (Hendrycks & Gimpel 2016).
     fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         lower(composed::gelu(lift::<Self, 2>(x)))
@@ -180,6 +189,11 @@ pub(crate) fn causal_attention<B: GptOps>(qkv: Tensor<B, 2>, heads: Heads, dropo
     lift(B::causal_attention(lower(qkv), heads, dropout))
 }
 
+pub(crate) fn observed_attention<B: GptOps>(qkv: Tensor<B, 2>, heads: Heads) -> (Tensor<B, 4>, Tensor<B, 2>) {
+    let (weights, attended) = B::observed_attention(lower(qkv), heads);
+    (lift(weights), lift(attended))
+}
+
 pub(crate) fn linear<B: GptOps>(x: Tensor<B, 2>, weight: Tensor<B, 2>, precision: Precision) -> Tensor<B, 2> {
     lift(<B as GptOps>::linear(lower(x), lower(weight), precision))
 }
@@ -233,4 +247,4 @@ pub(crate) fn adamw<B: GptOps>(
     (lift(parameter), moments.map(lift))
 }
 
-pub(crate) use composed::{attention_weights, split_heads};
+pub(crate) use composed::split_heads;

@@ -59,52 +59,92 @@ impl Shared {
     }
 }
 
+/// One head's work on one text.
+#[derive(Clone, Copy)]
+struct Head<'qkv> {
+    division: Division,
+    qkv: &'qkv [f32],
+    /// Texts and heads counted through.
+    task: usize,
+    dropout: Dropout,
+    attended: Shared,
+}
+
+impl Head<'_> {
+    /// Queries (0), keys (1) or values (2) from one row on.
+    fn part(&self, part: usize, row: usize) -> Strided {
+        let Division { time, embd, heads, head_size } = self.division;
+        let (text, head) = (self.task / heads, self.task % heads);
+        let first = (text * time + row) * 3 * embd + part * embd + head * head_size;
+        Strided::rows_of(self.qkv, first, 3 * embd)
+    }
+
+    /// Attends by the queries of one block. `scores` is scratch, in rows of all keys, and then has the weights in the columns
+    /// up to the block's last query.
+    fn attend(&self, (first, end): (usize, usize), scores: &mut [f32], log_sums: &mut [f32]) {
+        let Division { time, embd, heads, head_size } = self.division;
+        let (text, head) = (self.task / heads, self.task % heads);
+        let queries = end - first;
+        assert!(scores.len() >= queries * time, "a block's scores fill rows of all keys");
+        let (left, right) = (self.part(0, first), self.part(1, 0).transposed());
+        let target = (scores.as_mut_ptr(), time);
+        // SAFETY: `scores` has queries × time values and is this task's own.
+        unsafe {
+            let scaling = self.division.scaling();
+            product([queries, end, head_size], target, false, left, right, scaling, Parallelism::None);
+        }
+        for (query, row) in (first..end).zip(scores.chunks_exact_mut(time)) {
+            let mask = Mask::new(self.dropout, (self.task * time + query) as u64);
+            log_sums[query] = kernels::softmax(&mut row[..end], query + 1, mask);
+        }
+        let weights = Strided::rows_of(scores, 0, time);
+        let target = (self.attended.at((text * time + first) * embd + head * head_size), embd);
+        // SAFETY: rows `first..end` of this text and this head's columns are this task's own.
+        unsafe {
+            product([queries, head_size, end], target, false, weights, self.part(2, 0), 1.0, Parallelism::None);
+        }
+    }
+}
+
 /// The attended values, and the log-sum-exp of every row by text, head and query.
 pub(super) fn forward(qkv: &FlexTensor, heads: Heads, dropout: Dropout) -> (FlexTensor, Vec<f32>) {
     let division = Division::new(qkv, heads);
-    let Division { time, embd, heads: per_text, head_size } = division;
-    let input = values(qkv);
-    let mut log_sums = vec![0.0; heads.batch * per_text * time];
-    let out = filled(heads.batch * time * embd, |out| {
-        let shared = Shared(out.as_mut_ptr().cast());
-        log_sums.par_chunks_mut(time).enumerate().for_each_init(
+    let qkv = values(qkv);
+    let mut log_sums = vec![0.0; heads.batch * division.heads * division.time];
+    let out = filled(qkv.len() / 3, |out| {
+        let attended = Shared(out.as_mut_ptr().cast());
+        log_sums.par_chunks_mut(division.time).enumerate().for_each_init(
             || division.scratch(),
             |scores, (task, log_sums)| {
-                let (text, head) = (task / per_text, task % per_text);
-                let first_column = |part: usize| text * time * 3 * embd + part * embd + head * head_size;
-                let part =
-                    |part: usize, row: usize| Strided::rows_of(input, first_column(part) + row * 3 * embd, 3 * embd);
-                for (first, end) in division.blocks() {
-                    let queries = end - first;
-                    let block = &mut scores[..queries * end];
-                    let target = (block.as_mut_ptr(), end);
-                    // SAFETY: `block` has queries × end values and is this task's own.
-                    unsafe {
-                        product(
-                            [queries, end, head_size],
-                            target,
-                            false,
-                            part(0, first),
-                            part(1, 0).transposed(),
-                            division.scaling(),
-                            Parallelism::None,
-                        );
-                    }
-                    for (query, row) in block.chunks_exact_mut(end).enumerate() {
-                        let mask = Mask::new(dropout, (task * time + first + query) as u64);
-                        log_sums[first + query] = kernels::softmax(row, first + query + 1, mask);
-                    }
-                    let weights = Strided::rows_of(block, 0, end);
-                    let target = (shared.at((text * time + first) * embd + head * head_size), embd);
-                    // SAFETY: rows `first..end` of this text and this head's columns are this task's own.
-                    unsafe {
-                        product([queries, head_size, end], target, false, weights, part(2, 0), 1.0, Parallelism::None)
-                    };
-                }
+                let head = Head { division, qkv, task, dropout, attended };
+                division.blocks().for_each(|block| head.attend(block, scores, log_sums));
             },
         );
     });
-    (tensor(out, Shape::from(vec![heads.batch * time, embd])), log_sums)
+    (tensor(out, attended_shape(division, heads)), log_sums)
+}
+
+/// The weights of every head, `[batch, heads, query, key]`, and the attended values.
+pub(super) fn observe(qkv: &FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor) {
+    let division = Division::new(qkv, heads);
+    let Division { time, .. } = division;
+    let qkv = values(qkv);
+    let mut weights = vec![0.0; heads.batch * division.heads * time * time];
+    let out = filled(qkv.len() / 3, |out| {
+        let attended = Shared(out.as_mut_ptr().cast());
+        weights.par_chunks_mut(time * time).enumerate().for_each(|(task, weights)| {
+            let head = Head { division, qkv, task, dropout: Dropout::OFF, attended };
+            let mut log_sums = vec![0.0; time];
+            let blocks = division.blocks().zip(weights.chunks_mut(QUERIES * time));
+            blocks.for_each(|(block, weights)| head.attend(block, weights, &mut log_sums));
+        });
+    });
+    let shape = Shape::from(vec![heads.batch, division.heads, time, time]);
+    (tensor(weights, shape), tensor(out, attended_shape(division, heads)))
+}
+
+fn attended_shape(division: Division, heads: Heads) -> Shape {
+    Shape::from(vec![heads.batch * division.time, division.embd])
 }
 
 /// The gradient of queries, keys and values.

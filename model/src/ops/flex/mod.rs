@@ -54,6 +54,10 @@ impl GptOps for Flex {
         attention::forward(&qkv.to_contiguous(), heads, dropout).0
     }
 
+    fn observed_attention(qkv: FlexTensor, heads: Heads) -> (FlexTensor, FlexTensor) {
+        attention::observe(&qkv.to_contiguous(), heads)
+    }
+
     fn gelu(x: FlexTensor) -> FlexTensor {
         pointwise::gelu(&x.to_contiguous())
     }

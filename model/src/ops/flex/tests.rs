@@ -29,17 +29,18 @@ fn assert_close(what: &str, ours: &[f32], reference: &[f64]) {
     }
 }
 
-/// Attention and the gradient of `Σ output·gradient`, by the definition.
+/// Attention's weights before dropout, its output and the gradient of `Σ output·gradient`, by the definition.
 fn attention_by_definition(
     qkv: &[f32],
     gradient: &[f32],
     heads: Heads,
     width: usize,
     dropout: Dropout,
-) -> [Vec<f64>; 2] {
+) -> [Vec<f64>; 3] {
     let (embd, time) = (width / 3, qkv.len() / width / heads.batch);
     let size = embd / heads.heads;
     let (mut out, mut of_qkv) = (vec![0.0; heads.batch * time * embd], vec![0.0; qkv.len()]);
+    let mut all_weights = vec![0.0; heads.batch * heads.heads * time * time];
     for task in 0..heads.batch * heads.heads {
         let (text, head) = (task / heads.heads, task % heads.heads);
         let at =
@@ -54,6 +55,7 @@ fn attention_by_definition(
             let mask = Mask::new(dropout, (task * time + query) as u64);
             let mask: Vec<f64> = (0..=query).map(|key| f64::from(mask.at(key))).collect();
             let weights: Vec<f64> = exponentials.iter().map(|exponential| exponential / total).collect();
+            all_weights[(task * time + query) * time..][..=query].copy_from_slice(&weights);
             let of_output = |column| f64::from(gradient[out_at(query, column)]);
             let of_weight: Vec<f64> = (0..=query)
                 .map(|key| mask[key] * (0..size).map(|column| of_output(column) * x(2, key, column)).sum::<f64>())
@@ -70,7 +72,7 @@ fn attention_by_definition(
             }
         }
     }
-    [out, of_qkv]
+    [all_weights, out, of_qkv]
 }
 
 #[test]
@@ -82,9 +84,15 @@ fn attention_is_its_definition() {
             let width = 3 * heads.heads * size;
             let qkv = draw("queries, keys, values", batch * time, width);
             let gradient = draw("gradient", batch * time, width / 3);
-            let [out, of_qkv] = attention_by_definition(values(&qkv), values(&gradient), heads, width, dropout);
+            let [weights, out, of_qkv] =
+                attention_by_definition(values(&qkv), values(&gradient), heads, width, dropout);
             let (ours, log_sums) = attention::forward(&qkv, heads, dropout);
             assert_close("attention", values(&ours), &out);
+            if dropout.rate == 0.0 {
+                let (observed, attended) = attention::observe(&qkv, heads);
+                assert_close("observed weights", values(&observed), &weights);
+                assert_eq!(values(&attended), values(&ours), "observing changes nothing");
+            }
             let ours = attention::backward(&qkv, &ours, &gradient, &log_sums, heads, dropout);
             assert_close("gradient of attention", values(&ours), &of_qkv);
         }
