@@ -6,7 +6,7 @@ use burn::tensor::Shape;
 use rayon::prelude::*;
 
 use super::kernels::{self, Mask};
-use super::{tensor, values};
+use super::{inner, tensor, values};
 use crate::ops::{Dropout, Heads};
 
 /// A cache, in its own memory where nobody else holds it, with what is new from position `first` on: a part of the matrix
@@ -40,7 +40,7 @@ pub(super) fn attend(
     let outputs = weights.par_chunks_mut(time).zip(mixed.par_chunks_mut(size));
     values(query).par_chunks(size).zip(caches).zip(outputs).for_each(|((query, (keys, from)), (weights, mixed))| {
         let scaled: Vec<f32> = query.iter().map(|value| value * scaling).collect();
-        kernels::row_products(&scaled, &keys[..time * size], weights);
+        inner::products(&scaled, &keys[..time * size], size, weights);
         kernels::softmax(weights, time, Mask::new(Dropout::OFF, 0));
         kernels::weighted_sum(weights, &from[..time * size], mixed);
     });

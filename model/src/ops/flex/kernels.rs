@@ -9,7 +9,7 @@ use vectorised::vectorised;
 use crate::ops::{Dropout, LAYER_NORM_EPSILON, Update};
 
 /// Lanes of a sum: one AVX-512 register, two of AVX2.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// `a·b + c`, rounded once where the processor can.
 #[inline(always)]
@@ -107,7 +107,7 @@ fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
 
 /// `lanes + a·b`.
 #[inline(always)]
-fn accumulate<const FUSED: bool>(lanes: &mut [f32; LANES], a: &[f32; LANES], b: &[f32; LANES]) {
+fn accumulate<const FUSED: bool>(lanes: &mut [f32; LANES], a: &[f32; LANES], b: &[f32]) {
     for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
         *lane = fma::<FUSED>(*a, *b, *lane);
     }
@@ -137,7 +137,7 @@ fn product<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
 
 /// `Σ a·b` of what is less than a chunk.
 #[inline(always)]
-fn rest_product(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn rest_product(a: &[f32], b: &[f32]) -> f32 {
     let mut sum = 0.0;
     for (a, b) in a.iter().zip(b) {
         sum += a * b;
@@ -293,25 +293,48 @@ vectorised! {
         }
     }
 
-    /// One row of a weight with every row of `x`: `out[r] = Σ_i weight[i]·x[r,i]`.
-    pub(super) fn row_products<FUSED>(weight: &[f32], x: &[f32], out: &mut [f32]) {
-        let width = weight.len();
-        let (fours, rest) = out.as_chunks_mut::<4>();
-        let (of_fours, of_rest) = x.split_at(fours.len() * 4 * width);
-        for (out, x) in fours.iter_mut().zip(of_fours.chunks_exact(4 * width)) {
-            let ((x0, x1), (x2, x3)) = (x[..2 * width].split_at(width), x[2 * width..].split_at(width));
-            *out = four_products::<FUSED>(weight, [x0, x1, x2, x3]);
-        }
-        for (out, x) in rest.iter_mut().zip(of_rest.chunks_exact(width)) {
-            *out = product::<FUSED>(weight, x);
+    /// Every row of `x` with every row of a weight: `out[r,o] = Σ_i x[r,i]·weight[o,i]`.
+    pub(super) fn inner_products<FUSED>(x: &[f32], weight: &[f32], width: usize, out: &mut [f32]) {
+        let outputs = weight.len() / width;
+        for (block, weight) in weight.chunks(4 * width).enumerate() {
+            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(outputs)) {
+                let out = &mut out[4 * block..];
+                if weight.len() == 4 * width {
+                    let ((w0, w1), (w2, w3)) = (weight[..2 * width].split_at(width), weight[2 * width..].split_at(width));
+                    out[..4].copy_from_slice(&four_products::<FUSED>(x, [w0, w1, w2, w3]));
+                    continue;
+                }
+                for (out, weight) in out.iter_mut().zip(weight.chunks_exact(width)) {
+                    *out = product::<FUSED>(x, weight);
+                }
+            }
         }
     }
 
     /// `Σ_r weights[r]·rows[r]`.
     pub(super) fn weighted_sum<FUSED>(weights: &[f32], rows: &[f32], out: &mut [f32]) {
-        out.fill(0.0);
-        for (weight, row) in weights.iter().zip(rows.chunks_exact(out.len())) {
-            for (out, value) in out.iter_mut().zip(row) {
+        let width = out.len();
+        let (fours, rest) = out.as_chunks_mut::<{ 4 * LANES }>();
+        for (chunk, out) in fours.iter_mut().enumerate() {
+            // Variables, as in `four_products`: an array that is added to would be read and written for every row.
+            let (mut lanes0, mut lanes1, mut lanes2, mut lanes3) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            for (weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
+                let row = &row[chunk * 4 * LANES..][..4 * LANES];
+                let ((row0, row1), (row2, row3)) = (row[..2 * LANES].split_at(LANES), row[2 * LANES..].split_at(LANES));
+                let weight = [*weight; LANES];
+                accumulate::<FUSED>(&mut lanes0, &weight, row0);
+                accumulate::<FUSED>(&mut lanes1, &weight, row1);
+                accumulate::<FUSED>(&mut lanes2, &weight, row2);
+                accumulate::<FUSED>(&mut lanes3, &weight, row3);
+            }
+            for (out, lanes) in out.chunks_exact_mut(LANES).zip([lanes0, lanes1, lanes2, lanes3]) {
+                out.copy_from_slice(&lanes);
+            }
+        }
+        let first = width - rest.len();
+        rest.fill(0.0);
+        for (weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
+            for (out, value) in rest.iter_mut().zip(&row[first..]) {
                 *out = fma::<FUSED>(*weight, *value, *out);
             }
         }

@@ -7,7 +7,7 @@ use burn::tensor::Shape;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::{filled, kernels, tensor, values};
+use super::{filled, inner, kernels, tensor, values};
 use crate::Precision;
 
 /// A matrix in memory that others may share: where it starts and how far its rows and columns are apart.
@@ -99,17 +99,19 @@ pub(super) fn linear(x: &FlexTensor, weight: &FlexTensor, precision: Precision) 
 
 /// [`linear`] by inner products: a row's result does not depend on how many there are.
 fn row_by_row(x: &[f32], weight: &[f32], [rows, inputs, outputs]: [usize; 3]) -> Vec<f32> {
-    // By output first, as the weight is read; then by row.
-    let mut by_output = vec![0.0; outputs * rows];
-    by_output.par_chunks_mut(OUTPUTS * rows).zip(weight.par_chunks(OUTPUTS * inputs)).for_each(|(out, weight)| {
-        let each = out.chunks_exact_mut(rows).zip(weight.chunks_exact(inputs));
-        each.for_each(|(out, weight)| kernels::row_products(weight, x, out));
-    });
+    // A task's outputs side by side, row after row.
+    let mut by_task = vec![0.0; rows * outputs];
+    let tasks = by_task.par_chunks_mut(rows * OUTPUTS).zip(weight.par_chunks(OUTPUTS * inputs));
+    tasks.for_each(|(out, weight)| inner::products(x, weight, inputs, out));
     if rows == 1 {
-        return by_output;
+        return by_task;
     }
     let mut by_row = Vec::with_capacity(rows * outputs);
-    (0..rows).for_each(|row| by_row.extend(by_output[row..].iter().step_by(rows)));
+    for row in 0..rows {
+        for task in by_task.chunks(rows * OUTPUTS) {
+            by_row.extend_from_slice(&task[row * task.len() / rows..][..task.len() / rows]);
+        }
+    }
     by_row
 }
 

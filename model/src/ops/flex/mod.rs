@@ -10,6 +10,7 @@ mod adamw;
 mod amx;
 mod attention;
 mod cache;
+mod inner;
 mod kernels;
 mod matrix;
 mod pointwise;
