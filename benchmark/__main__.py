@@ -98,13 +98,13 @@ def grown(tables, _):
 
 def learning(tables, arguments):
     """What is learned, beside how fast: the same losses in either precision and by the peer."""
-    contests = comparisons.learning(tables, comparisons.TRAININGS["small"], 2000, 2000, [1337, 1338, 1339], "float32")
-    return losses(contests)
+    small, seeds = comparisons.TRAININGS["small"], [1337, 1338, 1339]
+    return losses(comparisons.learning(tables, small, 2000, 2000, seeds, ["float32", "bf16"], "float32"))
 
 
 def curve(tables, _):
-    """The study's model, its first 500 updates, with the peer in its faster mode."""
-    return losses(comparisons.learning(tables, comparisons.TRAININGS["paper64"], 500, 5000, [1337], "bf16"))
+    """The study's model, its first 500 updates, each contender in its faster mode."""
+    return losses(comparisons.learning(tables, comparisons.TRAININGS["paper64"], 500, 5000, [1337], ["bf16"], "bf16"))
 
 
 def losses(contests):

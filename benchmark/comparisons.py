@@ -75,12 +75,12 @@ def training(tables, turns, chosen):
         yield name, mine, theirs
 
 
-def learning(tables, setting, updates, decayed, seeds, mode):
-    """Validation losses by update, a list over seeds, of ours in both precisions and of the peer in a mode. The learning rate
+def learning(tables, setting, updates, decayed, seeds, precisions, mode):
+    """Validation losses by update, a list over seeds, of ours in some precisions and of the peer in a mode. The learning rate
     has come down at update `decayed`. Random streams are each contender's own, so losses agree but for their spread."""
     shape, dropout, batch, _, _ = setting
     every, batches = updates // 4, 50
-    for precision in ("float32", "bf16"):
+    for precision in precisions:
         curve = {}
         for seed in seeds:
             say(f"learning, ours in {precision}, seed {seed}")
