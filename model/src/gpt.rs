@@ -84,11 +84,12 @@ impl<B: GptOps> Block<B> {
 }
 
 impl<B: GptOps> Gpt<B> {
-    pub(crate) fn new(weights: &Weights, precision: Precision, device: &B::Device) -> Self {
-        let tensor = |tensor: &weights::Tensor| {
-            Tensor::from_data(TensorData::new(tensor.values.clone(), [tensor.values.len()]), device)
+    pub(crate) fn new(weights: Weights, precision: Precision, device: &B::Device) -> Self {
+        let tensor = |tensor: weights::Tensor| {
+            let count = tensor.values.len();
+            Tensor::from_data(TensorData::new(tensor.values, [count]), device)
         };
-        Self { config: weights.config, precision, parameters: weights.tensors.iter().map(tensor).collect() }
+        Self { config: weights.config, precision, parameters: weights.tensors.into_iter().map(tensor).collect() }
     }
 
     /// The parameters on the host.

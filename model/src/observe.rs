@@ -35,17 +35,17 @@ impl Model {
     /// [`Error::Checkpoint`] if the file does not hold the model that its footer describes, [`Error::Device`] where the device
     /// is not to be had.
     pub fn load(device: DeviceChoice, checkpoint: &Loaded<Checkpoints>) -> Result<Self, Error> {
-        Self::new(device, &Weights::from_checkpoint(checkpoint)?)
+        Self::new(device, Weights::from_checkpoint(checkpoint)?)
     }
 
     /// A model with these weights.
     ///
     /// # Errors
     /// [`Error::Device`] where the device is not to be had.
-    pub fn new(device: DeviceChoice, weights: &Weights) -> Result<Self, Error> {
+    pub fn new(device: DeviceChoice, weights: Weights) -> Result<Self, Error> {
         device.check()?;
         // However it was trained: what a model is like is seen in float32.
-        let precision = Precision::Float32;
+        let (config, precision) = (weights.config, Precision::Float32);
         let inference: Box<dyn Inference> = match device {
             DeviceChoice::Cpu => Box::new(Gpt::<Flex>::new(weights, precision, &Default::default())),
             #[cfg(feature = "cuda")]
@@ -57,7 +57,7 @@ impl Model {
             #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
             other => return Err(Error::Device(format!("this build has no {other:?}"))),
         };
-        Ok(Self { config: weights.config, inference })
+        Ok(Self { config, inference })
     }
 
     /// The model's shape.

@@ -46,7 +46,7 @@ impl Trainer {
     pub fn new(
         device: DeviceChoice,
         precision: Precision,
-        weights: &Weights,
+        weights: Weights,
         adamw: AdamW,
         moments: Option<&[Moments]>,
         updates: u32,
@@ -121,7 +121,7 @@ struct On<B: AutodiffBackend> {
 
 fn learner<B>(
     precision: Precision,
-    weights: &Weights,
+    weights: Weights,
     adamw: AdamW,
     moments: Option<&[Moments]>,
     updates: u32,
@@ -131,8 +131,8 @@ where
     B::InnerBackend: GptOps,
 {
     let device = B::Device::default();
-    let gpt = Gpt::new(weights, precision, &device);
     let optimizer = Optimizer::new(adamw, &weights.config, moments, &device);
+    let gpt = Gpt::new(weights, precision, &device);
     Box::new(On::<B> { gpt, optimizer, updates })
 }
 

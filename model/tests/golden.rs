@@ -88,11 +88,11 @@ impl Case {
 
     fn trainer(&self) -> Trainer {
         let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
-        Trainer::new(DEVICE, Precision::Float32, &self.weights(), adamw, None, 0).expect("the device is there")
+        Trainer::new(DEVICE, Precision::Float32, self.weights(), adamw, None, 0).expect("the device is there")
     }
 
     fn model(&self) -> Model {
-        Model::new(DEVICE, &self.weights()).expect("the device is there")
+        Model::new(DEVICE, self.weights()).expect("the device is there")
     }
 }
 
@@ -271,7 +271,7 @@ fn dropout_drops_its_share_and_follows_its_seed() {
     let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
     let step = |seed| {
         let mut trainer =
-            Trainer::new(DEVICE, Precision::Float32, &weights, adamw, None, 0).expect("the device is there");
+            Trainer::new(DEVICE, Precision::Float32, weights.clone(), adamw, None, 0).expect("the device is there");
         trainer.step(&[case.batch()], 1e-3, 1.0, seed, false).loss
     };
     assert_eq!(step(1), step(1));

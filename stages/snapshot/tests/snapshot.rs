@@ -50,7 +50,7 @@ fn writes_what_the_model_attends_to() {
     let outputs = artifacts.read::<HeadOutputs>(&partition()).expect("head outputs").rows;
     assert_eq!(outputs.len(), 2 * 2 * 3, "a row a step, layer and head");
     for step in [0, 10] {
-        let model = Model::new(DeviceChoice::Cpu, &Weights::initial(CONFIG, 3 + u64::from(step))).expect("a model");
+        let model = Model::new(DeviceChoice::Cpu, Weights::initial(CONFIG, 3 + u64::from(step))).expect("a model");
         let reader = artifacts.open::<Attention>(&partition().step(step)).expect("attention");
         assert_eq!(reader.groups(), windows.len(), "a row group is a window");
         let mut norms = [0.0; 6];

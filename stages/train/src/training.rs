@@ -34,14 +34,14 @@ impl Training<'_> {
                 // A commit that was cut off may have left checkpoints that are not to be kept, or lie after it.
                 history.keep_only(&kept, committed.step)?;
                 let adamw = parameters.adamw();
-                let (weights, moments) = (&committed.weights, Some(committed.moments.as_slice()));
+                let (weights, moments) = (committed.weights, Some(committed.moments.as_slice()));
                 let trainer = Trainer::new(self.device, parameters.precision, weights, adamw, moments, committed.step)?;
                 (committed.step, trainer)
             }
             None => {
                 history.clear()?;
                 let weights = Weights::initial(history.config(), self.seed);
-                (0, Trainer::new(self.device, parameters.precision, &weights, parameters.adamw(), None, 0)?)
+                (0, Trainer::new(self.device, parameters.precision, weights, parameters.adamw(), None, 0)?)
             }
         };
         let resumed = !history.evaluations.is_empty();
