@@ -14,6 +14,7 @@ mod inner;
 mod kernels;
 mod matrix;
 mod pointwise;
+mod pool;
 #[cfg(test)]
 mod tests;
 
@@ -33,14 +34,9 @@ use rayon::prelude::*;
 use super::{Dropout, GptOps, Heads, Update};
 use crate::Precision;
 
-/// Work that comes from outside rayon's pool would be handed over and waited for at every operation.
-fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
-}
-
 impl GptOps for Flex {
     fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-        on_the_pool(work)
+        pool::run(work)
     }
 
     fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
@@ -104,7 +100,7 @@ impl GptOps for Flex {
 
 impl<C: CheckpointStrategy> GptOps for Autodiff<Flex, C> {
     fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-        on_the_pool(work)
+        pool::run(work)
     }
 
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
