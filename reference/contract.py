@@ -1,0 +1,191 @@
+"""The contract, written out once more, independently of the crate `schemas`: tables, keys, columns, types, nullability, and
+what a footer says."""
+
+NODE = ["dataset", "run", "seed"]
+SCORES = [f"distinct_{n}" for n in (1, 2, 3, 4, 8)] + [f"repetition_{n}" for n in (4, 8, 16)]
+SCORES += ["coherence", "compression_ratio", "novelty_16", "word_validity", "quality"]
+
+
+def float64(*names):
+    return {name: "float64" for name in names}
+
+
+def optional(columns):
+    return {name: f"{kind}?" for name, kind in columns.items()}
+
+
+# table: (stages that write it, keys, columns). A type that ends in `?` may be null.
+TABLES = {
+    "corpus": (["prep"], ["dataset", "split"], {"token": "uint16"}),
+    "vocabulary": (
+        ["prep"],
+        ["dataset"],
+        {"token": "uint16", "symbol": "string", "code_point": "uint32", "train_count": "uint64"},
+    ),
+    "semantic_space": (["prep"], ["dataset"], {"word": "string", "idf": "float64", "loadings": "list<float64>"}),
+    "training_log": (["train"], NODE, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
+    "evaluations": (
+        ["train"],
+        NODE,
+        {
+            "step": "uint32",
+            **float64("train_loss", "val_loss", "train_loss_stderr", "val_loss_stderr", "val_bits_per_char"),
+            "learning_rate": "float64",
+        },
+    ),
+    "timings": (
+        ["train", "generate"],
+        [*NODE, "stage"],
+        {"activity": "string", "step": "uint32", "sample": "uint16?", "wall_secs": "float64", "characters": "uint64"},
+    ),
+    "tracking": (
+        ["train"],
+        NODE,
+        {
+            **{"step": "uint32", "layer": "uint16", "head": "uint16"},
+            **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass"),
+        },
+    ),
+    "checkpoints": (
+        ["train"],
+        [*NODE, "step"],
+        {"tensor": "string", "shape": "list<uint32>", "values": "list<float32>"},
+    ),
+    "optimizer": (
+        ["train"],
+        NODE,
+        {
+            **{"step": "uint32", "tensor": "string", "moment": "string"},
+            **{"shape": "list<uint32>", "values": "list<float32>"},
+        },
+    ),
+    "attention": (
+        ["snapshot"],
+        [*NODE, "step"],
+        {"window": "uint16", "layer": "uint16", "head": "uint16", "query": "uint16", "weights": "list<float32>"},
+    ),
+    "windows": (
+        ["snapshot"],
+        NODE,
+        {"window": "uint16", "kind": "string", "start": "uint32", "tokens": "list<uint16>", "text": "string"},
+    ),
+    "head_outputs": (
+        ["snapshot"],
+        NODE,
+        {"step": "uint32", "layer": "uint16", "head": "uint16", "output_norm": "float64"},
+    ),
+    "head_metrics": (
+        ["metrics"],
+        NODE,
+        {
+            **{"step": "uint32", "layer": "uint16", "head": "uint16"},
+            **float64("entropy_nats", "normalized_entropy", "mean_distance", "span_90", "local_mass_3"),
+            **float64("first_token_mass", "self_mass", "previous_token_score", "duplicate_token_score"),
+            **{"induction_score": "float64?", "queries": "uint64"},
+        },
+    ),
+    "layer_metrics": (
+        ["metrics"],
+        NODE,
+        {"step": "uint32", "layer": "uint16", **float64("head_variance", "head_js_divergence", "dominant_head_share")},
+    ),
+    "layer_similarity": (
+        ["metrics"],
+        NODE,
+        {
+            **{"step": "uint32", "layer_a": "uint16", "layer_b": "uint16"},
+            **float64("js_divergence", "js_similarity", "cosine_similarity", "centered_cosine_similarity"),
+        },
+    ),
+    "baselines": (["metrics"], NODE, {"metric": "string", "value": "float64"}),
+    "samples": (
+        ["generate"],
+        NODE,
+        {
+            **{"step": "uint32", "sample": "uint16", "prompt": "string", "text": "string", "tokens": "list<uint16>"},
+            **{"temperature": "float64", "top_k": "uint32", "context_policy": "string"},
+        },
+    ),
+    "sample_attention": (
+        ["generate"],
+        NODE,
+        {
+            **{"step": "uint32", "source": "string", "sample": "uint16", "layer": "uint16", "head": "uint16"},
+            **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"),
+        },
+    ),
+    "sample_layers": (
+        ["generate"],
+        NODE,
+        {
+            **{"step": "uint32", "sample": "uint16", "layer_a": "uint16", "layer_b": "uint16"},
+            **float64("js_divergence"),
+        },
+    ),
+    "sample_scores": (
+        ["generate"],
+        NODE,
+        {"step": "uint32?", "source": "string", "sample": "uint16", **optional(float64(*SCORES))},
+    ),
+    "correlations": (
+        ["correlate"],
+        ["dataset", "run"],
+        {
+            **{"scope": "string", "x": "string", "layer": "uint16?", "y": "string", "n": "uint32", "seeds": "uint32"},
+            **optional(float64("pearson", "spearman", "spearman_low", "spearman_high", "partial_spearman")),
+            **optional(float64("p_value", "q_value")),
+            "reason": "string?",
+        },
+    ),
+    "onsets": (
+        ["correlate"],
+        ["dataset", "run"],
+        {
+            **{"event": "string", "metric": "string", "layer": "uint16?", **optional(float64("value", "low", "high"))},
+            **{"n": "uint32", "seeds": "uint32", "in_seeds": "list<uint64>"},
+            **{"steps": "list<uint32>", "steps_before": "list<uint32>"},
+            **{**optional(float64("change", "explained")), "rank": "uint32?", "reason": "string?"},
+        },
+    ),
+    "head_matches": (
+        ["correlate"],
+        ["dataset", "run"],
+        {
+            **{"seed": "uint64", "layer": "uint16", "head": "uint16", "slot": "uint16"},
+            **optional(float64("distance", "random_distance")),
+        },
+    ),
+    "findings": (
+        ["correlate"],
+        ["dataset"],
+        {
+            **{"run": "string", "claim": "string", "statement": "string", "statistic": "string"},
+            **optional(float64("value", "low", "high", "threshold_low", "threshold_high")),
+            **{"verdict": "string", "reason": "string", "n": "uint32"},
+        },
+    ),
+    "results": (
+        ["correlate"],
+        [],
+        {
+            **{"dataset": "string", "run": "string", "label": "string", "training_of": "string", "seeds": "uint32"},
+            **{
+                f"{name}_{part}": "float64" if part == "mean" else "float64?"
+                for name in ("final_train_loss", "best_val_loss", "total_train_time_secs", "inference_tokens_per_sec")
+                for part in ("mean", "stderr")
+            },
+        },
+    ),
+    "lineage": (
+        ["driver"],
+        [],
+        {
+            **{"node": "string", "stage": "string", "command": "string", "fingerprint": "string", "status": "string"},
+            **{"wall_secs": "float64", "peak_rss_bytes": "uint64?", "started_at_secs": "float64"},
+        },
+    ),
+}
+FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns"]
+EXTRA_FOOTER = {"correlations": ["family_size"]}
+# A table's content does not depend on these, so no file may say them. (`data` is the folder of downloads.)
+AMBIENT = {"artifacts", "data", "device", "quiet", "threads"}
