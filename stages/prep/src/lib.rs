@@ -29,7 +29,7 @@ use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
 /// Rows of a row group of `corpus`.
 const GROUP: usize = 1 << 20;
 
-/// Row groups that are encoded before they are written: less than a megabyte each.
+/// Row groups that are encoded before they are written: two megabytes each at most.
 const AT_ONCE: usize = 16;
 
 /// What this stage is asked on its command line.

@@ -172,6 +172,25 @@ mod tests {
 
     proptest! {
         #[test]
+        fn stretches_are_the_text_in_order(text in "[ab]{0,9}|\\PC{0,60}", characters in 1usize..9) {
+            for read in [Text::Utf8(&text), Text::decode(text.as_bytes(), Encoding::Utf8).expect("it is UTF-8")] {
+                let stretches = read.stretches(characters);
+                let whole = stretches.len().saturating_sub(1);
+                prop_assert!(stretches[..whole].iter().all(|stretch| stretch.characters() == characters));
+                prop_assert!(stretches[whole..].iter().all(|stretch| (1..=characters).contains(&stretch.characters())));
+                let joined: Vec<u8> = stretches
+                    .iter()
+                    .flat_map(|stretch| match stretch {
+                        Text::Utf8(text) => text.as_bytes(),
+                        Text::Bytes(bytes) => bytes,
+                    })
+                    .copied()
+                    .collect();
+                prop_assert_eq!(joined, text.as_bytes());
+            }
+        }
+
+        #[test]
         fn splits_lose_and_add_nothing(text in "\\PC{0,300}", train in 0.0..1.0f64, share in 0.0..1.0f64) {
             let splits = Splits::of(Text::Utf8(&text), train, share * (1.0 - train));
             let joined: String = splits
