@@ -1,8 +1,8 @@
 //! Inner products of a few rows with the many rows of a weight, which is read once.
 //!
 //! With AVX-512 four rows and four of the weight's are multiplied at once, their sums in sixteen registers; elsewhere one row and
-//! four. Either way a sum goes through sixteen lanes, and the lanes are added up halves upon halves: the bits are the same, and
-//! a row's do not depend on how many rows there are.
+//! four. Either way a sum goes through sixteen lanes, and the lanes are added up halves upon halves: the bits are the same wherever
+//! multiplication and addition are fused, and a row's do not depend on how many rows there are.
 
 use super::kernels;
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bits_are_the_same_with_any_number_of_rows_and_on_any_processor() {
+    fn the_bits_are_those_of_the_portable_loop_with_any_number_of_rows() {
         for width in [1, 15, 16, 40, 384] {
             for outputs in [1, 3, 4, 9] {
                 let (x, weight) = (draw(11 * width), draw(outputs * width));

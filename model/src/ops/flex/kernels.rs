@@ -107,7 +107,7 @@ fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
 
 /// `lanes + a·b`.
 #[inline(always)]
-fn accumulate<const FUSED: bool>(lanes: &mut [f32; LANES], a: &[f32; LANES], b: &[f32]) {
+fn accumulate<const FUSED: bool>(lanes: &mut [f32; LANES], a: &[f32; LANES], b: &[f32; LANES]) {
     for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
         *lane = fma::<FUSED>(*a, *b, *lane);
     }
@@ -319,13 +319,12 @@ vectorised! {
             // Variables, as in `four_products`: an array that is added to would be read and written for every row.
             let (mut lanes0, mut lanes1, mut lanes2, mut lanes3) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
             for (weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
-                let row = &row[chunk * 4 * LANES..][..4 * LANES];
-                let ((row0, row1), (row2, row3)) = (row[..2 * LANES].split_at(LANES), row[2 * LANES..].split_at(LANES));
+                let row = row[chunk * 4 * LANES..][..4 * LANES].as_chunks::<LANES>().0;
                 let weight = [*weight; LANES];
-                accumulate::<FUSED>(&mut lanes0, &weight, row0);
-                accumulate::<FUSED>(&mut lanes1, &weight, row1);
-                accumulate::<FUSED>(&mut lanes2, &weight, row2);
-                accumulate::<FUSED>(&mut lanes3, &weight, row3);
+                accumulate::<FUSED>(&mut lanes0, &weight, &row[0]);
+                accumulate::<FUSED>(&mut lanes1, &weight, &row[1]);
+                accumulate::<FUSED>(&mut lanes2, &weight, &row[2]);
+                accumulate::<FUSED>(&mut lanes3, &weight, &row[3]);
             }
             for (out, lanes) in out.chunks_exact_mut(LANES).zip([lanes0, lanes1, lanes2, lanes3]) {
                 out.copy_from_slice(&lanes);
