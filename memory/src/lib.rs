@@ -15,8 +15,8 @@ use mimalloc::MiMalloc;
 
 /// The smallest block that comes from the stretch; what is smaller mimalloc handles well.
 const LARGE: usize = 1 << 17;
-/// Blocks lie on cache lines.
-const ALIGNMENT: usize = 64;
+/// Blocks lie on pairs of cache lines, as the crate `gemm` wants its packed operands to (`CACHELINE_ALIGN`).
+const ALIGNMENT: usize = 128;
 /// What a block is longer than asked for: activations are powers of two long, and would otherwise all begin at the same
 /// place in a page, so that their values crowd into the same few lines of the cache.
 const OFFSET: usize = 5 * ALIGNMENT;
@@ -174,7 +174,7 @@ fn length(layout: Layout) -> usize {
     layout.size().next_multiple_of(ALIGNMENT) + OFFSET
 }
 
-// SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins on a cache line, and the
+// SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins at a multiple of `ALIGNMENT`, and the
 // pages behind it stay; every other is mimalloc's.
 unsafe impl GlobalAlloc for LargeBlocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -281,20 +281,20 @@ mod tests {
     fn neighbours_that_are_free_become_one_block() {
         // In every order of freeing, the pages of three blocks then hold one as long as all of them.
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let mut stretch = Stretch { length: 1 << 30, start: Some(64), asked: true, ..empty() };
+            let mut stretch = Stretch { length: 1 << 30, start: Some(ALIGNMENT), asked: true, ..empty() };
             let blocks: Vec<_> = [LARGE, 3 * LARGE, 2 * LARGE]
                 .map(|bytes| (stretch.take(bytes).expect("room"), bytes))
                 .into_iter()
                 .collect();
             order.iter().for_each(|&which| stretch.give(blocks[which].0, blocks[which].1));
-            assert_eq!(stretch.take(6 * LARGE), Some(64), "{order:?}");
+            assert_eq!(stretch.take(6 * LARGE), Some(ALIGNMENT), "{order:?}");
             assert_eq!((stretch.touched, stretch.free.len()), (6 * LARGE, 0));
         }
     }
 
     #[test]
     fn the_smallest_block_that_fits_is_taken_and_the_last_one_grows() {
-        let mut stretch = Stretch { length: 30 * LARGE, start: Some(64), asked: true, ..empty() };
+        let mut stretch = Stretch { length: 30 * LARGE, start: Some(ALIGNMENT), asked: true, ..empty() };
         let [large, _, small, _, last] =
             [5, 1, 2, 1, 3].map(|units| (stretch.take(units * LARGE).expect("room"), units * LARGE));
         stretch.give(large.0, large.1);
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_block_grows_where_it_lies_if_there_is_room_behind_it() {
-        let mut stretch = Stretch { length: 30 * LARGE, start: Some(64), asked: true, ..empty() };
+        let mut stretch = Stretch { length: 30 * LARGE, start: Some(ALIGNMENT), asked: true, ..empty() };
         let [block, behind, last] = [2, 3, 1].map(|units| stretch.take(units * LARGE).expect("room"));
         assert!(!stretch.resize(block, 2 * LARGE, 3 * LARGE), "there is another behind it");
         stretch.give(behind, 3 * LARGE);
