@@ -8,6 +8,7 @@ use arrow_array::types::{Float32Type, UInt16Type};
 use arrow_array::{ArrayRef, Float32Array, ListArray, RecordBatch, UInt16Array};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 
+use crate::lists::Lists;
 use crate::tables::Attention;
 use crate::{Encoder, Error, Group, Reader, Table, Writer, cell};
 
@@ -29,6 +30,9 @@ pub struct Window {
     /// The rows' weights, one row after the other; what was read is not copied.
     pub weights: ScalarBuffer<f32>,
 }
+
+/// The position of the column `weights`, which is the last.
+const WEIGHTS: usize = 4;
 
 /// The number of weights in the rows of one head: `1 + 2 + … + queries`.
 pub const fn triangle(queries: usize) -> usize {
@@ -90,30 +94,31 @@ impl Reader<Attention> {
     /// # Errors
     /// [`Error::Damaged`] if the rows are not one whole window, sorted by layer, head and query.
     pub fn window(&self, group: usize) -> Result<Window, Error> {
-        let batches = self.batches(group)?;
+        let batches = self.batches(group, WEIGHTS)?;
         let [batch] = batches.as_slice() else {
             return Err(self.damaged(format!("row group {group} is empty")));
         };
         let column = |position: usize| batch.column(position).as_primitive::<UInt16Type>().values().as_ref();
         let (windows, layers, heads, queries): (&[u16], &[u16], &[u16], &[u16]) =
             (column(0), column(1), column(2), column(3));
+        let Lists { lengths, values } = self.lists(group, WEIGHTS)?;
         let size = |column: &[u16]| column.iter().max().map_or(0, |last| usize::from(*last) + 1);
         let window = Window {
             window: windows[0],
             layers: size(layers),
             heads: size(heads),
             queries: size(queries),
-            weights: batch.column(4).as_list::<i32>().values().as_primitive::<Float32Type>().values().clone(),
+            weights: values.into(),
         };
-        let ends = batch.column(4).as_list::<i32>().value_offsets();
         let whole = batch.num_rows() == window.layers * window.heads * window.queries
+            && lengths.len() == batch.num_rows()
             && (0..batch.num_rows()).all(|row| {
                 let query = row % window.queries;
                 windows[row] == window.window
                     && usize::from(queries[row]) == query
                     && usize::from(heads[row]) == row / window.queries % window.heads
                     && usize::from(layers[row]) == row / (window.queries * window.heads)
-                    && (ends[row + 1] - ends[row]) as usize == query + 1
+                    && lengths[row] == query + 1
             });
         if !whole {
             return Err(

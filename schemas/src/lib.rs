@@ -25,6 +25,7 @@ pub mod attention;
 mod cell;
 mod error;
 mod footer;
+mod lists;
 mod partition;
 mod read;
 mod table;

@@ -6,11 +6,16 @@ use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type;
+use parquet::file::serialized_reader::SerializedPageReader;
 
+use crate::lists::{self, Lists};
 use crate::{Error, Partition, Provenance, Table, footer};
 
 /// An open file of a table, checked: name, version, columns and keys are what this program knows.
@@ -67,23 +72,52 @@ impl<T: Table> Reader<T> {
 
     /// The rows of one row group.
     pub fn group(&self, group: usize) -> Result<Vec<T>, Error> {
-        let batches = self.batches(group)?;
+        let batches = self.batches(group, T::columns().len())?;
         Ok(batches.iter().flat_map(|batch| T::from_batch(batch)).collect())
     }
 
-    /// The Arrow batches of one row group.
-    pub(crate) fn batches(&self, group: usize) -> Result<Vec<RecordBatch>, Error> {
-        // The decoder refuses most damage, but not all of it without a panic.
-        let decoded = panic::catch_unwind(AssertUnwindSafe(|| self.decode(group)));
+    /// The first so many columns of one row group as Arrow batches.
+    pub(crate) fn batches(&self, group: usize, columns: usize) -> Result<Vec<RecordBatch>, Error> {
+        self.guarded(|| self.decode(group, columns))
+    }
+
+    /// One column of one row group, of lists of float32 none of which is empty. Before it are columns of plain values.
+    pub(crate) fn lists(&self, group: usize, column: usize) -> Result<Lists, Error> {
+        self.guarded(|| {
+            let row_group = self.metadata.metadata().row_group(group);
+            let (rows, chunk) = (row_group.num_rows() as usize, row_group.column(column));
+            let described = chunk.column_descr();
+            if (described.physical_type(), described.max_rep_level(), described.max_def_level()) != (Type::FLOAT, 1, 1)
+            {
+                return Err(self.damaged("its lists may hold nulls".to_owned()));
+            }
+            let pages = SerializedPageReader::new(Arc::new(self.file()?), chunk, rows, None)
+                .map_err(|error| self.damaged(error.to_string()))?;
+            // The footer may say anything, but not that the file is longer than it is: a value takes half a byte at least, or
+            // room for it is found when it is there.
+            let values = chunk.num_values().clamp(0, 2 * chunk.compressed_size()) as usize;
+            lists::read(pages, rows.min(values), values)
+                .map_err(|reason| self.damaged(format!("row group {group}: {reason}")))
+        })
+    }
+
+    /// Decoders refuse most damage, but not all of it without a panic.
+    fn guarded<R>(&self, decode: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
         decoded.unwrap_or_else(|_| Err(self.damaged("its pages do not decode".to_owned())))
     }
 
-    fn decode(&self, group: usize) -> Result<Vec<RecordBatch>, Error> {
-        // A handle of its own: clones of one share their position, and threads read groups side by side.
-        let file = File::open(&self.path).map_err(io(&self.path))?;
+    /// A handle of its own: clones of one share their position, and threads read groups side by side.
+    fn file(&self) -> Result<File, Error> {
+        File::open(&self.path).map_err(io(&self.path))
+    }
+
+    fn decode(&self, group: usize, columns: usize) -> Result<Vec<RecordBatch>, Error> {
         let rows = self.metadata.metadata().row_group(group).num_rows() as usize;
-        let decoder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+        let first = ProjectionMask::roots(self.metadata.parquet_schema(), 0..columns);
+        let decoder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file()?, self.metadata.clone())
             .with_row_groups(vec![group])
+            .with_projection(first)
             .with_batch_size(rows.max(1))
             .build()
             .map_err(|error| self.damaged(error.to_string()))?;
@@ -179,15 +213,14 @@ fn check_columns<T: Table>(path: &Path, found: &Schema) -> Result<(), Error> {
 }
 
 fn check_nulls<T: Table>(path: &Path, batch: &RecordBatch) -> Result<(), Error> {
-    let holey = T::columns().into_iter().enumerate().find(|(position, column)| {
-        let array = batch.column(*position);
+    let holey = T::columns().into_iter().zip(batch.columns()).find(|(column, array)| {
         let inner =
             array.as_any().downcast_ref::<arrow_array::ListArray>().map_or(0, |list| list.values().null_count());
         !column.nullable && array.null_count() + inner > 0
     });
     match holey {
         None => Ok(()),
-        Some((_, column)) => Err(Error::Column {
+        Some((column, _)) => Err(Error::Column {
             path: path.to_owned(),
             column: column.name.to_owned(),
             expected: "a value in every row".to_owned(),

@@ -67,6 +67,20 @@ proptest! {
 }
 
 #[test]
+fn a_window_of_several_pages_comes_back() {
+    let (_folder, artifacts) = study();
+    let whole = window(0, 3, 4, 300);
+    let mut writer = artifacts.create::<Attention>(&node(), &Provenance::default()).unwrap();
+    writer.write_window(whole.clone()).unwrap();
+    writer.finish().unwrap();
+    // A page is a megabyte at most.
+    assert!(whole.weights.len() * size_of::<f32>() > 2 << 20);
+    let reader = artifacts.open::<Attention>(&node()).unwrap();
+    assert_eq!(reader.window(0).unwrap(), whole);
+    assert_eq!(reader.group(0).unwrap(), rows(&whole));
+}
+
+#[test]
 fn threads_read_windows_side_by_side() {
     let (_folder, artifacts) = study();
     let windows: Vec<_> = (0..16).map(|number| window(number, 2, 2, 40)).collect();

@@ -9,7 +9,8 @@ use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use schemas::tables::{Checkpoints, Evaluations, TrainingLog};
+use schemas::attention::{Window, triangle};
+use schemas::tables::{Attention, Checkpoints, Evaluations, TrainingLog};
 use schemas::{Artifacts, Partition, Provenance, Table};
 use tempfile::TempDir;
 
@@ -210,15 +211,30 @@ fn a_flipped_byte_is_never_a_panic() {
     let tensor = Checkpoints { tensor: "w".to_owned(), shape: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
     let partition = node().step(5);
     artifacts.write(&partition, &Provenance::default(), &[tensor.clone(), tensor]).unwrap();
-    let path = artifacts.path::<Checkpoints>(&partition).unwrap();
-    let whole = fs::read(&path).unwrap();
+    flip_each_byte(&artifacts.path::<Checkpoints>(&partition).unwrap(), || {
+        drop(artifacts.read::<Checkpoints>(&partition))
+    });
+
+    let window = Window { window: 0, layers: 1, heads: 2, queries: 9, weights: vec![0.5; 2 * triangle(9)].into() };
+    let mut writer = artifacts.create::<Attention>(&partition, &Provenance::default()).unwrap();
+    writer.write_window(window).unwrap();
+    writer.finish().unwrap();
+    let read = || drop(artifacts.open::<Attention>(&partition).map(|reader| reader.window(0)));
+    flip_each_byte(&artifacts.path::<Attention>(&partition).unwrap(), read);
+}
+
+fn flip_each_byte(path: &Path, read: impl Fn() + std::panic::RefUnwindSafe) {
+    let whole = fs::read(path).unwrap();
     for position in 0..whole.len() {
         for flip in [0x01, 0x80, 0xff] {
             let mut damaged = whole.clone();
             damaged[position] ^= flip;
-            fs::write(&path, &damaged).unwrap();
-            let read = std::panic::catch_unwind(|| drop(artifacts.read::<Checkpoints>(&partition)));
-            assert!(read.is_ok(), "byte {position} of {}, flipped by {flip:#x}", whole.len());
+            fs::write(path, &damaged).unwrap();
+            assert!(
+                std::panic::catch_unwind(&read).is_ok(),
+                "byte {position} of {}, flipped by {flip:#x}",
+                whole.len()
+            );
         }
     }
 }
