@@ -49,6 +49,16 @@ proptest! {
     }
 
     #[test]
+    fn the_span_is_that_of_a_sum_key_by_key(rows in rows(1..2)) {
+        let mut mass = 0.0;
+        let within = rows[0].iter().rev().position(|weight| {
+            mass += weight;
+            mass >= 0.9 - 1e-9
+        });
+        prop_assert_eq!(Some(span_90(&rows[0])), within.map(|keys| keys as f64));
+    }
+
+    #[test]
     fn divergence_is_symmetric_and_bounded(rows in rows(2..3)) {
         let (p, q) = (&rows[0], &rows[1]);
         let divergence = js_divergence_bits(p, q);

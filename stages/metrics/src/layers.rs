@@ -1,6 +1,7 @@
 //! The columns of `layer_metrics`: how much the heads of one layer differ.
 
 use schemas::tables::LayerMetrics;
+use vectorised::vectorised;
 
 /// Sums over attention rows of one layer, one for each column of `layer_metrics` that is a mean over `Q`, the queries
 /// `i ≥ 1` of all `val` windows.
@@ -48,14 +49,16 @@ impl LayerSums {
     }
 }
 
-/// `P_l[i,·] = mean_h A^{l,h}[i,·]`: the attention of a layer to the keys of one query, written over `mean`.
-pub fn mean_attention(rows: &[Vec<f64>], mean: &mut Vec<f64>) {
-    mean.clear();
-    mean.resize(rows.first().map_or(0, Vec::len), 0.0);
-    for row in rows {
-        mean.iter_mut().zip(row).for_each(|(mean, weight)| *mean += weight);
+vectorised! {
+    /// `P_l[i,·] = mean_h A^{l,h}[i,·]`: the attention of a layer to the keys of one query, written over `mean`.
+    pub fn mean_attention<FUSED>(rows: &[Vec<f64>], mean: &mut Vec<f64>) {
+        mean.clear();
+        mean.resize(rows.first().map_or(0, Vec::len), 0.0);
+        for row in rows {
+            mean.iter_mut().zip(row).for_each(|(mean, weight)| *mean += weight);
+        }
+        mean.iter_mut().for_each(|mean| *mean /= rows.len() as f64);
     }
-    mean.iter_mut().for_each(|mean| *mean /= rows.len() as f64);
 }
 
 /// `max_h output_norm / Σ_h output_norm`, 1/heads to 1. Where all norms are 0 no head dominates: 1/heads.

@@ -22,7 +22,7 @@ use clap::{ArgAction, Args, Parser};
 use cli::{Fault, Steps, Terminal};
 use rayon::prelude::*;
 use schemas::tables::{Attention, Baselines, HeadMetrics, LayerMetrics, LayerSimilarity};
-use schemas::{Artifacts, Error, Partition, Provenance, Source};
+use schemas::{Artifacts, Error, Partition, Provenance, Reader, Source};
 use serde::Serialize;
 
 use inputs::{OutputNorms, Probes, damaged, open_attention, read_window};
@@ -83,9 +83,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
 
     let probes = Probes::read(&artifacts, &node)?;
     let norms = OutputNorms::read(&artifacts, &node)?;
-    let measured = measure(&artifacts, &node, &probes, parameters, terminal)?;
+    // What is missing is said before any work is done.
+    let open = |&step: &u32| open_attention(&artifacts, &node, step, &probes);
+    let readers = parameters.steps.as_slice().iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let source = |&step: &u32| artifacts.source::<Attention>(&node.clone().step(step));
-    let sources = parameters.steps.as_slice().par_iter().map(source).collect::<Result<Vec<Source>, Error>>()?;
+    let (measured, sources) = rayon::join(
+        || measure(&readers, &probes, parameters, terminal),
+        || parameters.steps.as_slice().par_iter().map(source).collect::<Result<Vec<Source>, Error>>(),
+    );
+    let (measured, sources) = (measured?, sources?);
     if probes.val_length() < 2 {
         terminal.say("no `val` window has two characters: there is nothing to average, and the tables have no rows");
     }
@@ -104,18 +110,14 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The sums of every step.
+/// The sums of every step, whose attention the readers are of.
 fn measure(
-    artifacts: &Artifacts,
-    node: &Partition,
+    readers: &[Reader<Attention>],
     probes: &Probes,
     parameters: &Parameters,
     terminal: &Terminal,
 ) -> Result<Vec<(u32, Sums)>, Error> {
     let steps = parameters.steps.as_slice();
-    // What is missing is said before any work is done.
-    let open = |&step: &u32| open_attention(artifacts, node, step, probes);
-    let readers = steps.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let windows = probes.probes.len();
     let tasks = steps.len() * windows;
     let progress = terminal.progress("metrics", tasks as u64);
@@ -132,7 +134,8 @@ fn measure(
             let _ = done.send(());
             Ok(sums)
         };
-        (0..tasks).into_par_iter().map_with(done, task).collect::<Result<Vec<Sums>, Error>>()
+        // One by one, so that no thread is left with several while the others have ended.
+        (0..tasks).into_par_iter().with_max_len(1).map_with(done, task).collect::<Result<Vec<Sums>, Error>>()
     })?;
     let shape = by_window[0].shape();
     if let Some(other) = by_window.iter().position(|sums| sums.shape() != shape) {
