@@ -157,7 +157,7 @@ def snapshot(tables, turns):
             copy,
             row_group_size=table.num_rows // windows,
             compression="zstd",
-            compression_level=3,
+            compression_level=1,
             use_dictionary=False,
         )
         writing.seconds.append(time.perf_counter() - started)

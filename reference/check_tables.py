@@ -158,8 +158,8 @@ class Checker:
                 column = metadata.row_group(group).column(index)
                 if column.compression != "ZSTD":
                     self.fail("encoding", where, f"`{column.path_in_schema}` is {column.compression}, not ZSTD")
-                floats = column.physical_type in ("FLOAT", "DOUBLE")
-                if floats and ("BYTE_STREAM_SPLIT" not in column.encodings or column.has_dictionary_page):
+                split = column.physical_type in ("FLOAT", "DOUBLE") or "/corpus/" in f"/{where}"
+                if split and ("BYTE_STREAM_SPLIT" not in column.encodings or column.has_dictionary_page):
                     self.fail("encoding", where, f"`{column.path_in_schema}` is {column.encodings}")
 
     def values(self, where, rows, columns):
