@@ -146,7 +146,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
             sizes[1]
         )));
     }
-    let vocabulary = Vocabulary::of(&splits).map_err(|symbols| {
+    let (vocabulary, hash) = rayon::join(|| Vocabulary::of(&splits), || blake3::hash(&bytes));
+    let vocabulary = vocabulary.map_err(|symbols| {
         Fault::input(format!(
             "{file} has {symbols} different characters and a token can number {MOST_SYMBOLS}: \
              read its bytes with --encoding bytes"
@@ -154,7 +155,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     })?;
     let artifacts = Artifacts::new(&arguments.place.artifacts);
     let partition = Partition::dataset(name);
-    let source = Source { path: file, blake3: blake3::hash(&bytes).to_hex().to_string() };
+    let source = Source { path: file, blake3: hash.to_hex().to_string() };
     let provenance = Provenance::new("prep", serde_json::to_value(settings)?).from_inputs([&source]);
     artifacts.write(&partition, &provenance, vocabulary.rows())?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: memory::LargeBlocks = memory::LargeBlocks::new();
+
 fn main() -> ExitCode {
     cli::run(|arguments: &prep::Arguments| arguments.verbosity, |arguments, terminal| prep::run(&arguments, terminal))
 }

@@ -9,10 +9,10 @@ use faer::linalg::solvers::Svd;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use random::{ChaCha8Rng, Distribution, StandardNormal, stream};
 
-use crate::sparse::Sparse;
+use crate::sparse::{LANES, Sparse};
 
-/// Columns of one Lanczos block.
-const BLOCK: usize = 8;
+/// Columns of one Lanczos block: as many as sparse products take at once.
+const BLOCK: usize = LANES;
 
 /// Up to this number of rows or columns a matrix is decomposed as a dense one.
 const DENSE: usize = 256;
