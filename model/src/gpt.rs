@@ -149,9 +149,10 @@ impl<B: GptOps> Gpt<B> {
     /// `[batch, time]` to `[batch·time, embd]`.
     pub(crate) fn embed(&self, tokens: Tensor<B, 2, Int>, first: usize) -> Tensor<B, 2> {
         let [batch, time] = tokens.dims();
-        let embd = self.config.n_embd;
-        let positions = self.wpe().narrow(0, first, time).unsqueeze::<3>();
-        (module::embedding(self.wte(), tokens) + positions).reshape([batch * time, embd])
+        // Laid out for every text, since Burn's Flex adds what is to be repeated value by value; along an axis of their own, since
+        // the derivative of repeating rows is wrong in 0.21.0.
+        let positions = self.wpe().narrow(0, first, time).unsqueeze::<3>().repeat_dim(0, batch);
+        (module::embedding(self.wte(), tokens) + positions).reshape([batch * time, self.config.n_embd])
     }
 
     /// # Shapes

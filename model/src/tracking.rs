@@ -62,18 +62,18 @@ pub(crate) fn heads(config: &GptConfig, passes: &[LayerPass]) -> Vec<HeadAttenti
 fn window(config: &GptConfig, pass: &LayerPass, text: usize, head: usize) -> (Sums, usize) {
     let (embd, size) = (config.n_embd, config.head_size());
     let time = pass.qkv.len() / (3 * embd) / pass.batch;
-    let part = |position: usize, part: usize| {
-        &pass.qkv[(text * time + position) * 3 * embd + part * embd + head * size..][..size]
-    };
     let scale = 1.0 / (size as f64).sqrt();
+    // Queries (0) or keys (1), converted once and side by side, so that their products run in vector registers.
+    let gathered = |part: usize, factor: f64| -> Vec<f64> {
+        let rows = pass.qkv[text * time * 3 * embd..][..time * 3 * embd].chunks_exact(3 * embd);
+        rows.flat_map(|row| &row[part * embd + head * size..][..size]).map(|&value| f64::from(value) * factor).collect()
+    };
+    let (queries, keys) = (gathered(0, scale), gathered(1, 1.0));
     let mut row = Vec::with_capacity(time);
     let mut sums = [0.0; 4];
     for query in 1..time {
-        let scores = (0..=query).map(|key| {
-            let product: f64 =
-                part(query, 0).iter().zip(part(key, 1)).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
-            product * scale
-        });
+        let attending = &queries[query * size..][..size];
+        let scores = keys.chunks_exact(size).take(query + 1).map(|key| attention::inner_product(attending, key));
         softmax(scores, &mut row);
         let values = [
             attention::entropy_nats(&row),

@@ -83,6 +83,10 @@ impl Mask {
     /// What the value at a position of the stretch is multiplied with.
     #[inline(always)]
     pub(super) fn at(self, position: usize) -> f32 {
+        // The compiler takes this out of loops, so that nothing is hashed where nothing is dropped.
+        if self.threshold == 0 {
+            return 1.0;
+        }
         // The finaliser of MurmurHash3 (Appleby 2011).
         let mut hash = (position as u32).wrapping_mul(0x9E37_79B9) ^ self.seed;
         hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
@@ -92,17 +96,20 @@ impl Mask {
     }
 }
 
-/// A sum in lanes, in the same order on every processor.
+/// `Σ_i term(rows[0][i], rows[1][i], …)` over rows of one length: in lanes, and these halves upon halves, on every processor.
 #[inline(always)]
-fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+fn sum<const ROWS: usize>(rows: [&[f32]; ROWS], term: impl Fn([f32; ROWS]) -> f32) -> f32 {
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "rows are summed side by side");
+    let split = rows.map(|row| row.as_chunks::<LANES>());
+    let (chunks, rest) = (split.map(|(chunks, _)| chunks), split.map(|(_, rest)| rest));
     let mut lanes = [0.0; LANES];
-    let whole = count / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
-        for (lane, total) in lanes.iter_mut().enumerate() {
-            *total += term(first + lane);
+    for chunk in 0..chunks[0].len() {
+        let values = chunks.map(|chunks| &chunks[chunk]);
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(values.map(|values| values[lane]));
         }
     }
-    lanes.iter().sum::<f32>() + (whole..count).map(term).sum::<f32>()
+    total(lanes) + (0..rest[0].len()).map(|at| term(rest.map(|rest| rest[at]))).sum::<f32>()
 }
 
 /// `lanes + a·b`.
@@ -222,8 +229,8 @@ vectorised! {
     pub(super) fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [MaybeUninit<f32>], moments: &mut [f32]) {
         let width = weight.len();
         for ((x, out), moments) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(moments.chunks_exact_mut(2)) {
-            let mean = sum(width, |at| x[at]) / width as f32;
-            let variance = sum(width, |at| (x[at] - mean) * (x[at] - mean)) / width as f32;
+            let mean = sum([x], |[x]| x) / width as f32;
+            let variance = sum([x], |[x]| (x - mean) * (x - mean)) / width as f32;
             let reciprocal = 1.0 / (variance + LAYER_NORM_EPSILON as f32).sqrt();
             moments.copy_from_slice(&[mean, reciprocal]);
             for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
@@ -244,12 +251,13 @@ vectorised! {
         let rows = x.chunks_exact(width).zip(moments.chunks_exact(2));
         for ((x, moments), gradient) in rows.zip(gradient.chunks_exact_mut(width)) {
             let (mean, reciprocal) = (moments[0], moments[1]);
-            let normed = |at: usize| (x[at] - mean) * reciprocal;
-            let level = sum(width, |at| gradient[at] * weight[at]) / width as f32;
-            let slope = sum(width, |at| gradient[at] * weight[at] * normed(at)) / width as f32;
-            for at in 0..width {
-                of_weight[at] = fma::<FUSED>(gradient[at], normed(at), of_weight[at]);
-                gradient[at] = reciprocal * (gradient[at] * weight[at] - level - normed(at) * slope);
+            let normed = |x: f32| (x - mean) * reciprocal;
+            let level = sum([gradient, weight], |[g, weight]| g * weight) / width as f32;
+            let slope = sum([gradient, weight, x], |[g, weight, x]| g * weight * normed(x)) / width as f32;
+            let outputs = gradient.iter_mut().zip(of_weight.iter_mut());
+            for ((g, of_weight), (&x, &weight)) in outputs.zip(x.iter().zip(weight)) {
+                *of_weight = fma::<FUSED>(*g, normed(x), *of_weight);
+                *g = reciprocal * (*g * weight - level - normed(x) * slope);
             }
         }
     }
@@ -262,7 +270,7 @@ vectorised! {
         for score in row.iter_mut() {
             *score = exp::<FUSED>(*score - top);
         }
-        let total = sum(keys, |at| row[at]);
+        let total = sum([row], |[weight]| weight);
         let reciprocal = 1.0 / total;
         for (key, weight) in row.iter_mut().enumerate() {
             *weight *= reciprocal * mask.at(key);
@@ -341,12 +349,12 @@ vectorised! {
 
     /// `Σ a·b`.
     pub(super) fn dot<FUSED>(a: &[f32], b: &[f32]) -> f32 {
-        sum(a.len(), |at| a[at] * b[at])
+        sum([a, b], |[a, b]| a * b)
     }
 
     /// `Σ a²`.
     pub(super) fn square_sum<FUSED>(a: &[f32]) -> f32 {
-        sum(a.len(), |at| a[at] * a[at])
+        sum([a], |[a]| a * a)
     }
 
     /// One AdamW update in place: see `Update` for the constants.
