@@ -177,14 +177,14 @@ impl Backward<Flex, 2> for Linear {
 
     fn backward(self, ops: Ops<LinearState, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let ([x, weight], state) = (ops.parents, ops.state);
-        if let Some(weight) = weight {
-            let of_weight = matrix::linear_backward_weight(&gradient, &state.x, state.precision);
-            gradients.register::<Flex>(weight.id, of_weight);
-        }
-        if let Some(x) = x {
-            let of_x = matrix::linear_backward_input(&gradient, &state.weight, state.precision);
-            gradients.register::<Flex>(x.id, of_x);
+        let ([x, weight], LinearState { x: input, weight: matrix, precision }) = (ops.parents, ops.state);
+        // Side by side: two products of one size, of which each thread takes one, and then neither waits for the other within.
+        let (of_weight, of_x) = rayon::join(
+            || weight.map(|weight| (weight.id, matrix::linear_backward_weight(&gradient, &input, precision))),
+            || x.map(|x| (x.id, matrix::linear_backward_input(&gradient, &matrix, precision))),
+        );
+        for (id, gradient) in [of_weight, of_x].into_iter().flatten() {
+            gradients.register::<Flex>(id, gradient);
         }
     }
 }
