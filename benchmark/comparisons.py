@@ -2,6 +2,7 @@
 of one turn, and the median over turns is what is told."""
 
 import json
+import os
 import shlex
 import statistics
 import sys
@@ -210,6 +211,8 @@ def rest(tables, study):
     # A text of any kind will do: the one that was prepared, over and over.
     symbols = pq.read_table(tables.splits()[0])["token"].to_numpy().astype("uint8") + 32
     text.write_bytes((symbols.tobytes() * (100_000_000 // len(symbols) + 1))[:100_000_000])
+    # What was just written is on its way to the disk still, and what is written next would wait for it.
+    os.sync()
     done = run(
         [
             ours.PROGRAMS / "prep",
