@@ -174,8 +174,8 @@ fn length(layout: Layout) -> usize {
     layout.size().next_multiple_of(ALIGNMENT) + OFFSET
 }
 
-// SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins at a multiple of `ALIGNMENT`, and the
-// pages behind it stay; every other is mimalloc's.
+// SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins at a multiple of
+// `ALIGNMENT`, and the pages behind it stay; every other is mimalloc's.
 unsafe impl GlobalAlloc for LargeBlocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout)
