@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes 25 to 40 minutes on 2 cores the first time.
+# Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes 20 to 40 minutes on 2 cores the first time.
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked by a reader that is not
 #                             the crate `schemas`, and their numbers recomputed from their formulas; every stage killed
