@@ -71,7 +71,11 @@ pub(crate) fn train(training: &Training, kept: usize) -> Cost {
     let learned = f64::from(train.max_iters) * f64::from(train.gradient_accumulation_steps) * batch;
     let evaluations = f64::from(train.max_iters / train.eval_interval.max(1)).max(kept as f64) + 1.0;
     let evaluated = evaluations * 2.0 * f64::from(train.eval_iters) * batch;
-    let faster = if train.precision == Precision::Bf16 { 2.0 } else { 1.0 };
+    let faster = match train.precision {
+        Precision::Float32 => 1.0,
+        Precision::Int16 => 1.4,
+        Precision::Bf16 => 2.0,
+    };
     // Weights, gradients and two moments; of a layer's activations, in widths: those of the norms, the attention, the residual
     // sums and the hidden layer before and after its GELU.
     let held = 4.0 * model.parameters() + 17.0 * model.layers * model.width * batch;

@@ -173,6 +173,8 @@ words! {
         Float32 = "float32",
         /// Numbers rounded to bfloat16.
         Bf16 = "bf16",
+        /// Numbers rounded to integers that share a scale.
+        Int16 = "int16",
     }
 
     /// What a model sees once its context is full.

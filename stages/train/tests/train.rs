@@ -130,10 +130,12 @@ fn watching_changes_nothing_that_is_learned() {
 
 #[test]
 fn threads_change_nothing() {
-    let [one, two] = [study(), study()];
-    trained(one.path(), &["--tracking", "true", "--threads", "1"]);
-    trained(two.path(), &["--tracking", "true", "--threads", "2"]);
-    assert_eq!(files(one.path()), files(two.path()));
+    for precision in ["float32", "bf16", "int16"] {
+        let [one, two] = [study(), study()];
+        trained(one.path(), &["--tracking", "true", "--precision", precision, "--threads", "1"]);
+        trained(two.path(), &["--tracking", "true", "--precision", precision, "--threads", "2"]);
+        assert_eq!(files(one.path()), files(two.path()), "{precision}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
-use super::matrix::Strided;
+use super::matrix::{Lines, Strided};
 
 /// Lines a tile, and pairs.
 const LINES: usize = 16;
@@ -31,27 +31,6 @@ const BLOCK: usize = 16;
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Tile([u32; LINES * LINES]);
-
-/// How lines and the sum lie in a matrix in memory, one of the two without gaps.
-#[derive(Clone, Copy)]
-struct Lines {
-    matrix: Strided,
-    /// How far lines are apart, and values along the sum.
-    line: usize,
-    along: usize,
-    lines: usize,
-    inner: usize,
-}
-
-impl Lines {
-    fn of_left(matrix: Strided, rows: usize, inner: usize) -> Self {
-        Self { matrix, line: matrix.row, along: matrix.column, lines: rows, inner }
-    }
-
-    fn of_right(matrix: Strided, columns: usize, inner: usize) -> Self {
-        Self { matrix, line: matrix.column, along: matrix.row, lines: columns, inner }
-    }
-}
 
 /// Whether this processor has tiles of bfloat16 and this process may use them. Asked for once.
 pub(super) fn is_here() -> bool {

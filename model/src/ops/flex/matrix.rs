@@ -7,7 +7,7 @@ use burn::tensor::Shape;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::{filled, inner, kernels, tensor, values};
+use super::{filled, inner, int16, kernels, tensor, values};
 use crate::Precision;
 
 /// A matrix in memory that others may share: where it starts and how far its rows and columns are apart.
@@ -31,6 +31,27 @@ impl Strided {
 
     pub(super) fn transposed(self) -> Self {
         Self { row: self.column, column: self.row, ..self }
+    }
+}
+
+/// How lines and the sum lie in a matrix in memory, one of the two without gaps.
+#[derive(Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) matrix: Strided,
+    /// How far lines are apart, and values along the sum.
+    pub(super) line: usize,
+    pub(super) along: usize,
+    pub(super) lines: usize,
+    pub(super) inner: usize,
+}
+
+impl Lines {
+    pub(super) fn of_left(matrix: Strided, rows: usize, inner: usize) -> Self {
+        Self { matrix, line: matrix.row, along: matrix.column, lines: rows, inner }
+    }
+
+    pub(super) fn of_right(matrix: Strided, columns: usize, inner: usize) -> Self {
+        Self { matrix, line: matrix.column, along: matrix.row, lines: columns, inner }
     }
 }
 
@@ -149,6 +170,7 @@ fn whole([rows, columns, inner]: [usize; 3], left: Strided, right: Strided, prec
             match precision {
                 Precision::Float32 => float32([rows, columns, inner], out, left, right),
                 Precision::Bf16 => bf16([rows, columns, inner], out, left, right),
+                Precision::Int16 => int16::product([rows, columns, inner], out, left, right),
             }
         };
     });

@@ -11,6 +11,7 @@ mod amx;
 mod attention;
 mod cache;
 mod inner;
+mod int16;
 mod kernels;
 mod matrix;
 mod pointwise;

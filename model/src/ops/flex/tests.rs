@@ -102,34 +102,86 @@ fn attention_is_its_definition() {
 #[test]
 fn linear_layers_are_their_definition() {
     // One of everything, few rows and many, and sizes at, below and above what tiles and their panels and blocks hold.
-    for (rows, inputs, outputs) in [(1, 1, 1), (7, 5, 3), (10, 35, 70), (130, 48, 65), (32, 32, 32), (97, 1100, 131)] {
+    let sizes = [(1, 1, 1), (7, 5, 3), (10, 35, 70), (130, 48, 65), (32, 32, 32), (24, 40, 16), (97, 1100, 131)];
+    for (rows, inputs, outputs) in sizes.into_iter().chain([(3, 700, 1100), (700, 1100, 3)]) {
         let (x, weight) = (draw("x", rows, inputs), draw("weight", outputs, inputs));
         let gradient = draw("gradient", rows, outputs);
-        for precision in [Precision::Float32, Precision::Bf16] {
-            let at = |matrix: &FlexTensor, row: usize, column: usize, width: usize| {
-                let value = values(matrix)[row * width + column];
-                f64::from(if precision == Precision::Bf16 { nearest_bf16(value) } else { value })
+        for precision in [Precision::Float32, Precision::Bf16, Precision::Int16] {
+            // A matrix as lines along the sum, which are its rows or its columns.
+            let rows_of =
+                |matrix: &FlexTensor, width: usize| values(matrix).chunks(width).map(<[f32]>::to_vec).collect();
+            let columns_of = |matrix: &FlexTensor, width: usize| {
+                (0..width).map(|column| values(matrix).iter().skip(column).step_by(width).copied().collect()).collect()
             };
-            let product = |rows: usize, columns: usize, inner: usize, term: &dyn Fn(usize, usize, usize) -> f64| {
-                (0..rows * columns)
-                    .map(|cell| (0..inner).map(|step| term(cell / columns, cell % columns, step)).sum())
-                    .collect::<Vec<f64>>()
+            let product = |left: Vec<Vec<f32>>, right: Vec<Vec<f32>>| {
+                let rounded =
+                    |lines: Vec<Vec<f32>>| lines.iter().map(|line| rounded(line, precision)).collect::<Vec<_>>();
+                let (left, right) = (rounded(left), rounded(right));
+                let cells = left.iter().flat_map(|row| right.iter().map(move |column| row.iter().zip(column)));
+                cells.map(|cell| cell.map(|(left, right)| left * right).sum()).collect::<Vec<f64>>()
             };
-            let definition = product(rows, outputs, inputs, &|row, out, from| {
-                at(&x, row, from, inputs) * at(&weight, out, from, inputs)
-            });
+            let definition = product(rows_of(&x, inputs), rows_of(&weight, inputs));
             assert_close("linear", values(&matrix::linear(&x, &weight, precision)), &definition);
-            let definition = product(rows, inputs, outputs, &|row, from, out| {
-                at(&gradient, row, out, outputs) * at(&weight, out, from, inputs)
-            });
+            let definition = product(rows_of(&gradient, outputs), columns_of(&weight, inputs));
             let ours = matrix::linear_backward_input(&gradient, &weight, precision);
             assert_close("its input's gradient", values(&ours), &definition);
-            let definition = product(outputs, inputs, rows, &|out, from, row| {
-                at(&gradient, row, out, outputs) * at(&x, row, from, inputs)
-            });
+            let definition = product(columns_of(&gradient, outputs), columns_of(&x, inputs));
             let ours = matrix::linear_backward_weight(&gradient, &x, precision);
             assert_close("its weight's gradient", values(&ours), &definition);
         }
+    }
+}
+
+/// What a product multiplies in place of a line of values along the sum.
+fn rounded(line: &[f32], precision: Precision) -> Vec<f64> {
+    let block = |block: &[f32]| {
+        let largest = block.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        // What the nearest integer is, is decided in float32.
+        let integer = |value: &f32| (value * (4095.0 / largest)).round_ties_even();
+        block.iter().map(|value| f64::from(integer(value)) * f64::from(largest) / 4095.0).collect::<Vec<f64>>()
+    };
+    match precision {
+        Precision::Float32 => line.iter().copied().map(f64::from).collect(),
+        Precision::Bf16 => line.iter().copied().map(nearest_bf16).map(f64::from).collect(),
+        Precision::Int16 => line.chunks(128).flat_map(block).collect(),
+    }
+}
+
+#[test]
+fn sums_of_integers_do_not_overflow_and_next_to_nothing_is_nothing() {
+    let x: Vec<f32> = [1.0, -1.0, 0.0, 1e-38].into_iter().flat_map(|value| [value; 300]).collect();
+    let x = tensor(x, Shape::from(vec![4, 300]));
+    let ones = tensor(vec![1.0; 300], Shape::from(vec![1, 300]));
+    let sums = matrix::linear(&x, &ones, Precision::Int16);
+    assert_close("sums", &values(&sums)[..2], &[300.0, -300.0]);
+    assert_eq!(values(&sums)[2..], [0.0; 2]);
+}
+
+#[test]
+fn what_is_not_finite_as_integers_spoils_its_own_line() {
+    let (rows, inputs, outputs) = (4, 200, 5);
+    let linear = |x: &FlexTensor, weight: &FlexTensor| matrix::linear(x, weight, Precision::Int16);
+    let of_weight = |g: &FlexTensor, x: &FlexTensor| matrix::linear_backward_weight(g, x, Precision::Int16);
+    for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let poisoned = |matrix: FlexTensor, at: usize| {
+            let mut values = values(&matrix).to_vec();
+            values[at] = poison;
+            tensor(values, matrix.layout().shape().clone())
+        };
+        let finite = |sums: FlexTensor| values(&sums).iter().map(|sum| sum.is_finite()).collect::<Vec<bool>>();
+        let expected = |rows: usize, columns: usize, spoilt: &dyn Fn(usize, usize) -> bool| {
+            (0..rows * columns).map(|cell| !spoilt(cell / columns, cell % columns)).collect::<Vec<bool>>()
+        };
+        let (x, weight, gradient) =
+            (draw("x", rows, inputs), draw("weight", outputs, inputs), draw("gradient", rows, outputs));
+        let spoilt = finite(linear(&poisoned(x.clone(), 2 * inputs + 150), &weight));
+        assert_eq!(spoilt, expected(rows, outputs, &|row, _| row == 2), "{poison} in the input");
+        let spoilt = finite(linear(&x, &poisoned(weight, 3 * inputs + 7)));
+        assert_eq!(spoilt, expected(rows, outputs, &|_, column| column == 3), "{poison} in the weight");
+        let spoilt = finite(of_weight(&poisoned(gradient.clone(), outputs + 4), &x));
+        assert_eq!(spoilt, expected(outputs, inputs, &|row, _| row == 4), "{poison} in the gradient");
+        let spoilt = finite(of_weight(&gradient, &poisoned(x, 3 * inputs + 150)));
+        assert_eq!(spoilt, expected(outputs, inputs, &|_, column| column == 150), "{poison} in the input, backward");
     }
 }
 

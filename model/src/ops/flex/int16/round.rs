@@ -1,0 +1,72 @@
+//! The integers of a block, and its lines' scales.
+
+use std::hint::black_box;
+
+use vectorised::vectorised;
+
+use super::{BLOCK, LINES, Slab};
+
+/// The magnitude that a block's largest value becomes.
+const LARGEST: f32 = 4095.0;
+/// Below it, a block counts as zeros: from 1e-35 on, its scale's reciprocal would overflow.
+const SMALLEST: f32 = 1e-34;
+
+/// A magnitude without its sign: as integers they are in order, and what is not a number is above all.
+#[inline(always)]
+fn magnitude(value: f32) -> u32 {
+    value.to_bits() & 0x7FFF_FFFF
+}
+
+/// The scale of values up to a magnitude, and its reciprocal.
+#[inline(always)]
+fn scale(largest: u32) -> (f32, f32) {
+    let largest = f32::from_bits(largest);
+    (largest / LARGEST, if largest < SMALLEST { 0.0 } else { LARGEST / largest })
+}
+
+/// The nearest integer, the even one of two, in the low bits: adding 1.5·2²³ leaves no room for others.
+#[inline(always)]
+fn nearest(value: f32) -> u32 {
+    (value + 12_582_912.0).to_bits()
+}
+
+vectorised! {
+    /// A line's values as integers; returns their scale.
+    pub(super) fn round_line<FUSED>(values: &[f32; BLOCK], integers: &mut [u16; BLOCK]) -> f32 {
+        let mut largest = [0; LINES];
+        for values in values.as_chunks::<LINES>().0 {
+            for (largest, value) in largest.iter_mut().zip(values) {
+                *largest = magnitude(*value).max(*largest);
+            }
+        }
+        let (scale, reciprocal) = scale(largest.into_iter().fold(0, u32::max));
+        for (integers, values) in integers.as_chunks_mut().0.iter_mut().zip(values.as_chunks::<LINES>().0) {
+            *integers = values.map(|value| nearest(value * reciprocal) as u16);
+        }
+        scale
+    }
+
+    /// Lines side by side as a slab.
+    pub(super) fn round_lines<FUSED>(values: &[[f32; LINES]; BLOCK], slab: &mut Slab) {
+        let mut largest = [0; LINES];
+        // A row by an unknown number: else the compiler takes sixteen rows of a line at a time, by gathering.
+        for at in 0..BLOCK {
+            let values = &values[black_box(at)];
+            for line in 0..LINES {
+                largest[line] = magnitude(values[line]).max(largest[line]);
+            }
+        }
+        let mut reciprocals = [0.0; LINES];
+        for line in 0..LINES {
+            (slab.scales[line], reciprocals[line]) = scale(largest[line]);
+        }
+        for (at, pairs) in slab.pairs.iter_mut().enumerate() {
+            let at = 2 * black_box(at);
+            let (one, other) = (&values[at], &values[at + 1]);
+            for line in 0..LINES {
+                let (one, other) = (one[line] * reciprocals[line], other[line] * reciprocals[line]);
+                pairs[line] = nearest(one) & 0xFFFF | nearest(other) << 16;
+            }
+        }
+    }
+}
