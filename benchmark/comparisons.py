@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from benchmark import ours
 from benchmark.process import run
 
+PRECISIONS = ["float32", "bf16", "int16"]
+"""What our matrix products multiply."""
 STUDY = (6, 6, 384, 256)
 """The study's model: layers, heads, width, block."""
 TRAININGS = {
@@ -53,11 +55,11 @@ def peer(work, shape, *flags):
 
 
 def training(tables, turns, chosen):
-    """A training step, by setting: ours in both precisions, then the peer's modes. A mode that is much slower than the peer's
+    """A training step, by setting: ours in every precision, then the peer's modes. A mode that is much slower than the peer's
     float32 in the first turn, as bf16 is where the processor has no such products, sits the others out. `chosen` are the
     peer's modes that play."""
     for name, (shape, dropout, batch, steps, modes) in TRAININGS.items():
-        mine = [Contest(precision, []) for precision in ("float32", "bf16")]
+        mine = [Contest(precision, []) for precision in PRECISIONS]
         theirs = [Contest(mode, []) for mode in modes if mode in chosen]
         for turn in range(turns):
             say(f"training {name}, turn {turn + 1} of {turns}")

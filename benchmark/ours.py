@@ -78,13 +78,25 @@ def generate(tables, samples, length, policy):
 
 def processor():
     """What this machine is, in a line."""
+    name, flags = described()
+    sets = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
+    vectors = next((name for flag, name in sets.items() if flag in flags), "no AVX2")
+    # Ours multiplies bfloat16 by AMX alone, PyTorch by either.
+    products = {"amx_bf16": "AMX", "avx512_bf16": "bf16 products but no AMX"}
+    bf16 = next((name for flag, name in products.items() if flag in flags), "no bf16 products")
+    return f"{os.cpu_count()} cores of {name}, {vectors}, {bf16}"
+
+
+def fastest_precision():
+    """In which our matrix products are fastest here."""
+    _, flags = described()
+    return "bf16" if "amx_bf16" in flags else "int16" if "avx512_vnni" in flags else "float32"
+
+
+def described():
+    """The processor's name and what it can do, as Linux tells them."""
     fields = {}
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
-    flags = fields.get("flags", "").split()
-    vectors = next((name for flag, name in [("avx512f", "AVX-512"), ("avx2", "AVX2")] if flag in flags), "no AVX2")
-    # Ours multiplies bfloat16 by AMX alone, PyTorch by either.
-    products = {"amx_bf16": "AMX", "avx512_bf16": "bf16 products but no AMX"}
-    bf16 = next((name for flag, name in products.items() if flag in flags), "no bf16 products")
-    return f"{os.cpu_count()} cores of {fields.get('model name', 'an unknown processor')}, {vectors}, {bf16}"
+    return fields.get("model name", "an unknown processor"), fields.get("flags", "").split()
