@@ -80,8 +80,10 @@ def metrics(tables, arguments):
 
 
 def rest(tables, arguments):
-    rows = [[what, page.time(seconds), bound] for what, seconds, bound in comparisons.rest(tables, arguments.study)]
-    return page.table(["", "took", "at most"], rows)
+    rows = []
+    for contest, bound in comparisons.rest(tables, arguments.turns, arguments.study):
+        rows.append([contest.name, page.spread(contest.seconds), page.memory(contest.peak_bytes), bound])
+    return page.table(["", "took: median (least – most)", "peak memory", "at most"], rows)
 
 
 def grown(tables, _):

@@ -187,7 +187,7 @@ def metrics(tables, turns):
 
 
 def nothing_to_do(folder):
-    """Seconds of the pipeline the second time, 14 nodes a seed and three for all of them; the least work that each can have."""
+    """The command of a pipeline that has run, 14 nodes a seed and three for all of them; the least work that each can have."""
     seeds = list(range(1, 73))
     least = {
         "seeds": seeds,
@@ -201,41 +201,34 @@ def nothing_to_do(folder):
     settings = [word for name, value in least.items() for word in ("--set", f"{name}={value}")]
     command = [ours.PROGRAMS / "driver", "--profile", "smoke", "--artifacts", folder, *settings]
     run(command)
-    return run(command).seconds
+    return command
 
 
-def rest(tables, study):
-    """Seconds of what has no peer, and what is asked of it."""
+def rest(tables, turns, study):
+    """What has no peer, and what is asked of it."""
     say("the other stages")
-    yield "`--help` of a stage", run([ours.PROGRAMS / "train", "--help"]).seconds, "0.05 s"
-    yield "a pipeline of 1,000 nodes with nothing to do", nothing_to_do(tables.folder / "nodes"), "1 s"
+
+    def timed(name, command):
+        runs = [run(command) for _ in range(turns)]
+        return Contest(name, [done.seconds for done in runs], max(done.peak_bytes for done in runs))
+
+    yield timed("`--help` of a stage", [ours.PROGRAMS / "train", "--help"]), "0.05 s"
+    yield timed("a pipeline of 1,000 nodes with nothing to do", nothing_to_do(tables.folder / "nodes")), "1 s"
     text = tables.folder / "hundred_megabytes.txt"
     # A text of any kind will do: the one that was prepared, over and over.
     symbols = pq.read_table(tables.splits()[0])["token"].to_numpy().astype("uint8") + 32
     text.write_bytes((symbols.tobytes() * (100_000_000 // len(symbols) + 1))[:100_000_000])
     # What was just written is on its way to the disk still, and what is written next would wait for it.
     os.sync()
-    done = run(
-        [
-            ours.PROGRAMS / "prep",
-            "--artifacts",
-            tables.folder,
-            "--dataset",
-            "hundred_megabytes",
-            "--source",
-            text,
-            "--quiet",
-        ]
-    )
+    place = ["--artifacts", tables.folder, "--dataset", text.stem, "--source", text]
+    yield timed("`prep` on 100 MB", [ours.PROGRAMS / "prep", *place, "--quiet"]), "1 s"
     text.unlink()
-    yield f"`prep` on 100 MB ({done.peak_bytes / 1e6:.0f} MB of memory)", done.seconds, "1 s"
     if study is None:
         return
-    seeds = sorted({path.name.removeprefix("seed=") for path in Path(study).glob("evaluations/dataset=*/run=*/seed=*")})
+    seeds = {path.name for path in Path(study).glob("evaluations/dataset=*/run=*/seed=*")}
     for stage in ("correlate", "plot"):
         command = run([ours.PROGRAMS / "driver", "--artifacts", study, "--only", stage, "--force", "--dry-run"])
         for line in command.output.splitlines():
             if f"release/{stage} " in line:
-                words = shlex.split(line)
-                yield f"`{stage}` of {study} ({len(seeds)} seeds)", run(words).seconds, "30 s"
+                yield timed(f"`{stage}` of {study} ({len(seeds)} seeds)", shlex.split(line)), "30 s"
                 break
