@@ -1,6 +1,6 @@
 """How fast the pipeline is beside PyTorch and NumPy on this machine.
 
-./scripts/benchmark.sh                       everything but the curve: under an hour on 2 cores; writes docs/performance.md
+./scripts/benchmark.sh                       everything but the curve: about an hour on 2 cores; writes docs/performance.md
 ./scripts/benchmark.sh --only training       one part, printed alone
 ./scripts/benchmark.sh --only curve          the study's model learns 500 updates, ours and the peer's: under an hour
 ./scripts/benchmark.sh --turns 1             a first look
