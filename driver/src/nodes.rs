@@ -305,6 +305,7 @@ fn node(stage: Stage) -> Node {
         outputs: Vec::new(),
         folders: Vec::new(),
         after: Vec::new(),
+        twins: Vec::new(),
         cost: cost::small(),
     }
 }

@@ -59,7 +59,7 @@ impl fmt::Display for Stage {
 const SAME_AS: &str = "same_as";
 
 /// A flag and its value.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Argument {
     /// The flag without its dashes.
     pub flag: String,
@@ -97,6 +97,8 @@ pub struct Node {
     pub folders: Vec<PathBuf>,
     /// The nodes that write what it reads.
     pub after: Vec<usize>,
+    /// The nodes that train the same model on the same text with the same seed, for runs of other names.
+    pub twins: Vec<usize>,
     /// What it costs, about.
     pub cost: Cost,
 }
@@ -108,17 +110,6 @@ impl Node {
         let of: Vec<&str> =
             [self.dataset.as_deref(), self.run.as_deref(), seed.as_deref()].into_iter().flatten().collect();
         format!("{} {}", self.stage, of.join("/")).trim_end().to_owned()
-    }
-
-    /// Whether two nodes train the same model on the same text with the same seed, for runs of different names.
-    pub(crate) fn trains_the_same_as(&self, other: &Node) -> bool {
-        fn but_for_the_run(node: &Node) -> impl Iterator<Item = &Argument> {
-            node.arguments.iter().filter(|argument| argument.flag != "run")
-        }
-        [self.stage, other.stage] == [Stage::Train; 2]
-            && (&self.dataset, self.seed) == (&other.dataset, other.seed)
-            && self.run != other.run
-            && but_for_the_run(self).eq(but_for_the_run(other))
     }
 
     /// The node whose command copies the training of another run in place of computing it. It writes the same.
@@ -213,7 +204,22 @@ pub fn plan(study: &Study, artifacts: &Path, threads: Threads) -> Vec<Node> {
         };
         node.arguments.push(Argument { flag: "threads".to_owned(), value: threads.to_string() });
     }
+    introduce_twins(&mut nodes);
     nodes
+}
+
+/// Tells trainings that are the same but for the run's name of each other.
+fn introduce_twins(nodes: &mut [Node]) {
+    let mut alike: BTreeMap<Vec<Argument>, Vec<usize>> = BTreeMap::new();
+    for (position, node) in nodes.iter().enumerate().filter(|(_, node)| node.stage == Stage::Train) {
+        let but_for_the_run = node.arguments.iter().filter(|argument| argument.flag != "run").cloned();
+        alike.entry(but_for_the_run.collect()).or_default().push(position);
+    }
+    for twins in alike.values() {
+        for &position in twins {
+            nodes[position].twins = twins.iter().copied().filter(|twin| *twin != position).collect();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ impl Work<'_> {
     /// Whether a training waits for one that is the same but for the run's name, to be copied from it: the first of such twins
     /// is computed, and the others follow.
     fn awaits_twin(&self, position: usize) -> bool {
-        self.plan.twins(position).any(|twin| match self.progress[twin] {
+        self.plan.nodes[position].twins.iter().any(|&twin| match self.progress[twin] {
             Progress::Running => true,
             Progress::Waiting => twin < position,
             _ => false,
@@ -243,7 +243,7 @@ impl Work<'_> {
     /// A training that is there and the same but for the run's name.
     fn trained_twin(&mut self, position: usize) -> Option<usize> {
         let plan = self.plan;
-        plan.twins(position).find(|&twin| {
+        plan.nodes[position].twins.iter().copied().find(|&twin| {
             let done_now = self.progress[twin] == Progress::Done;
             done_now || plan.is_finished(twin, self.state, self.history)
         })

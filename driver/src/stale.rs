@@ -167,6 +167,7 @@ mod tests {
             outputs: vec!["log".into()],
             folders: vec!["log".into()],
             after: vec![],
+            twins: vec![],
             cost: crate::cost::Cost::default(),
         }
     }

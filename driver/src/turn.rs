@@ -56,7 +56,7 @@ impl Plan<'_> {
                 Turn::Skip(reason) => print(&format!("{name} · skip: {reason}")),
                 Turn::LeaveOut(reason) => print(&format!("{name} · left out: {reason}")),
                 Turn::Run { reason, .. } => {
-                    let twin = self.twins(position).find(|&twin| match runs[twin] {
+                    let twin = node.twins.iter().copied().find(|&twin| match runs[twin] {
                         true => true,
                         false => self.is_finished(twin, state, history),
                     });
@@ -90,12 +90,6 @@ impl Plan<'_> {
             Decision::Skip { reason } => Turn::Skip(reason),
             Decision::Run { reason, afresh } => Turn::Run { reason, afresh, ingredients },
         })
-    }
-
-    /// The nodes that train the same as one does, for other runs.
-    pub(crate) fn twins(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
-        let node = &self.nodes[position];
-        (0..self.nodes.len()).filter(move |&other| self.nodes[other].trains_the_same_as(node))
     }
 
     /// Whether what a node writes is there and is what it would write now. With --force only what this very run of the driver
