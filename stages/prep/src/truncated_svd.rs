@@ -119,25 +119,29 @@ impl<'matrix> Lanczos<'matrix> {
         let block = transpose(&self.basis[done * self.n..], width, self.n);
         let image = self.transposed.times(&self.matrix.times(&block, width), width);
         let mut image = transpose(&image, self.n, width);
-        let mut coefficients = self.reorthogonalise(&mut image, width);
-        for (first, second) in coefficients.iter_mut().zip(self.reorthogonalise(&mut image, width)) {
-            *first += second;
+        // But for rounding, the image lies in the two newest blocks and in what is new: they are taken out first, and then
+        // what rounding has left of all blocks.
+        let newest = done.saturating_sub(BLOCK);
+        let large = self.take_out_from(newest, &mut image, width);
+        let mut coefficients = self.take_out_from(0, &mut image, width);
+        for column in 0..width {
+            for row in newest..dimension {
+                coefficients[(row, column)] += large[(row - newest, column)];
+            }
         }
-        self.projected.extend(coefficients.chunks_exact(dimension).map(<[f64]>::to_vec));
+        self.projected.extend((0..width).map(|column| coefficients.col_as_slice(column).to_vec()));
         let scale = self.projected.iter().enumerate().map(|(row, column)| column[row]).fold(0.0, f64::max);
         (dimension < self.n).then(|| self.extend(image, scale))
     }
 
-    /// Takes out of a block, column-major, what lies in the basis; returns that part's coefficients.
-    fn reorthogonalise(&self, block: &mut [f64], width: usize) -> Vec<f64> {
-        let dimension = self.basis.len() / self.n;
-        let basis = MatRef::from_column_major_slice(&self.basis, self.n, dimension);
-        let mut coefficients = vec![0.0; dimension * width];
-        let mut inside = MatMut::from_column_major_slice_mut(&mut coefficients, dimension, width);
+    /// Takes out of a block, column-major, what lies in the basis from a column on; returns that part's coefficients.
+    fn take_out_from(&self, first: usize, block: &mut [f64], width: usize) -> Mat<f64> {
+        let basis = &self.basis[first * self.n..];
+        let basis = MatRef::from_column_major_slice(basis, self.n, basis.len() / self.n);
         let mut block = MatMut::from_column_major_slice_mut(block, self.n, width);
-        matmul(inside.as_mut(), Accum::Replace, basis.transpose(), block.as_ref(), 1.0, Par::Seq);
+        let inside = basis.transpose() * block.as_ref();
         matmul(block.as_mut(), Accum::Add, basis, inside.as_ref(), -1.0, Par::Seq);
-        coefficients
+        inside
     }
 
     /// Adds an orthonormal basis of a block, column-major and already orthogonal to the basis, and returns the block's
