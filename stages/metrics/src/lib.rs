@@ -101,13 +101,22 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let provenance = Provenance::new("metrics", serde_json::to_value(parameters)?);
     let attention = provenance.from_inputs(sources.iter().chain([&probes.source]));
     let with_norms = provenance.from_inputs(sources.iter().chain([&probes.source, &norms.source]));
-    artifacts.write::<HeadMetrics>(&node, &attention, &heads)?;
-    artifacts.write::<LayerMetrics>(&node, &with_norms, &layers)?;
-    artifacts.write::<Baselines>(&node, &provenance.from_inputs([&probes.source]), &baselines)?;
-    if parameters.layer_similarity {
-        artifacts.write::<LayerSimilarity>(&node, &attention, &pairs)?;
-    }
-    Ok(())
+    let baselines_from = provenance.from_inputs([&probes.source]);
+    // Side by side: a small file waits for the disk, too.
+    let (by_head, by_layer) = rayon::join(
+        || {
+            artifacts.write::<HeadMetrics>(&node, &attention, &heads)?;
+            artifacts.write::<Baselines>(&node, &baselines_from, &baselines)
+        },
+        || {
+            artifacts.write::<LayerMetrics>(&node, &with_norms, &layers)?;
+            match parameters.layer_similarity {
+                true => artifacts.write::<LayerSimilarity>(&node, &attention, &pairs),
+                false => Ok(()),
+            }
+        },
+    );
+    Ok(by_head.and(by_layer)?)
 }
 
 /// The sums of every step, whose attention the readers are of.
