@@ -8,17 +8,19 @@ if ! command -v cargo >/dev/null; then
     exit 2
 fi
 
-# `--features cuda` (or vulkan), given first, is for the build; everything else is for the driver.
+# `--features cuda` (or vulkan), given first, is for the build; everything else is for the driver, which is told of it so that
+# it can say how to go on.
 build=(cargo build --release --locked)
 if [ "${1:-}" = --features ] && [ $# -ge 2 ]; then
     build+=(--features "$2")
-    shift 2
+    set -- --built-with "${@:2}"
 fi
 
 target=${CARGO_TARGET_DIR:-target}
 if [ -x "$target/release/driver" ]; then
     # Mostly nothing is to be built, and then nothing is said.
-    { sleep 3 && echo "building what has changed since the last time" >&2; } &
+    # The pause holds no pipe open that somebody reads.
+    { sleep 3 >/dev/null 2>&1 && echo "building what has changed since the last time" >&2; } >/dev/null &
     patience=$!
     "${build[@]}" --quiet || { kill "$patience" 2>/dev/null; exit 1; }
     kill "$patience" 2>/dev/null || true

@@ -57,6 +57,9 @@ impl FromIterator<u32> for Steps {
     }
 }
 
+/// Steps of one range at most: more than anybody looks at, and few enough to hold.
+const MOST: u32 = 1_000_000;
+
 impl FromStr for Steps {
     type Err = String;
 
@@ -89,6 +92,9 @@ impl FromStr for Steps {
                         return Err(format!(
                             "`{part}` in `{text}` is empty: a range is first-last/every, every at least 1"
                         ));
+                    }
+                    if (last - first) / every >= MOST {
+                        return Err(format!("`{part}` in `{text}` has more than {MOST} steps"));
                     }
                     steps.extend((first..=last).step_by(every as usize));
                 }

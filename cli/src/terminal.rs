@@ -1,10 +1,10 @@
 //! How far the work is, told to a person, to a log, or to the driver.
 
 use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use crate::{Fault, Verbosity};
@@ -60,7 +60,8 @@ impl Terminal {
             Manner::Silent
         } else if std::env::var_os(RELAY).is_some() {
             Manner::Relay
-        } else if std::io::stderr().is_terminal() {
+        } else if !ProgressDrawTarget::stderr().is_hidden() {
+            // A terminal that can draw.
             Manner::Bars
         } else {
             Manner::Lines

@@ -86,10 +86,15 @@ pub(crate) fn train(training: &Training, kept: usize) -> Cost {
     }
 }
 
+/// Windows of one checkpoint.
+fn windows(training: &Training) -> f64 {
+    f64::from(training.snapshot.val_windows) + f64::from(training.snapshot.repeat_windows)
+}
+
 /// The attention of so many checkpoints.
 pub(crate) fn snapshot(training: &Training, checkpoints: usize) -> Cost {
     let model = Model::of(training);
-    let windows = f64::from(training.snapshot.val_windows + training.snapshot.repeat_windows) * checkpoints as f64;
+    let windows = windows(training) * checkpoints as f64;
     // A square of weights a layer and the triangles of the window, once measured and once on its way to the file.
     let a_thread = 4.0 * model.weights() + 20.0 * model.width * model.block;
     Cost {
@@ -102,7 +107,7 @@ pub(crate) fn snapshot(training: &Training, checkpoints: usize) -> Cost {
 /// The metrics of so many checkpoints' attention.
 pub(crate) fn metrics(training: &Training, checkpoints: usize) -> Cost {
     let model = Model::of(training);
-    let windows = f64::from(training.snapshot.val_windows + training.snapshot.repeat_windows) * checkpoints as f64;
+    let windows = windows(training) * checkpoints as f64;
     Cost {
         seconds: windows * 500.0 * model.weights() / PER_SECOND,
         bytes: 200.0 * model.layers * (model.heads + model.layers) * checkpoints as f64,
@@ -128,6 +133,13 @@ pub(crate) fn generate(training: &Training, checkpoints: usize) -> Cost {
         bytes: texts * (rows + length),
         memory: PROGRAM + NUMBER * (model.parameters() + 20.0 * model.width * model.block),
     }
+}
+
+/// A training that is copied.
+pub(crate) fn copy(training: Cost) -> Cost {
+    /// Bytes that are read, decompressed, compressed and written in a second.
+    const PER_SECOND: f64 = 1e8;
+    Cost { seconds: training.bytes / PER_SECOND, ..training }
 }
 
 /// A stage that is no more than reading what others wrote, or little text.

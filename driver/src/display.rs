@@ -1,7 +1,7 @@
 //! What a person sees while the pipeline works: bars on a terminal, plain lines elsewhere, never both.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -36,10 +36,10 @@ impl Default for Display {
 }
 
 impl Display {
-    /// Bars where standard error is a terminal, else lines.
+    /// Bars where standard error is a terminal that can draw them, else lines.
     pub fn new() -> Self {
-        let bars = std::io::stderr().is_terminal().then(|| {
-            let all = MultiProgress::new();
+        let all = MultiProgress::new();
+        let bars = (!all.is_hidden()).then(|| {
             let overall = all.add(bar("{prefix:<42} {bar:24.green/dim} {msg}", "study"));
             Bars { all, overall }
         });

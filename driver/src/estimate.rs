@@ -1,10 +1,8 @@
 //! What a run would cost, said before it starts: hours, bytes, memory.
 
-use std::time::Duration;
-
 use crate::display::{duration, size};
 use crate::lineage::History;
-use crate::pace::Pace;
+use crate::pace::{Pace, span};
 use crate::plan::Node;
 use crate::turn::Plan;
 
@@ -25,7 +23,7 @@ impl Estimate {
         let mut measured = false;
         for node in plan.nodes {
             if let Some(seconds) = history.took(&node.name(), &node.command(&plan.programs)) {
-                pace.learn(node, Duration::from_secs_f64(seconds));
+                pace.learn(node, span(seconds));
                 measured = true;
             }
         }
@@ -43,7 +41,7 @@ impl Estimate {
     pub(crate) fn told(mut self, jobs: usize) -> String {
         self.memory.sort_by(|one, other| other.total_cmp(one));
         let memory: f64 = self.memory.iter().take(jobs).sum();
-        let time = duration(Duration::from_secs_f64(self.seconds / jobs as f64));
+        let time = duration(span(self.seconds / jobs as f64));
         let basis = if self.measured { "after what ran here before" } else { "a guess, before anything ran here" };
         format!(
             "it would take about {time} ({basis}), write {} and hold up to {} of memory",

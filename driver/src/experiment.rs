@@ -5,6 +5,7 @@
 //! its stage as the flag of the same name.
 
 use std::fmt;
+use std::path::Path;
 
 use cli::Steps;
 use serde::Deserialize;
@@ -82,6 +83,15 @@ pub struct DatasetChanges {
     pub metrics: MetricsChanges,
     /// Changes of `generate`.
     pub generate: GenerateChanges,
+}
+
+impl Experiment {
+    /// Takes the texts' files from the folder that the experiment's file lies in.
+    pub fn place_sources(&mut self, folder: &Path) {
+        for source in self.datasets.values_mut().filter_map(|dataset| dataset.source.as_mut()) {
+            *source = folder.join(&*source).to_string_lossy().into_owned();
+        }
+    }
 }
 
 /// A text; what is not said, `prep` knows for the texts that it knows.
@@ -365,6 +375,11 @@ impl<T> Named<T> {
     /// The entry of that name.
     pub fn get(&self, name: &str) -> Option<&T> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The entries, to be changed.
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|(_, value)| value)
     }
 
     /// The entries, in the order of the file.

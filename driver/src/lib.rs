@@ -40,6 +40,9 @@ use crate::state::State;
 use crate::study::Study;
 use crate::turn::Plan;
 
+/// [`Arguments::built_with`] as a flag, which the script writes.
+const BUILT_WITH: &str = "--built-with";
+
 const EXAMPLES: &str = "\
 Examples:
   run_pipeline.sh                                         the default profile, all of it
@@ -100,6 +103,10 @@ pub struct Arguments {
     #[arg(long, help_heading = "What")]
     pub list: bool,
 
+    /// The features that the script built the programs with
+    #[arg(long, value_name = "FEATURES", hide = true)]
+    pub built_with: Option<String>,
+
     /// Folder that holds the stages' programs [default: the driver's own]
     #[arg(long, value_name = "FOLDER", hide = true)]
     pub programs: Option<PathBuf>,
@@ -119,6 +126,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         return Err(Fault::parameter("--jobs 0: at least 1 node must run"));
     }
     let root = arguments.artifacts.clone().unwrap_or_else(|| Path::new("artifacts").join(&arguments.profile));
+    for path in [Some(&root), arguments.programs.as_ref()].into_iter().flatten().filter(|path| path.to_str().is_none())
+    {
+        // Stages are told by commands that a person can paste.
+        return Err(Fault::parameter(format!("{}: a folder's name must be UTF-8", path.display())));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let nodes = plan::plan(&study, &root, Threads { shared: (cores / jobs).max(1), alone: cores });
     let plan = Plan {
@@ -133,29 +145,33 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     };
     let artifacts = Artifacts::new(&root);
     if arguments.dry_run {
-        let mut state = State::open(&root, false)?;
-        plan.rehearse(&mut state, &History::open(artifacts)?)?;
+        let (mut state, history) = (State::open(&root, false)?, History::open(artifacts)?);
+        spare_what_is_not_ours(&plan, &state, &history)?;
+        plan.rehearse(&mut state, &history)?;
         return Ok(0);
     }
     let _lock = lock(&root)?;
-    let mut state = State::open(&root, true)?;
-    let mut history = History::open(artifacts.clone())?;
+    let (mut state, mut history) = (State::open(&root, true)?, History::open(artifacts.clone())?);
+    spare_what_is_not_ours(&plan, &state, &history)?;
     let mut display = Display::new();
     let outcome = plan.run(&mut state, &mut history, &mut display);
     display.close();
     let time = display::duration(started.elapsed());
     match outcome? {
-        Outcome::Complete => {
-            conclude(&plan, &study, &artifacts)?;
+        Outcome::Complete(done) => {
+            conclude(&plan, &done, &study, &artifacts)?;
             print(&format!("Total time {time}"));
             Ok(0)
         }
         Outcome::Failed(code) => {
-            print_error(&format!("stopped after {time}; what was finished is kept: {} goes on from there", again()));
+            print_error(&format!(
+                "stopped after {time}; what was finished is kept: {} goes on from there",
+                again(arguments)
+            ));
             Ok(code)
         }
         Outcome::Interrupted(code) => {
-            print_error(&format!("interrupted after {time}; to go on where it stopped: {}", again()));
+            print_error(&format!("interrupted after {time}; to go on where it stopped: {}", again(arguments)));
             Ok(code)
         }
     }
@@ -166,7 +182,9 @@ fn read(path: &Path) -> Result<Experiment, Fault> {
         let what = "it describes the experiment; run in the project's root or name it by --file";
         Fault::input(format!("cannot read {}: {error}; {what}", path.display()))
     })?;
-    yaml::parse(&text, &path.to_string_lossy())
+    let mut experiment: Experiment = yaml::parse(&text, &path.to_string_lossy())?;
+    experiment.place_sources(path.parent().unwrap_or(Path::new("")));
+    Ok(experiment)
 }
 
 /// Where the programs lie, relative to the working folder if that is shorter to paste.
@@ -177,7 +195,12 @@ fn programs(arguments: &Arguments) -> Result<PathBuf, Fault> {
     let own = std::env::current_exe()?;
     let folder = own.parent().unwrap_or(Path::new("."));
     let here = std::env::current_dir()?;
-    Ok(folder.strip_prefix(&here).unwrap_or(folder).to_owned())
+    Ok(match folder.strip_prefix(&here) {
+        // A bare name would be looked for where the shell looks.
+        Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
+        Ok(below) => below.to_owned(),
+        Err(_) => folder.to_owned(),
+    })
 }
 
 /// Which nodes were asked for.
@@ -247,12 +270,26 @@ fn lock(root: &Path) -> Result<File, Fault> {
     }
 }
 
-/// Says what came out.
-fn conclude(plan: &Plan<'_>, study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
-    let there = |stage| {
-        let node = plan.nodes.iter().position(|node| node.stage == stage).filter(|position| plan.chosen[*position]);
-        node.is_some_and(|position| plan.nodes[position].outputs.iter().all(|path| plan.root.join(path).is_file()))
-    };
+/// Refuses a folder in which the pipeline has never worked and where things lie that the whole study's stages would replace.
+fn spare_what_is_not_ours(plan: &Plan<'_>, state: &State, history: &History) -> Result<(), Fault> {
+    if !(state.is_empty() && history.is_empty()) {
+        return Ok(());
+    }
+    let folders = plan.nodes.iter().filter(|node| node.stage.whole_study()).flat_map(|node| &node.folders);
+    match folders.map(|folder| plan.root.join(folder)).find(|path| path.exists()) {
+        None => Ok(()),
+        Some(path) => Err(Fault::input(format!(
+            "{} is not of this pipeline, which has never worked in {}, and would be replaced: move it away, or name another \
+             folder by --artifacts",
+            path.display(),
+            plan.root.display()
+        ))),
+    }
+}
+
+/// Says what came out, of the nodes that are done.
+fn conclude(plan: &Plan<'_>, done: &[bool], study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
+    let there = |stage| plan.nodes.iter().zip(done).any(|(node, done)| node.stage == stage && *done);
     if there(Stage::Correlate) {
         const WIDTH_OF_A_LOG: u16 = 120;
         let width = console::Term::stdout().size_checked().map_or(WIDTH_OF_A_LOG, |(_, columns)| columns);
@@ -281,8 +318,19 @@ fn list(experiment: &Experiment) -> String {
     sections.iter().map(section).collect()
 }
 
-/// The command that this run was started by.
-fn again() -> String {
-    let arguments = std::env::args().skip(1).map(|word| plan::quote(&word));
-    std::iter::once("./scripts/run_pipeline.sh".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+/// The command that goes on with this run: the one that it was started by, but for --force, which is remembered of what it did
+/// not reach and would begin again what it did.
+fn again(arguments: &Arguments) -> String {
+    let build = arguments.built_with.iter().flat_map(|features| ["--features".to_owned(), features.clone()]);
+    let mut given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let mut words = vec!["./scripts/run_pipeline.sh".to_owned()];
+    words.extend(build);
+    while let Some(word) = given.next() {
+        match word.as_str() {
+            "--force" => {}
+            BUILT_WITH => drop(given.next()),
+            _ => words.push(word),
+        }
+    }
+    words.iter().map(|word| plan::quote(word)).collect::<Vec<_>>().join(" ")
 }

@@ -22,6 +22,11 @@ impl History {
         Ok(Self { artifacts, rows })
     }
 
+    /// Whether nothing ever ran.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The fingerprint of a node's last execution, if it ended well.
     pub fn done(&self, node: &str) -> Option<&str> {
         let last = self.rows.iter().rev().find(|row| row.node == node)?;

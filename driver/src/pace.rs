@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use crate::plan::{Node, Stage};
 
+/// So many seconds; what no clock can show is the longest span of all.
+pub(crate) fn span(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+}
+
 /// A stage, and the run that it works for where it works for one.
 type StageOfRun = (Stage, Option<String>);
 
@@ -29,8 +34,11 @@ impl Pace {
     }
 
     /// The seconds that a node will take: after those of its stage and run, else of its stage, else of all; none as long
-    /// as nothing was measured.
+    /// as nothing was measured. A copy takes what it should: how fast a training learns says nothing of it.
     pub fn seconds(&self, node: &Node) -> Option<f64> {
+        if node.copies() {
+            return Some(node.cost.seconds);
+        }
         let like = |alike: &dyn Fn(&StageOfRun) -> bool| {
             let measured = self.measured.iter().filter(|(known, _)| alike(known)).map(|(_, known)| known);
             let (seconds, expected) = measured

@@ -115,9 +115,14 @@ impl Node {
     /// The node whose command copies the training of another run in place of computing it. It writes the same.
     pub(crate) fn copying(&self, run: &str) -> Node {
         let mut node = self.clone();
-        node.cost = Cost { bytes: node.cost.bytes, ..cost::small() };
+        node.cost = cost::copy(node.cost);
         node.arguments.push(Argument { flag: SAME_AS.to_owned(), value: run.to_owned() });
         node
+    }
+
+    /// Whether it copies the training of another run.
+    pub(crate) fn copies(&self) -> bool {
+        self.arguments.iter().any(|argument| argument.flag == SAME_AS)
     }
 
     /// How many threads it works with.

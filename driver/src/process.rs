@@ -74,6 +74,15 @@ impl Process {
     }
 }
 
+/// Whether a signal is ignored, as whoever started this program wished: nohup does so.
+pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: a zeroed sigaction is a valid one, and with no new action nothing but the local is written.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// A driver that is killed takes its stages along, so that no two ever work on one node.
 fn die_with_parent(parent: u32) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]

@@ -14,9 +14,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::display::{Display, duration, size};
 use crate::lineage::History;
-use crate::pace::Pace;
+use crate::pace::{Pace, span};
 use crate::plan::Node;
-use crate::process::{Event, Process};
+use crate::process::{Event, Process, is_ignored};
 use crate::stale;
 use crate::state::{Ingredients, Record, State, Status};
 use crate::turn::{Plan, Turn};
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a run of the pipeline ended.
 pub enum Outcome {
-    /// Everything that was asked for is there.
-    Complete,
+    /// Everything that was asked for is there, but for what was left out: for each node, whether it is there as it should be.
+    Complete(Vec<bool>),
     /// A node failed; the exit code to end with.
     Failed(u8),
     /// A signal ended it; the exit code to end with.
@@ -60,10 +60,18 @@ impl Plan<'_> {
     pub fn run(&self, state: &mut State, history: &mut History, display: &mut Display) -> Result<Outcome, Fault> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM, SIGHUP] {
+            // Under nohup a closed terminal is to end nothing.
+            if number == SIGHUP && is_ignored(number) {
+                continue;
+            }
             let value = usize::try_from(number).map_err(|_| Fault::defect("a negative signal"))?;
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
         }
         self.note_stale(state, history, display)?;
+        if self.force {
+            let chosen = self.nodes.iter().zip(&self.chosen).filter(|(_, chosen)| **chosen);
+            state.ask_again(chosen.map(|(node, _)| node.name()))?;
+        }
         let (sender, events) = channel();
         let progress =
             self.chosen.iter().map(|chosen| if *chosen { Progress::Waiting } else { Progress::NotChosen }).collect();
@@ -110,7 +118,7 @@ impl Work<'_> {
         ended?;
         self.state.save_hashes()?;
         Ok(match (self.signal.load(Ordering::Relaxed), self.failure) {
-            (0, None) => Outcome::Complete,
+            (0, None) => Outcome::Complete(self.progress.iter().map(|progress| *progress == Progress::Done).collect()),
             (0, Some(code)) => Outcome::Failed(code),
             (signal, _) => Outcome::Interrupted(u8::try_from(128 + signal).unwrap_or(1)),
         })
@@ -240,6 +248,12 @@ impl Work<'_> {
         })
     }
 
+    /// Whether a node that waits will be copied and not computed.
+    fn will_be_copied(&self, position: usize) -> bool {
+        let trained = |&twin: &usize| self.progress[twin] == Progress::Done;
+        self.awaits_twin(position) || self.plan.nodes[position].twins.iter().any(trained)
+    }
+
     /// A training that is there and the same but for the run's name.
     fn trained_twin(&mut self, position: usize) -> Option<usize> {
         let plan = self.plan;
@@ -348,7 +362,7 @@ impl Work<'_> {
         let mut pace = self.pace.clone();
         for (position, running) in self.running.iter().filter(|(_, running)| !running.copies) {
             if let Some(seconds) = projected(running) {
-                pace.learn(&self.plan.nodes[*position], Duration::from_secs_f64(seconds));
+                pace.learn(&self.plan.nodes[*position], span(seconds));
             }
         }
         let mut seconds = Some(0.0);
@@ -356,7 +370,7 @@ impl Work<'_> {
             let running = self.running.get(&position);
             let share = match self.progress[position] {
                 // It will be copied, in no time.
-                Progress::Waiting if self.awaits_twin(position) => continue,
+                Progress::Waiting if self.will_be_copied(position) => continue,
                 Progress::Waiting => 1.0,
                 Progress::Running => running.map_or(0.0, |running| 1.0 - running.fraction),
                 _ => continue,
@@ -364,7 +378,7 @@ impl Work<'_> {
             let cost = running.and_then(projected).or_else(|| pace.seconds(node));
             seconds = seconds.zip(cost).map(|(sum, cost)| sum + share * cost);
         }
-        let left = seconds.map(|seconds| Duration::from_secs_f64(seconds / self.plan.jobs as f64));
+        let left = seconds.map(|seconds| span(seconds / self.plan.jobs as f64));
         self.display.overall(done, chosen, left);
     }
 }

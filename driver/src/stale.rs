@@ -99,6 +99,7 @@ pub fn decide(
     match (record.status, missing) {
         (Status::Started, _) => Decision::Run { reason: "was interrupted, goes on".to_owned(), afresh: false },
         (Status::Failed, _) => Decision::Run { reason: "failed before".to_owned(), afresh: false },
+        (Status::Asked, _) => run("--force, of a run that was interrupted".to_owned()),
         (Status::Done, Some(path)) => run(format!("output {path} is missing")),
         (Status::Done, None) => match present.iter().find(|(path, hash)| record.outputs.get(*path) != Some(hash)) {
             Some((path, _)) => run(format!("output {path} was changed by something else")),
@@ -226,6 +227,8 @@ mod tests {
         assert_eq!(said(Some(&failed), None, &[], false), ("run: failed before".to_owned(), false));
         let other = record(Status::Started, made("500", "a", "p"));
         assert!(said(Some(&other), None, &[], false).1);
+        let asked = record(Status::Asked, made("2000", "a", "p"));
+        assert!(said(Some(&asked), None, &[("log", "o")], false).1, "what --force did not reach runs afresh");
     }
 
     #[test]

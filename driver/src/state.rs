@@ -1,7 +1,7 @@
 //! What the driver remembers between two of its runs: what each node was made from, and the hashes of files.
 //!
-//! Both lie beside the tables, are written whole under another name and renamed, and can be lost without harm: then more
-//! is hashed and more is run than needed.
+//! Both lie beside the tables, are written whole under another name and renamed. If they are lost, lineage stands in: more is
+//! hashed and run than needed, and what was changed until then passes as what was written.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -42,6 +42,8 @@ pub enum Status {
     Done,
     /// It ended with a fault.
     Failed,
+    /// It was asked to run again, and has not begun.
+    Asked,
 }
 
 /// What is known of a node.
@@ -99,6 +101,21 @@ impl State {
         self.records.insert(node.to_owned(), record);
         self.save_hashes()?;
         self.save(RECORDS, &self.records)
+    }
+
+    /// Remembers of nodes that ran that they are to run again, also if this run of the driver does not come that far.
+    pub fn ask_again(&mut self, nodes: impl Iterator<Item = String>) -> Result<(), Fault> {
+        for node in nodes {
+            if let Some(record) = self.records.get_mut(&node) {
+                record.status = Status::Asked;
+            }
+        }
+        self.save(RECORDS, &self.records)
+    }
+
+    /// Whether nothing was ever remembered here, or all of it is lost.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
     }
 
     /// Writes the hashes that were taken.

@@ -94,6 +94,9 @@ impl Study {
         let profile = experiment.profiles.get(profile).ok_or_else(unknown)?;
         let settings: Result<Vec<Profile>, Fault> = settings.iter().map(|text| yaml::parse_setting(text)).collect();
         let settings = settings?;
+        for setting in &settings {
+            check_known("per_dataset", setting.per_dataset.names(), &experiment.datasets)?;
+        }
         // What concerns the whole study knows no dataset and no run.
         let changes: Vec<&Profile> = std::iter::once(profile).chain(&settings).collect();
 
@@ -280,7 +283,7 @@ fn no_repetition<T: PartialEq + std::fmt::Display>(key: &str, values: &[T]) -> R
     }
 }
 
-/// Keeps the chosen names, refusing unknown ones by name.
+/// Refuses a name, chosen by a flag, that is not known.
 pub fn check_chosen<T>(flag: &str, chosen: &[String], known: &Named<T>) -> Result<(), Fault> {
     match chosen.iter().find(|name| known.get(name).is_none()) {
         None => Ok(()),

@@ -10,7 +10,7 @@ use crate::lineage::History;
 use crate::near::nearest;
 use crate::plan::Node;
 use crate::stale::{self, Decision};
-use crate::state::{Ingredients, State};
+use crate::state::{Ingredients, Record, State, Status};
 
 /// What is run, and how.
 pub struct Plan<'plan> {
@@ -79,6 +79,10 @@ impl Plan<'_> {
 
     /// What becomes of a node whose inputs are as they will be.
     pub(crate) fn turn(&self, node: &Node, state: &mut State, history: &History) -> Result<Turn, Fault> {
+        self.turn_of(node, state, history, self.force)
+    }
+
+    fn turn_of(&self, node: &Node, state: &mut State, history: &History, force: bool) -> Result<Turn, Fault> {
         let ingredients = match stale::ingredients(node, &self.root, &self.programs, state)? {
             Ok(ingredients) => ingredients,
             Err(missing) => return self.without(node, &missing),
@@ -86,8 +90,13 @@ impl Plan<'_> {
         let present = stale::outputs(node, &self.root, state)?;
         let name = node.name();
         let (record, lineage) = (state.record(&name), history.done(&name));
-        Ok(match stale::decide(node, &ingredients, record, lineage, &present, self.force) {
-            Decision::Skip { reason } => Turn::Skip(reason),
+        Ok(match stale::decide(node, &ingredients, record, lineage, &present, force) {
+            Decision::Skip { reason } => {
+                if record.is_none() {
+                    state.remember(&name, Record { status: Status::Done, ingredients, outputs: present })?;
+                }
+                Turn::Skip(reason)
+            }
             Decision::Run { reason, afresh } => Turn::Run { reason, afresh, ingredients },
         })
     }
@@ -139,7 +148,7 @@ impl Plan<'_> {
         for (position, node) in self.nodes.iter().enumerate() {
             if needed[position] && !self.chosen[position] {
                 // What is missing is told by the node that needs it; what is wrong with a file, when it is read.
-                if let Ok(Turn::Run { reason, .. }) = self.turn(node, state, history)
+                if let Ok(Turn::Run { reason, .. }) = self.turn_of(node, state, history, false)
                     && state.record(&node.name()).is_some()
                 {
                     stale.push(format!("{} ({reason})", node.name()));

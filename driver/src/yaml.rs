@@ -24,6 +24,12 @@ pub fn parse_setting<T: DeserializeOwned>(setting: &str) -> Result<T, Fault> {
     if key.trim().is_empty() || key.split('.').any(|part| part.trim().is_empty()) {
         return Err(Fault::parameter(format!("--set {setting} {wrong}")));
     }
+    // YAML reads these as nothing, and nothing changes nothing.
+    if value.trim().is_empty() || value.trim_start().starts_with('#') || matches!(value.trim(), "null" | "~") {
+        return Err(Fault::parameter(format!(
+            "--set {setting}: there is no value; write one after the `=`, in quotes if it is text"
+        )));
+    }
     let mut text = String::new();
     for (depth, part) in key.split('.').enumerate() {
         text = format!("{text}\n{}{}:", "  ".repeat(depth), part.trim());
@@ -81,7 +87,9 @@ fn explain(place: &str, path: &str, error: &Error, found: &str) -> String {
 fn expected(message: &str) -> Option<String> {
     let kind = message.strip_prefix("invalid ").or_else(|| message.strip_prefix("expected "))?;
     Some(match kind {
-        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        "u16" => "a whole number from 0 to 65535".to_owned(),
+        "u32" => "a whole number from 0 to 4294967295".to_owned(),
+        "u64" | "usize" => "a whole number, 0 or more".to_owned(),
         "floating point" => "a number".to_owned(),
         "boolean" => "true or false".to_owned(),
         "string scalar" => "a single value".to_owned(),

@@ -59,7 +59,7 @@ fn what_is_wrong_is_said_by_path_expectation_and_finding() {
     let said = |old, new| wrong(old, new).split_once(": ").map(|(_, said)| said.to_owned()).expect("a message");
     assert_eq!(
         said("  n_layer: 6\n", "  n_layer: six\n"),
-        "`train.n_layer` must be a whole number, 0 or more, found `n_layer: six`"
+        "`train.n_layer` must be a whole number from 0 to 4294967295, found `n_layer: six`"
     );
     assert_eq!(
         said("  dropout: 0.0\n", "  dropout: none\n"),
@@ -130,7 +130,7 @@ fn profiles_and_settings_are_refused_by_name() {
     );
     assert_eq!(
         setting("train.max_iters=many"),
-        "--set train.max_iters=many: `train.max_iters` must be a whole number, 0 or more, found `many`"
+        "--set train.max_iters=many: `train.max_iters` must be a whole number from 0 to 4294967295, found `many`"
     );
     assert!(setting("trian.max_iters=5").contains("`trian` is not known (did you mean `train`?)"));
     assert!(setting("train.max_iters").contains("is no setting: write --set SECTION.PARAMETER=VALUE"));
@@ -138,6 +138,11 @@ fn profiles_and_settings_are_refused_by_name() {
     assert!(setting("runs=[run_9]").contains("`runs`: there is no `run_9`"));
     assert!(setting("runs=[]").contains("`runs` is empty"));
     assert!(setting("seeds=5").contains("must be a list such as [a, b]"));
+    for nothing in ["train.max_iters=", "seeds=null", "snapshot.steps= ~", "generate.prompt=# a"] {
+        assert!(setting(nothing).contains("there is no value"), "{nothing}");
+    }
+    assert!(setting("per_dataset.text9.train.max_iters=5").contains("`per_dataset`: there is no `text9`"));
+    assert!(setting("snapshot.steps=0-4294967295").contains("more than 1000000 steps"));
 }
 
 #[test]

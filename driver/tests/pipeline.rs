@@ -46,6 +46,9 @@ fn everything_runs_once_and_then_nothing_does() {
     fs::remove_file(scene.path("artifacts/smoke/.hashes.json")).unwrap();
     scene.run_well(&["--jobs", "5"]).has("· plot · skip: unchanged, by lineage");
     assert_eq!(scene.ran(), [""; 0]);
+    fs::write(scene.path("artifacts/smoke/report/index.html"), "another").unwrap();
+    scene.run_well(&[]).has("▸ plot · run: output report/index.html was changed by something else");
+    assert_eq!(scene.ran().len(), 1);
 }
 
 #[test]
@@ -166,6 +169,50 @@ fn an_interrupted_training_goes_on_unless_it_is_another_one() {
         scene.run_well(&other);
         assert!(!scene.has(&half), "another training begins with nothing");
     }
+}
+
+#[test]
+fn what_force_did_not_reach_runs_without_it() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.ran();
+    let child = scene.start_slow_by("generate", scene.command(&["--jobs", "1", "--force", "--seed", "1337"]));
+    signal(&child, "-TERM");
+    let said = Said::of(child.wait_with_output().unwrap());
+    said.has("to go on where it stopped: ./scripts/run_pipeline.sh --profile smoke --programs programs --jobs 1 --seed 1337\n");
+    let before = scene.ran().len();
+    let said = scene.run_well(&["--seed", "1337"]);
+    said.has("run: was interrupted, goes on");
+    said.has("run: --force, of a run that was interrupted");
+    let chosen = said.err.matches(" · skip: ").count() + said.err.matches(" · run: ").count();
+    assert_eq!(before + scene.ran().len(), chosen + 1, "each once, but for the one that was interrupted");
+}
+
+#[test]
+fn a_hangup_ends_nothing_under_nohup() {
+    let scene = Scene::new();
+    let driver = scene.command(&["--jobs", "1"]);
+    let mut command = Command::new("nohup");
+    command.arg(driver.get_program()).args(driver.get_args()).current_dir(driver.get_current_dir().unwrap());
+    let child = scene.start_slow_by("prep", command);
+    signal(&child, "-HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(alive(&fs::read_to_string(scene.path("slow_pid")).unwrap()), "the stage still works");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
+}
+
+#[test]
+fn what_lies_in_a_strange_folder_stays() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.path("artifacts/smoke/plots")).unwrap();
+    fs::write(scene.path("artifacts/smoke/plots/mine.png"), "mine").unwrap();
+    for flags in [&[][..], &["--dry-run"]] {
+        let said = scene.run(flags);
+        assert_eq!(said.code, Some(3));
+        said.has("artifacts/smoke/plots is not of this pipeline, which has never worked in artifacts/smoke");
+    }
+    assert!(scene.has("artifacts/smoke/plots/mine.png") && scene.ran().is_empty());
 }
 
 #[test]

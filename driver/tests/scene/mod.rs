@@ -146,8 +146,12 @@ impl Scene {
 
     /// Starts the driver and waits until a stage sleeps.
     pub(crate) fn start_slow(&self, stage: &str) -> Child {
+        self.start_slow_by(stage, self.command(&["--jobs", "1"]))
+    }
+
+    /// Starts the driver by a command and waits until a stage sleeps.
+    pub(crate) fn start_slow_by(&self, stage: &str, mut command: Command) -> Child {
         fs::write(self.path(&format!("slow_{stage}")), "").unwrap();
-        let mut command = self.command(&["--jobs", "1"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until(|| self.has("slow_pid"));
         fs::remove_file(self.path(&format!("slow_{stage}"))).unwrap();
