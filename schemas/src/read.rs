@@ -1,12 +1,13 @@
 //! Reading a file, and refusing what is not what it should be.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
@@ -17,6 +18,11 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::lists::{self, Lists};
 use crate::{Error, Partition, Provenance, Table, footer};
+
+thread_local! {
+    /// Whether this thread decodes what may be damaged.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// An open file of a table, checked: name, version, columns and keys are what this program knows.
 pub struct Reader<T: Table> {
@@ -101,9 +107,20 @@ impl<T: Table> Reader<T> {
         })
     }
 
-    /// Decoders refuse most damage, but not all of it without a panic.
+    /// Decoders refuse most damage, but not all of it without a panic, which is then told as damage alone.
     fn guarded<R>(&self, decode: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        static QUIET_WHERE_GUARDED: Once = Once::new();
+        QUIET_WHERE_GUARDED.call_once(|| {
+            let tell = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                if !GUARDED.get() {
+                    tell(info);
+                }
+            }));
+        });
+        let before = GUARDED.replace(true);
         let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+        GUARDED.set(before);
         decoded.unwrap_or_else(|_| Err(self.damaged("its pages do not decode".to_owned())))
     }
 

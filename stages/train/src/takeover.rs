@@ -3,7 +3,7 @@
 
 use cli::{Fault, Steps, Terminal};
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
-use schemas::{Artifacts, Partition, Provenance, Table};
+use schemas::{Artifacts, Key, Partition, Provenance, Table};
 
 use crate::history::History;
 
@@ -45,7 +45,11 @@ pub(crate) fn take_over(
     copy.table::<TrainingLog>()?;
     copy.table::<Evaluations>()?;
     copy.table::<Tracking>()?;
-    let from_clocks = provenance.clone().with(SAME_AS, other);
+    let clocks = artifacts.read::<Timings>(&theirs.clone().stage("train"))?.provenance;
+    // Where the other's were copied too, they are of whoever measured them: perhaps of this very training, before it was lost.
+    let measured_by = clocks.extra.get(SAME_AS).map_or(other, String::as_str);
+    let own = partition.value(Key::Run).as_deref() == Some(measured_by);
+    let from_clocks = if own { provenance.clone() } else { provenance.clone().with(SAME_AS, measured_by) };
     Copy {
         from: &theirs.clone().stage("train"),
         to: &partition.clone().stage("train"),
