@@ -11,16 +11,29 @@ FALL = 0.05
 
 def plateau(loss):
     """The steps of the first longest run of three or more snapshots after the untrained one, in the first half of the
-    training, over which the loss falls by less than a tenth of its whole fall, while it falls by more after it."""
+    training, over which the loss falls by less than a tenth of its whole fall, while it falls by more after it, and at
+    most half as fast as it does afterwards over as many updates."""
     early = loss.iloc[1:][2 * loss.index[1:] <= loss.index[-1]]
     whole = loss.iloc[0] - loss.min()
-    rests = [
-        early.iloc[first:end]
-        for first in range(len(early))
-        for end in range(first + 3, len(early) + 1)
-        if early.iloc[first] - early.iloc[end - 1] < REST * whole < early.iloc[end - 1] - loss.min()
-    ]
+    rests = []
+    for first in range(len(early)):
+        for end in range(first + 3, len(early) + 1):
+            run = early.iloc[first:end]
+            fall, updates = run.iloc[0] - run.iloc[-1], run.index[-1] - run.index[0]
+            if fall < REST * whole < run.iloc[-1] - loss.min():
+                if 2 * fall / updates <= fastest(loss[loss.index >= run.index[-1]], updates):
+                    rests.append(run)
     return max(rests, key=len).index if rests else early.index[:0]
+
+
+def fastest(loss, updates):
+    """The most that the loss falls a step, over so many updates or those that are left."""
+    speeds = [0.0]
+    for start in loss.index[:-1]:
+        later = loss.index[loss.index > start]
+        end = min((step for step in later if step - start >= updates), default=later[-1])
+        speeds.append((loss[start] - loss[end]) / (end - start))
+    return max(speeds)
 
 
 def repetition_on_plateau(loss, repetition):

@@ -55,7 +55,9 @@ fn repetition(seed: &Seed) -> Series {
 }
 
 /// The steps of the early plateau: the first longest run of three or more snapshots after the untrained one, in the first half of
-/// the training, over which the loss falls by less than a tenth of its whole fall, while it falls by more after it.
+/// the training, over which the loss falls by less than a tenth of its whole fall, while it falls by more after it, and at most
+/// half as fast as it does [afterwards](fastest_after). The last of these tells a rest from a run of a curve that falls all along,
+/// of which close snapshots always have one.
 fn plateau(loss: &Series) -> Result<Vec<u32>, String> {
     let points: Vec<(u32, f64)> = loss.iter().map(|(step, loss)| (*step, *loss)).collect();
     let (Some((_, first)), Some((last, _))) = (points.first(), points.last()) else {
@@ -66,16 +68,29 @@ fn plateau(loss: &Series) -> Result<Vec<u32>, String> {
     let early = points.iter().skip(1).filter(|(step, _)| 2 * step <= *last).count();
     let early = &points[1..1 + early];
     let rests = |run: &[(u32, f64)]| {
-        let (_, from) = run[0];
-        let (_, to) = run[run.len() - 1];
-        from - to < fall && to - lowest > fall
+        let ((start, from), (end, to)) = (run[0], run[run.len() - 1]);
+        let speed = (from - to) / f64::from(end - start);
+        from - to < fall && to - lowest > fall && speed <= fastest_after(&points, end, end - start) / 2.0
     };
     for length in (3..=early.len()).rev() {
         if let Some(run) = early.windows(length).find(|run| rests(run)) {
             return Ok(run.iter().map(|(step, _)| *step).collect());
         }
     }
-    Err("the loss has no early plateau: it falls by a tenth of its whole fall within any three snapshots".to_owned())
+    Err("the loss has no early plateau: three snapshots over which it falls by less than a tenth of its whole fall, and at most \
+         half as fast as later"
+        .to_owned())
+}
+
+/// The most that the loss falls a step, from a snapshot at `step` or later on and over so many updates, or those that are left.
+fn fastest_after(points: &[(u32, f64)], step: u32, updates: u32) -> f64 {
+    let after = &points[points.partition_point(|(at, _)| *at < step)..];
+    let fall = |(place, (start, from)): (usize, &(u32, f64))| {
+        let later = &after[place + 1..];
+        let (end, to) = later.iter().find(|(end, _)| end - start >= updates).or(later.last())?;
+        Some((from - to) / f64::from(end - start))
+    };
+    after.iter().enumerate().filter_map(fall).fold(0.0, f64::max)
 }
 
 /// The first step at which a series has come half-way down from its peak to its mean in the last quarter.
@@ -125,8 +140,14 @@ mod tests {
     fn the_plateau_is_where_the_loss_rests_and_falls_again() {
         let loss = series(&[4.2, 2.6, 2.5, 2.48, 2.45, 2.1, 1.9, 1.8, 1.75, 1.7, 1.7]);
         assert_eq!(plateau(&loss), Ok(vec![100, 200, 300, 400]));
-        let falling = series(&[4.0, 3.5, 3.1, 2.7, 2.4, 2.1, 1.9, 1.7, 1.5, 1.3, 1.1]);
-        assert!(plateau(&falling).unwrap_err().contains("no early plateau"));
+        let curves: [fn(f64) -> f64; 3] =
+            [|x| 4.2 - x / 10.0, |x| 1.8 + 2.4 * (-x / 6.0).exp(), |x| 4.2 * (1.0 + x).powf(-0.3)];
+        for curve in curves {
+            let falling = series(&(0..22).map(|at| curve(f64::from(at))).collect::<Vec<_>>());
+            assert!(plateau(&falling).unwrap_err().contains("no early plateau"));
+        }
+        // The fall after it may take less long than the rest.
+        assert_eq!(plateau(&series(&[4.0, 2.6, 2.6, 2.6, 2.6, 2.6, 2.6, 1.0])), Ok(vec![100, 200, 300]));
         // A loss that rests for good has come to its end.
         assert!(plateau(&series(&[4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])).is_err());
         assert!(plateau(&Series::new()).is_err());
