@@ -126,9 +126,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         return Err(Fault::parameter("--jobs 0: at least 1 node must run"));
     }
     let root = arguments.artifacts.clone().unwrap_or_else(|| Path::new("artifacts").join(&arguments.profile));
-    for path in [Some(&root), arguments.programs.as_ref()].into_iter().flatten().filter(|path| path.to_str().is_none())
-    {
-        // Stages are told by commands that a person can paste.
+    // Stages are told by commands that a person can paste.
+    let mut told = [Some(&root), arguments.programs.as_ref()].into_iter().flatten();
+    if let Some(path) = told.find(|path| path.to_str().is_none()) {
         return Err(Fault::parameter(format!("{}: a folder's name must be UTF-8", path.display())));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
