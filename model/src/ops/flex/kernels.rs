@@ -25,7 +25,8 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.max(-87.0);
+    // What is not a number stays so, which `max` would not let it.
+    let x = if x < -87.0 { -87.0 } else { x };
     let shifted = fma::<FUSED>(x, LOG2_E, ROUND);
     let n = shifted - ROUND;
     let r = fma::<FUSED>(n, -LN_2_LOW, fma::<FUSED>(n, -LN_2_HIGH, x));

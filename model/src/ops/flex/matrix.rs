@@ -55,6 +55,10 @@ impl Lines {
     }
 }
 
+/// Values along a sum that `gemm` never cuts, whatever the processor's caches. Longer sums it cuts where the caches tell it to, and
+/// then they round differently on another processor; so they are cut here.
+const WHOLE: usize = 512;
+
 /// `out = [out +] factor · left · right`, `out` of rows `row` apart.
 ///
 /// # Safety
@@ -69,29 +73,32 @@ pub(super) unsafe fn product(
     factor: f32,
     threads: Parallelism,
 ) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out,
-            1,
-            out_row as isize,
-            add,
-            left.start,
-            left.column as isize,
-            left.row as isize,
-            right.start,
-            right.column as isize,
-            right.row as isize,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            threads,
-        );
+    let part = inner.div_ceil(inner.div_ceil(WHOLE).max(1)).max(1);
+    for first in (0..inner.max(1)).step_by(part) {
+        // SAFETY: passed on to the caller; `first` is a column of the left matrix and a row of the right one.
+        unsafe {
+            gemm::gemm(
+                rows,
+                columns,
+                part.min(inner - first),
+                out,
+                1,
+                out_row as isize,
+                add || first > 0,
+                left.start.add(first * left.column),
+                left.column as isize,
+                left.row as isize,
+                right.start.add(first * right.row),
+                right.column as isize,
+                right.row as isize,
+                1.0,
+                factor,
+                false,
+                false,
+                false,
+                threads,
+            );
+        }
     }
 }
 
@@ -184,7 +191,7 @@ unsafe fn float32(shape: [usize; 3], out: &mut [MaybeUninit<f32>], left: Strided
 
 /// By tiles where the processor has them; elsewhere rounded first, and multiplied as float32.
 unsafe fn bf16(shape: [usize; 3], out: &mut [MaybeUninit<f32>], left: Strided, right: Strided) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if super::amx::is_here() {
         // SAFETY: the tiles are here; the rest is passed on to the caller.
         return unsafe { super::amx::product(shape, out, left, right) };

@@ -6,7 +6,7 @@
 //! and sums are added up in a fixed order, so the results do not depend on the number of threads.
 
 mod adamw;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
 mod attention;
 mod cache;

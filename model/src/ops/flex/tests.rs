@@ -99,6 +99,68 @@ fn attention_is_its_definition() {
     }
 }
 
+/// A model that has diverged must not seem to attend to everything alike.
+#[test]
+fn what_is_not_finite_attends_to_nothing() {
+    let heads = Heads { batch: 1, heads: 1 };
+    for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut qkv = vec![1.0; 20 * 24];
+        qkv[5 * 24] = wrong;
+        let (weights, attended) = attention::observe(&tensor(qkv, Shape::from(vec![20, 24])), heads);
+        let query = |query: usize| &values(&weights)[query * 20..][..=query];
+        assert!(query(4).iter().all(|weight| weight.is_finite()), "what does not see it is as it was");
+        assert!(query(5).iter().all(|weight| weight.is_nan()), "{wrong}: {:?}", query(5));
+        assert!(values(&attended)[5 * 8..6 * 8].iter().all(|value| value.is_nan()));
+    }
+}
+
+/// Longer ones than `gemm` leaves whole on every processor.
+#[test]
+fn long_sums_are_cut_alike_everywhere() {
+    let (rows, columns) = (3, 5);
+    for inner in [1, 511, 512, 513, 1537] {
+        let (left, right) = (draw("left", rows, inner), draw("right", inner, columns));
+        let (left, right) = (values(&left), values(&right));
+        let mut out = vec![0.0; rows * columns];
+        let mut one_by_one = vec![0.0; rows * columns];
+        let part = inner.div_ceil(inner.div_ceil(512));
+        // SAFETY: the matrices are whole, and nobody else has what is written.
+        unsafe {
+            let (all, none) = ([rows, columns, inner], gemm::Parallelism::None);
+            matrix::product(
+                all,
+                (out.as_mut_ptr(), columns),
+                false,
+                matrix::Strided::rows_of(left, 0, inner),
+                matrix::Strided::rows_of(right, 0, columns),
+                0.5,
+                none,
+            );
+            for first in (0..inner).step_by(part) {
+                let here = part.min(inner - first);
+                let of_left: Vec<f32> = left.chunks(inner).flat_map(|row| &row[first..first + here]).copied().collect();
+                let of_right = &right[first * columns..];
+                matrix::product(
+                    [rows, columns, here],
+                    (one_by_one.as_mut_ptr(), columns),
+                    first > 0,
+                    matrix::Strided::rows_of(&of_left, 0, here),
+                    matrix::Strided::rows_of(of_right, 0, columns),
+                    0.5,
+                    none,
+                );
+            }
+        }
+        assert_eq!(out, one_by_one, "{inner}");
+        let definition = |at: usize| {
+            let (row, column) = (at / columns, at % columns);
+            let product = |k: usize| f64::from(left[row * inner + k]) * f64::from(right[k * columns + column]);
+            0.5 * (0..inner).map(product).sum::<f64>()
+        };
+        assert_close("a long sum", &out, &(0..rows * columns).map(definition).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn linear_layers_are_their_definition() {
     // One of everything, few rows and many, and sizes at, below and above what tiles and their panels and blocks hold.
