@@ -99,9 +99,16 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
             windows = probe::windows(&node.dataset, parameters, model.config(), &vocabulary.rows, &tokens)?;
         }
         let inputs = text.into_iter().chain([&checkpoint.source]);
-        let writer = artifacts.create::<Attention>(&at, &provenance.from_inputs(inputs))?;
-        let norms = record(&model, &windows, writer, || progress.advance(1))?;
-        head_outputs.extend(norms.means(step));
+        let mut writer = artifacts.create::<Attention>(&at, &provenance.from_inputs(inputs))?;
+        let norms = record(&model, &windows, &mut writer, || progress.advance(1))?;
+        let norms: Vec<HeadOutputs> = norms.means(step).collect();
+        if norms.iter().any(|head| !head.output_norm.is_finite()) {
+            return Err(Fault::input(format!(
+                "the model of step {step} computes no finite numbers: its training diverged; rerun `train` with a lower --learning-rate"
+            )));
+        }
+        writer.finish()?;
+        head_outputs.extend(norms);
         checkpoints.push(checkpoint.source);
     }
     artifacts.write(&partition, &provenance.from_inputs(text), &windows)?;
@@ -118,7 +125,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
 fn record(
     model: &Model,
     windows: &[Windows],
-    mut writer: Writer<Attention>,
+    writer: &mut Writer<Attention>,
     done: impl Fn(),
 ) -> Result<NormSums, Fault> {
     let config = model.config();
@@ -142,7 +149,6 @@ fn record(
             done();
         }
     }
-    writer.finish()?;
     Ok(norms)
 }
 

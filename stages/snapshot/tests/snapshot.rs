@@ -72,6 +72,19 @@ fn writes_what_the_model_attends_to() {
 }
 
 #[test]
+fn a_model_that_diverged_has_no_attention() {
+    let folder = study(5);
+    let artifacts = Artifacts::new(folder.path());
+    let provenance = Provenance::new("train", serde_json::to_value(CONFIG).expect("a configuration"));
+    let mut rows = Weights::initial(CONFIG, 3).to_rows();
+    rows[0].values[0] = f32::NAN;
+    artifacts.write::<Checkpoints>(&partition().step(10), &provenance, &rows).expect("a checkpoint");
+    let said = run(&folder, &[]).expect_err("it diverged").to_string();
+    assert!(said.contains("step 10") && said.contains("diverged"), "{said}");
+    assert!(!artifacts.has::<Attention>(&partition().step(10)) && !artifacts.has::<HeadOutputs>(&partition()));
+}
+
+#[test]
 fn is_the_same_every_time() {
     let [one, two] = [study(5), study(5)];
     run(&one, &["--threads", "1"]).expect("it runs");

@@ -1,7 +1,7 @@
 //! Which texts are learned from and evaluated on.
 
 use cli::Fault;
-use model::Batch;
+use model::{Batch, GptConfig};
 use random::RngExt;
 use schemas::tables::Corpus;
 
@@ -24,10 +24,19 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    pub(crate) fn new(train: Vec<Corpus>, val: Vec<Corpus>, block_size: usize, seed: u64) -> Result<Self, Fault> {
+    /// # Errors
+    /// A text that is shorter than a context, or that is not of the vocabulary's symbols.
+    pub(crate) fn new(train: Vec<Corpus>, val: Vec<Corpus>, config: &GptConfig, seed: u64) -> Result<Self, Fault> {
+        let block_size = config.block_size;
         let tokens = |rows: Vec<Corpus>| rows.into_iter().map(|row| row.token).collect::<Vec<_>>();
         let (train, val) = (tokens(train), tokens(val));
         for (name, split) in [("train", &train), ("val", &val)] {
+            if let Some(token) = split.iter().find(|token| usize::from(**token) >= config.vocab_size) {
+                return Err(Fault::input(format!(
+                    "the {name} split has the token {token}, and the vocabulary has {} symbols: rerun `prep`",
+                    config.vocab_size
+                )));
+            }
             if split.len() <= block_size {
                 return Err(Fault::parameter(format!(
                     "the {name} split has {} characters, and --block-size {block_size} needs at least {}: take a smaller block or a longer text",

@@ -5,6 +5,7 @@
 //! `optimizer`.
 
 mod batches;
+mod fits;
 mod history;
 mod parameters;
 mod schedule;
@@ -44,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t, help_heading = "How")]
     pub device: DeviceChoice,
     /// A run with the same parameters, text and seed that has been trained: its training is copied, not computed again
-    #[arg(long, value_name = "RUN", help_heading = "How")]
+    #[arg(long, value_name = "RUN", value_parser = cli::folder_name, help_heading = "How")]
     pub same_as: Option<String>,
     /// How many threads work.
     #[command(flatten)]
@@ -73,6 +74,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
 
     let config = parameters.model(vocabulary.rows.len());
     config.validate().map_err(|error| Fault::parameter(error.to_string()))?;
+    if *device == DeviceChoice::Cpu {
+        fits::check(parameters, &config)?;
+    }
     let provenance = Provenance::new("train", footer(parameters, &config, node.seed)?).from_inputs([
         &vocabulary.source,
         &train.source,
@@ -86,7 +90,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         }
         return takeover::take_over(other, &history, parameters.max_iters, &parameters.kept(), terminal);
     }
-    let texts = Texts::new(train.rows, val.rows, config.block_size, node.seed)?;
+    let texts = Texts::new(train.rows, val.rows, &config, node.seed)?;
     history.resume(terminal);
     Training { parameters, seed: node.seed, texts: &texts, device: *device, terminal }.run(history)
 }

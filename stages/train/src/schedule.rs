@@ -10,7 +10,7 @@ pub(crate) fn learning_rate(parameters: &Parameters, step: u32) -> f64 {
     let Parameters { learning_rate, min_lr, warmup_iters, max_iters, lr_decay_iters, .. } = *parameters;
     let decay_iters = lr_decay_iters.unwrap_or(max_iters);
     if step < warmup_iters {
-        return learning_rate * f64::from(step + 1) / f64::from(warmup_iters + 1);
+        return learning_rate * (f64::from(step) + 1.0) / (f64::from(warmup_iters) + 1.0);
     }
     if step >= decay_iters {
         return min_lr;

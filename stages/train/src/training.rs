@@ -55,6 +55,9 @@ impl Training<'_> {
             if parameters.evaluates(step) && !committed {
                 stretch.end(&mut history, step);
                 let evaluation = self.evaluate(&trainer, step, &mut history);
+                if !evaluation.train_loss.is_finite() || !evaluation.val_loss.is_finite() {
+                    return Err(diverged(step));
+                }
                 progress.note(format!("val loss {:.3}", evaluation.val_loss));
                 history.evaluations.push(evaluation);
             }
@@ -68,6 +71,9 @@ impl Training<'_> {
                 break;
             }
             let loss = self.iterate(&mut trainer, step, &mut history, &mut stretch);
+            if !loss.is_finite() {
+                return Err(diverged(step));
+            }
             if parameters.logs(step) {
                 let val = history.evaluations.last().map_or(f64::NAN, |evaluation| evaluation.val_loss);
                 progress.note(format!("loss {loss:.3} · val {val:.3}"));
@@ -171,6 +177,13 @@ impl Stretch {
         }
         *self = Self::default();
     }
+}
+
+fn diverged(step: u32) -> Fault {
+    Fault::parameter(format!(
+        "the loss after {step} updates is no finite number, so the training has diverged: take a lower --learning-rate, a longer \
+         --warmup-iters or --grad-clip 1"
+    ))
 }
 
 fn commit(trainer: &Trainer, step: u32, history: &mut History) -> Result<(), Fault> {

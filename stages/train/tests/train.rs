@@ -229,6 +229,17 @@ fn faults_name_what_is_wrong() {
     fails(&["--eval-iters", "0"], 2, &["--eval-iters"]);
     fails(&["--device", "cuda"], 2, &["cuda"]);
     fails(&["--dropout", "1"], 2, &["dropout"]);
+    fails(&["--run", "../evil"], 2, &["--run", "names a folder"]);
+    fails(&["--n-embd", "65536", "--n-layer", "999"], 2, &["needs about", "GB of memory", "--n-embd"]);
+    fails(&["--n-embd", "4611686018427387904"], 2, &["GB of memory"]);
+    fails(&["--batch-size", "99999999999999"], 2, &["GB of memory", "--batch-size"]);
+    let wild = ["--learning-rate", "1e20", "--warmup-iters", "0", "--grad-clip", "0"];
+    fails(&wild, 2, &["has diverged", "--learning-rate"]);
+    let vocabulary = Artifacts::new(folder.path());
+    let letters = vocabulary.read::<Vocabulary>(&Partition::dataset("cycle")).expect("a vocabulary");
+    vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows[..3]).expect("it is written");
+    fails(&[], 3, &["the train split has the token", "3 symbols", "prep"]);
+    vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows).expect("it is written");
     let corpus =
         Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split("val")).expect("a path");
     std::fs::write(&corpus, b"not a table").expect("overwritten");

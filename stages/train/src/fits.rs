@@ -1,0 +1,35 @@
+//! Whether a training fits in the machine.
+
+use std::fs;
+
+use cli::Fault;
+use model::GptConfig;
+
+use crate::Parameters;
+
+/// Refuses a training that cannot fit: weights, gradients and two moments, and of a layer's activations, in widths of the model,
+/// those of its norms, attention, residual sums and hidden layer.
+pub(crate) fn check(parameters: &Parameters, config: &GptConfig) -> Result<(), Fault> {
+    let [layers, width, block, symbols, batch] =
+        [config.n_layer, config.n_embd, config.block_size, config.vocab_size, parameters.batch_size]
+            .map(|size| size as f64);
+    let weights = 12.0 * layers * width * width + (symbols + block) * width;
+    let needed = 4.0 * (4.0 * weights + 17.0 * layers * width * batch * block);
+    let there = total_bytes().unwrap_or(f64::INFINITY);
+    if needed <= there {
+        return Ok(());
+    }
+    Err(Fault::parameter(format!(
+        "the training needs about {:.0} GB of memory, and this machine has {:.0} GB: take a smaller --n-embd, --n-layer, \
+         --block-size or --batch-size",
+        needed / 1e9,
+        there / 1e9
+    )))
+}
+
+/// The machine's memory, where Linux tells it.
+fn total_bytes() -> Option<f64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes = told.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?;
+    Some(kibibytes.trim().parse::<f64>().ok()? * 1024.0)
+}
