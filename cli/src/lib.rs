@@ -11,7 +11,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-pub use arguments::{Node, Place, Threads, Verbosity};
+pub use arguments::{Node, Place, Threads, Verbosity, folder_name};
 pub use fault::{Fault, Kind};
 pub use steps::Steps;
 pub use study::{Part, Study, StudyDataset, StudyRun};

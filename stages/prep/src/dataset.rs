@@ -1,7 +1,5 @@
 //! The texts of the study: where they come from, what their bytes are and how they are split.
 
-use cli::Fault;
-
 use crate::control;
 use crate::digest::{Digest, Expected};
 use crate::download::Download;
@@ -104,20 +102,6 @@ pub fn known(name: &str) -> Option<Dataset> {
     }
 }
 
-/// Refuses a name that cannot stand in a path, since tables lie in folders named after their dataset.
-///
-/// # Errors
-/// A parameter fault that says what a name may be.
-pub fn check_name(name: &str) -> Result<(), Fault> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
-    if !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(Fault::parameter(format!(
-        "--dataset `{name}` names a folder, so it is made of letters, digits, `_`, `-` and `.`, and starts with no dot"
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,10 +126,7 @@ mod tests {
 
     #[test]
     fn every_name_is_known_and_nothing_else() {
-        assert!(NAMES.iter().all(|name| known(name).is_some() && check_name(name).is_ok()));
+        assert!(NAMES.iter().all(|name| known(name).is_some() && cli::folder_name(name).is_ok()));
         assert!(known("enwik9").is_none());
-        for name in ["", "..", "a/b", "dataset=x", "a b"] {
-            assert!(check_name(name).is_err(), "{name}");
-        }
     }
 }

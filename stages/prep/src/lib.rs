@@ -48,7 +48,7 @@ pub struct Arguments {
 
     /// Name of the text: shakespeare_char (built in), enwik8 or text8 (downloaded), control_lag, control_copy or
     /// control_shuffled (made, with a known structure), or a name for the text in --source
-    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    #[arg(long, value_name = "NAME", value_parser = cli::folder_name, help_heading = "Where")]
     pub dataset: String,
 
     /// Folder of downloaded texts; what is there already is verified and used
@@ -127,7 +127,6 @@ impl Parameters {
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     arguments.threads.install();
     let name = arguments.dataset.as_str();
-    dataset::check_name(name)?;
     let known = dataset::known(name);
     let settings = arguments.parameters.settings(known.as_ref())?;
     let (file, bytes) = bytes(arguments, known, terminal)?;

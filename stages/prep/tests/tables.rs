@@ -154,7 +154,6 @@ fn what_is_of_no_use_is_refused_with_a_way_out() {
         (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 different characters"),
         (vec!["--dataset", "x", "--source", "/nowhere/x"], Kind::Input, "cannot read /nowhere/x"),
         (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8, control_lag"),
-        (vec!["--dataset", "a/b"], Kind::Parameter, "names a folder"),
         (vec!["--dataset", "x", "--source", &bad, "--val-fraction", "0.2"], Kind::Parameter, "together at most 1"),
         (
             vec!["--dataset", "shakespeare_char", "--source", &other],
