@@ -2,8 +2,9 @@
 
 They are SciPy's, NumPy's, statsmodels', scikit-learn's and pingouin's; where two of these have a statistic, they must
 agree. The stage's own rules are followed: a correlation is of 3 observations or more, values are tied that differ by
-rounding, in Fisher's interval a perfect correlation counts as half-way from the next lower one, and a p-value is that of
-the statistic's size (SciPy's own two-sided one doubles the smaller tail).
+rounding, in Fisher's interval a perfect correlation counts as half-way from the next lower one, the interval reaches half
+a step of such correlations to either side and there is none for very few observations, and a p-value is that of the
+statistic's size (SciPy's own two-sided one doubles the smaller tail).
 
     python reference/statistics_golden.py   # writes stages/correlate/tests/golden/statistics.json
 """
@@ -122,10 +123,12 @@ def estimate(pairs, inflation=1.0):
         columns = {"seed": np.repeat(range(len(n)), n), "x": np.ravel(of_x), "y": np.ravel(of_y)}
         agreed(rhos.mean(), pingouin.rm_corr(pd.DataFrame(columns), "x", "y", "seed")["r"].item())
     low = high = None
-    if len(pairs) > 1 and inflation:
-        z = np.arctanh(np.clip(rhos, 6 / (n**3 - n) - 1, 1 - 6 / (n**3 - n)))
+    if len(pairs) > 1 and inflation and min(n) >= (6 if len(pairs) == 2 else 4):
+        half_step = 6 / (n**3 - n)
+        z = np.arctanh(np.clip(rhos, half_step - 1, 1 - half_step))
         ends = np.tanh(z.mean() + inflation * stats.sem(z) * np.array(stats.t.interval(0.95, len(z) - 1)))
-        low, high = min(ends[0], rhos.mean()), max(ends[1], rhos.mean())
+        least = np.clip(rhos.mean() + max(half_step) * np.array([-1, 1]), -1, 1)
+        low, high = min(ends[0], least[0]), max(ends[1], least[1])
     return {"mean": rhos.mean(), "low": low, "high": high}
 
 

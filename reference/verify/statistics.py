@@ -63,13 +63,16 @@ def correlations_over_seeds(pairs):
 def correlation_interval(correlations, observations, inflation=1.0):
     """The mean of one correlation a seed and its 95 % interval: that of Fisher's `z = artanh ρ`, turned back,
     `tanh(z̄ ± inflation · t(0.975, n−1)·sd(z)/√n)`, widened to the mean where that lies outside. A perfect
-    correlation of m observations counts as half-way to the next lower one, 1 − 6/(m³−m). Null with one seed."""
+    correlation of m observations counts as half-way to the next lower one, 1 − 6/(m³−m), and the interval reaches as far
+    from the mean at least. Null with one seed, under four observations, and under six with two seeds."""
     correlations, observations = np.asarray(correlations), np.asarray(observations, dtype=float)
-    mean = correlations.mean()
-    highest = 1 - 6 / (observations**3 - observations)
-    middle, low, high = interval(np.arctanh(np.clip(correlations, -highest, highest)))
+    mean, fewest = correlations.mean(), observations.min()
+    if fewest < (6 if len(correlations) == 2 else 4):
+        return mean, np.nan, np.nan
+    half_steps = 6 / (observations**3 - observations)
+    middle, low, high = interval(np.arctanh(np.clip(correlations, half_steps - 1, 1 - half_steps)))
     low, high = (np.tanh(middle + (end - middle) * inflation) for end in (low, high))
-    return mean, np.minimum(mean, low), np.maximum(mean, high)
+    return mean, max(min(low, mean - half_steps.max()), -1.0), min(max(high, mean + half_steps.max()), 1.0)
 
 
 def partial_interval(correlations, steps):

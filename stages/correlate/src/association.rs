@@ -78,16 +78,13 @@ pub fn associate(seeds: &[Paired]) -> Association {
         .filter_map(|(outcome, seed)| Some((seed.seed, outcome.as_ref().err()?.to_string())))
         .collect();
     let mut reasons = if used.is_empty() { distinct(&degenerate) } else { named(&degenerate) };
-    if used.len() == 1 {
-        reasons.push("one seed: no interval".to_owned());
+    let spearman = Estimate::of_correlations(&spearmans);
+    match spearman {
+        Some(Estimate { n: 1, .. }) => reasons.push("one seed: no interval".to_owned()),
+        Some(Estimate { interval: None, .. }) => reasons.push("too few observations: no interval".to_owned()),
+        _ => {}
     }
-    Association {
-        n,
-        used,
-        pearson: (!pearsons.is_empty()).then(|| mean(&pearsons)),
-        spearman: Estimate::of_correlations(&spearmans),
-        reasons,
-    }
+    Association { n, used, pearson: (!pearsons.is_empty()).then(|| mean(&pearsons)), spearman, reasons }
 }
 
 /// Each seed with its reason.
@@ -123,8 +120,8 @@ mod tests {
         let association = associate(&[up, down.clone(), flat.clone()]);
         assert_eq!((association.n, association.used), (7, vec![0, 1]));
         let spearman = association.spearman.expect("two seeds");
-        assert!(spearman.mean.abs() < 1e-12 && spearman.interval.is_some());
-        assert_eq!(association.reasons, ["seed 3: the metric is constant"]);
+        assert_eq!((spearman.mean.abs() < 1e-12, spearman.interval), (true, None));
+        assert_eq!(association.reasons, ["seed 3: the metric is constant", "too few observations: no interval"]);
         let alone = associate(&[down]);
         assert_eq!((alone.spearman.expect("one seed").interval, alone.reasons.len()), (None, 1));
         let none = associate(&[flat]);

@@ -33,7 +33,9 @@ impl Estimate {
     /// The estimate from one correlation a seed; none without any. A correlation's distribution leans away from ±1, so the
     /// interval is that of Fisher's `z = artanh ρ`, turned back: `tanh(z̄ ± t(0.975, n−1)·sd(z)/√n)`, and the mean, which is
     /// that of the correlations themselves, is always within. A perfect correlation has no z: it counts as half-way from the
-    /// next lower one that so many observations can have, `|ρ| ≤ 1 − 6/(m³−m)`.
+    /// next lower one that `m` observations can have, `|ρ| ≤ 1 − 6/(m³−m)`. Correlations of ranks come in steps of twice that,
+    /// so seeds that share one leave it unknown by half a step. None with one seed, and none where so few correlations are
+    /// possible that equal ones prove little: under four observations, or under six with two seeds.
     pub fn of_correlations(correlations: &[Correlation]) -> Option<Self> {
         Self::of_dependent_correlations(correlations, 1.0)
     }
@@ -44,9 +46,12 @@ impl Estimate {
         let mean = mean(&correlations.iter().map(|one| one.rho).collect::<Vec<_>>());
         let z: Vec<f64> = correlations.iter().map(|one| one.fisher_z()).collect();
         let of_z = Self::over(&z)?;
-        let interval = of_z.interval.map(|(low, high)| {
+        let fewest = correlations.iter().map(|one| one.n).min()?;
+        let telling = fewest >= if correlations.len() == 2 { 6 } else { 4 };
+        let interval = of_z.interval.filter(|_| telling).map(|(low, high)| {
             let end = |end: f64| (of_z.mean + (end - of_z.mean) * inflation).tanh();
-            (end(low).min(mean), end(high).max(mean))
+            let half_step = half_step(fewest);
+            (end(low).min(mean - half_step).max(-1.0), end(high).max(mean + half_step).min(1.0))
         });
         Some(Self { mean, interval, n: correlations.len() })
     }
@@ -65,10 +70,15 @@ impl Estimate {
 impl Correlation {
     /// `artanh ρ`, with the size of ρ at most half-way between the two highest that so many ranks can have.
     fn fisher_z(self) -> f64 {
-        let m = self.n as f64;
-        let highest = 1.0 - 6.0 / (m * (m * m - 1.0));
+        let highest = 1.0 - half_step(self.n);
         self.rho.clamp(-highest, highest).atanh()
     }
+}
+
+/// Half of what lies between two correlations of so many ranks without ties, `6/(m³−m)`.
+fn half_step(observations: usize) -> f64 {
+    let m = observations as f64;
+    6.0 / (m * (m * m - 1.0))
 }
 
 /// The standard error of the mean, `sd/√n` with `n − 1` degrees of freedom; none for fewer than two values.
@@ -122,8 +132,46 @@ mod tests {
         );
         let (low, high) = of(&[1.0; 3]).interval.expect("three seeds");
         assert_eq!((low, high), (1.0 - 6.0 / 7980.0, 1.0), "equal values leave nothing but the grain of the ranks");
+        let (low, high) = of(&[0.5; 3]).interval.expect("three seeds");
+        assert!((low - (0.5 - 6.0 / 7980.0)).abs() < 1e-12 && (high - (0.5 + 6.0 / 7980.0)).abs() < 1e-12);
         assert_eq!(of(&[0.5]).interval, None);
         assert_eq!(Estimate::of_correlations(&[]), None);
+    }
+
+    /// Every order of every seed's ranks is as likely as any other where there is no association: how often the interval then
+    /// lies beside 0, counted exactly.
+    #[test]
+    fn few_observations_do_not_make_an_association() {
+        fn orders(rest: &mut Vec<f64>, order: &mut Vec<f64>, found: &mut Vec<f64>) {
+            if rest.is_empty() {
+                let ranks: Vec<f64> = (0..order.len()).map(|rank| rank as f64).collect();
+                found.push(crate::rank::spearman(&ranks, order).expect("no ties"));
+            }
+            for place in 0..rest.len() {
+                order.push(rest.remove(place));
+                orders(rest, order, found);
+                rest.insert(place, order.pop().expect("what was pushed"));
+            }
+        }
+        for (seeds, observations) in [(2, 3), (2, 4), (2, 6), (2, 7), (3, 3), (3, 4), (3, 5), (3, 6), (4, 4)] {
+            let mut found = Vec::new();
+            let ranks = (0..observations).map(|rank| rank as f64);
+            orders(&mut ranks.collect(), &mut Vec::new(), &mut found);
+            // Each correlation once, and how often it occurs.
+            found.sort_by(f64::total_cmp);
+            let chunks: Vec<&[f64]> = found.chunk_by(|one, other| (one - other).abs() < 1e-9).collect();
+            let (mut beside, mut all) = (0.0, 0.0);
+            for arrangement in 0..chunks.len().pow(seeds) {
+                let of_seed = |seed: u32| chunks[arrangement / chunks.len().pow(seed) % chunks.len()];
+                let weight: f64 = (0..seeds).map(|seed| of_seed(seed).len() as f64).product();
+                let correlations = (0..seeds).map(|seed| Correlation { rho: of_seed(seed)[0], n: observations });
+                let estimate = Estimate::of_correlations(&correlations.collect::<Vec<_>>()).expect("seeds");
+                let excludes = estimate.interval.is_some_and(|(low, high)| low > 0.0 || high < 0.0);
+                beside += if excludes { weight } else { 0.0 };
+                all += weight;
+            }
+            assert!(beside <= 0.055 * all, "{seeds} seeds, {observations} observations: {}", beside / all);
+        }
     }
 
     #[test]

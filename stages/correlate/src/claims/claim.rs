@@ -234,8 +234,9 @@ pub(super) fn part<Value>(
 pub(super) fn interval_in_words(estimate: &Estimate) -> String {
     let mean = number(estimate.mean);
     match estimate.interval {
+        None if estimate.n == 1 => format!("{mean} with one seed"),
         None if estimate.n == 2 => format!("{mean} with two seeds"),
-        None => format!("{mean} with one seed"),
+        None => format!("{mean} with {} seeds of three observations", estimate.n),
         Some((low, high)) => {
             format!("mean {mean}, 95 % interval {} to {} over {} seeds", number(low), number(high), estimate.n)
         }
