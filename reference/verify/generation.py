@@ -60,14 +60,16 @@ def verify_training(store, report, progress, keys, every_step):
 
 def texts(store, dataset, samples, stored):
     """What the model read, as (source, sample, characters of the prompt, tokens): each sample after its prompt; and
-    after the same prompt the first of the `validation` windows that scores are held against, as many as are stored."""
+    after the same prompt as many of the `validation` windows that scores are held against as are stored, evenly spaced."""
     tokens_of = store.read("vocabulary", dataset=dataset).set_index("symbol")["token"]
     for sample in samples.itertuples():
         prompt = tokens_of[list(sample.prompt)].to_numpy()
         yield "model", sample.sample, len(prompt), np.concatenate([prompt, sample.tokens]).astype(np.int64)
     val = store.read("corpus", dataset=dataset, split="val")["token"].to_numpy()
     count = stored[stored["source"] == "validation"]["sample"].nunique()
-    for at, window in enumerate(validation_windows(val, len(sample.tokens))[:count]):
+    windows = validation_windows(val, len(sample.tokens))
+    for at in range(count):
+        window = windows[at * len(windows) // count]
         yield "validation", at, len(prompt), np.concatenate([prompt, window]).astype(np.int64)
 
 

@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 /// For every step named, the checkpoint writes a batch of samples (table `samples`, speed in `timings`). With --score, the
 /// samples and, beside them, real text, shuffled real text and a trigram model's text are scored (`sample_scores`). With
 /// --track, the attention behind every character is summed up (`sample_attention`, `sample_layers`). The same seed writes
-/// the same text whatever the batch, the number of threads and what else is asked for.
+/// the same text whatever the number of threads and what else is asked for; with other --samples, a long text's logits may differ
+/// in their last bits.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "generate",

@@ -2,8 +2,8 @@
 //! it attended to while writing is summed up.
 //!
 //! Reads `vocabulary`, `checkpoints`, and, to score or track, `corpus` and `semantic_space`; writes `samples`, `timings`,
-//! and, where asked for, `sample_attention`, `sample_layers` and `sample_scores`. `METRICS.md`'s section "Generated text" has
-//! the formulas; the functions' docs repeat them.
+//! and, where asked for, `sample_attention`, `sample_layers` and `sample_scores`, whose columns say
+//! what they hold (`schemas`); the functions that compute them have the formulas.
 
 pub mod alphabet;
 mod arguments;

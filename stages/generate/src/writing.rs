@@ -112,7 +112,10 @@ impl Writer<'_> {
             written.layers.extend(tracked.layers(step));
         }
         if track && last {
-            let real: Vec<Vec<u16>> = self.windows.iter().take(batch).map(|window| window.to_vec()).collect();
+            // From all over the validation text.
+            let count = batch.min(self.windows.len());
+            let real: Vec<Vec<u16>> =
+                (0..count).map(|number| self.windows[number * self.windows.len() / count].to_vec()).collect();
             written.attention.extend(attend(&real).heads(step, VALIDATION));
         }
 
