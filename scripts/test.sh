@@ -80,9 +80,11 @@ queries() {
     return $failed
 }
 
-# The README's own block of Python, on the tables that are at hand.
+# The README's own blocks of Python, on the tables that are at hand.
 readme_queries() {
-    sed -n '/^```python$/,/^```$/{/^```/!p}' README.md | sed "s#artifacts/laptop#$artifacts#" | python -
+    local blocks
+    blocks=$(sed -n '/^```python$/,/^```$/{/^```/!p}' README.md | sed "s#artifacts/laptop#$artifacts#")
+    [ -n "$blocks" ] && python - <<<"$blocks"
 }
 
 check "tests of the crates" cargo_test

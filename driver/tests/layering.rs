@@ -75,6 +75,7 @@ fn only_those_who_need_the_model_build_burn() {
         "vectorised",
         "attention",
         "memory",
+        "text",
     ] {
         let built = built_into(&metadata, package);
         let burn: Vec<_> = built.iter().filter(|name| name.starts_with("burn") || *name == "model").collect();
