@@ -22,6 +22,7 @@ pub mod summary;
 pub mod turn;
 pub mod yaml;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -160,6 +161,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     match outcome? {
         Outcome::Complete(done) => {
             conclude(&plan, &done, &study, &artifacts)?;
+            if let Some(note) = strangers(&plan, &state) {
+                print(&note);
+            }
             print(&format!("Total time {time}"));
             Ok(0)
         }
@@ -285,6 +289,17 @@ fn spare_what_is_not_ours(plan: &Plan<'_>, state: &State, history: &History) -> 
             plan.root.display()
         ))),
     }
+}
+
+/// What lies in the folder too, of another study: whoever reads the whole folder reads it.
+fn strangers(plan: &Plan<'_>, state: &State) -> Option<String> {
+    let names: BTreeSet<String> = plan.nodes.iter().map(Node::name).collect();
+    let strangers: Vec<&str> = state.nodes().filter(|name| !names.contains(*name)).collect();
+    let first = strangers.first()?;
+    let more = if strangers.len() > 1 { format!(" and {} more", strangers.len() - 1) } else { String::new() };
+    Some(format!(
+        "note: tables of {first}{more} are also here, of another study: filter them out of what is read from whole folders"
+    ))
 }
 
 /// Says what came out, of the nodes that are done.

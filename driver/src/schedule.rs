@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cli::{Fault, Notice};
 use schemas::tables::Lineage;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use crate::display::{Display, duration, size};
 use crate::lineage::History;
@@ -68,6 +68,9 @@ impl Plan<'_> {
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
         }
         self.note_stale(state, history, display)?;
+        if let Some(note) = self.replaced(state) {
+            display.say(&note);
+        }
         if self.force {
             let chosen = self.nodes.iter().zip(&self.chosen).filter(|(_, chosen)| **chosen);
             state.ask_again(chosen.map(|(node, _)| node.name()))?;
@@ -293,7 +296,7 @@ impl Work<'_> {
         let failure = match (status.success(), missing) {
             (true, None) => None,
             (true, Some(path)) => Some((1, format!("it ended well and did not write {path}"))),
-            (false, _) => Some(explain(status, running.message.as_deref())),
+            (false, _) => Some(explain(status, running.message.as_deref(), self.plan.jobs)),
         };
         let interrupted = self.interrupted(status);
         let fingerprint = running.ingredients.fingerprint();
@@ -383,8 +386,8 @@ impl Work<'_> {
     }
 }
 
-/// The exit code and the message of a stage that failed.
-fn explain(status: ExitStatus, message: Option<&str>) -> (u8, String) {
+/// The exit code and the message of a stage that failed while so many ran at once.
+fn explain(status: ExitStatus, message: Option<&str>, jobs: usize) -> (u8, String) {
     let message = message.map(str::to_owned);
     match (status.code(), status.signal()) {
         (Some(code @ 1..=3), _) => {
@@ -392,7 +395,12 @@ fn explain(status: ExitStatus, message: Option<&str>) -> (u8, String) {
             (code as u8, said)
         }
         (Some(code), _) => (1, message.unwrap_or_else(|| format!("exit code {code}, a defect of the stage"))),
-        (None, Some(9)) => (3, "it was killed, as the system does when memory runs out: try --jobs 1".to_owned()),
+        // SIGKILL is the system's, SIGABRT the program's own way to end without memory.
+        (None, Some(SIGKILL | SIGABRT)) => {
+            let instead =
+                if jobs > 1 { "try --jobs 1, or a smaller model or batch" } else { "try a smaller model or batch" };
+            (3, format!("it was ended, as happens when memory runs out: {instead}"))
+        }
         (None, signal) => (1, format!("it was ended by signal {}", signal.unwrap_or_default())),
     }
 }

@@ -44,10 +44,6 @@ pub fn ingredients(
             program.display()
         )));
     };
-    let mut arguments: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for argument in node.arguments.iter().filter(|argument| argument.decides()) {
-        arguments.entry(argument.flag.clone()).or_default().push(argument.value.clone());
-    }
     let mut inputs = BTreeMap::new();
     let tables = node.inputs.iter().map(|path| (path, root.join(path)));
     let others = node.outside.iter().map(|path| (path, path.clone()));
@@ -57,7 +53,16 @@ pub fn ingredients(
             None => return Ok(Err(path)),
         };
     }
-    Ok(Ok(Ingredients { program, arguments, inputs }))
+    Ok(Ok(Ingredients { program, arguments: parameters(node), inputs }))
+}
+
+/// The values of each flag that decides what a node writes.
+pub fn parameters(node: &Node) -> BTreeMap<String, Vec<String>> {
+    let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for argument in node.arguments.iter().filter(|argument| argument.decides()) {
+        parameters.entry(argument.flag.clone()).or_default().push(argument.value.clone());
+    }
+    parameters
 }
 
 /// The hash of each of a node's outputs that is there.

@@ -113,6 +113,11 @@ impl State {
         self.save(RECORDS, &self.records)
     }
 
+    /// The nodes that are remembered.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.records.keys().map(String::as_str)
+    }
+
     /// Whether nothing was ever remembered here, or all of it is lost.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()

@@ -8,7 +8,7 @@ use crate::display::{Display, print};
 use crate::estimate::Estimate;
 use crate::lineage::History;
 use crate::near::nearest;
-use crate::plan::Node;
+use crate::plan::{Node, Stage};
 use crate::stale::{self, Decision};
 use crate::state::{Ingredients, Record, State, Status};
 
@@ -40,6 +40,9 @@ pub(crate) enum Turn {
 impl Plan<'_> {
     /// Says what would be run and why, and runs nothing.
     pub fn rehearse(&self, state: &mut State, history: &History) -> Result<(), Fault> {
+        if let Some(note) = self.replaced(state) {
+            print(&note);
+        }
         let mut runs = vec![false; self.nodes.len()];
         let mut estimate = Estimate::after(self, history);
         for (position, node) in self.nodes.iter().enumerate().filter(|(position, _)| self.chosen[*position]) {
@@ -134,6 +137,21 @@ impl Plan<'_> {
                 node.name()
             ))),
         }
+    }
+
+    /// How many finished trainings would be replaced by those of other parameters, in words; none without any.
+    pub(crate) fn replaced(&self, state: &State) -> Option<String> {
+        let is_replaced = |(node, chosen): &(&Node, &bool)| {
+            let record = state.record(&node.name()).filter(|record| record.status == Status::Done);
+            **chosen
+                && node.stage == Stage::Train
+                && record.is_some_and(|record| record.ingredients.arguments != stale::parameters(node))
+        };
+        let count = self.nodes.iter().zip(&self.chosen).filter(is_replaced).count();
+        (count > 0).then(|| {
+            let (trainings, them) = if count == 1 { ("training", "it") } else { ("trainings", "them") };
+            format!("note: {count} finished {trainings} had other parameters; to keep {them}, name another folder by --artifacts")
+        })
     }
 
     /// Tells of nodes that what was asked for builds upon, that are out of date, and that were not asked for.

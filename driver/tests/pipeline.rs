@@ -59,6 +59,7 @@ fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
     let stray = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1337/step=20";
     assert!(scene.has(stray));
     let said = scene.run_well(&["--set", "train.max_iters=10", "--run", "run_1", "--seed", "1337", "--only", "train"]);
+    said.has("note: 1 finished training had other parameters; to keep it, name another folder by --artifacts");
     said.has(
         "train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps 0,5,10,20 → 0,5,10, and 1 more changed",
     );
@@ -186,6 +187,15 @@ fn what_force_did_not_reach_runs_without_it() {
     said.has("run: --force, of a run that was interrupted");
     let chosen = said.err.matches(" · skip: ").count() + said.err.matches(" · run: ").count();
     assert_eq!(before + scene.ran().len(), chosen + 1, "each once, but for the one that was interrupted");
+}
+
+#[test]
+fn tables_of_another_study_are_told() {
+    let scene = Scene::new();
+    let said = scene.run_well(&[]);
+    assert!(!said.out.contains("of another study"));
+    let said = scene.run_well(&["--set", "seeds=[1338]", "--only", "prep"]);
+    said.has("note: tables of generate shakespeare_char/run_0/1337 and 13 more are also here, of another study");
 }
 
 #[test]
