@@ -14,6 +14,11 @@ pub fn significant(value: f64, digits: i32) -> String {
     decimals(value, places(value, digits))
 }
 
+/// A number with two significant digits and a power of ten: for what would else be mostly zeros.
+pub fn scientific(value: f64) -> String {
+    format!("{value:.1e}").replace('-', "−")
+}
+
 /// A number as it is written in code, with a true minus sign: for thresholds, which are round.
 pub fn plain(value: f64) -> String {
     value.to_string().replace('-', "−")
@@ -76,5 +81,6 @@ mod tests {
         assert_eq!(mean_stderr(1.91478, None, 3), "1.915");
         assert_eq!(plain(-0.05), "−0.05");
         assert_eq!(plain(1500.0), "1500");
+        assert_eq!(scientific(-0.000_004_64), "−4.6e−6");
     }
 }

@@ -129,9 +129,19 @@ fn is_an_svg_with_axes(name: &str, svg: &str) {
 
 fn the_page_is_whole(page: &str) {
     for name in NAMES {
-        assert!(page.contains(&format!("<figure id=\"{}-{name}\">", synthetic::DATASET.replace('_', "-"))), "{name}");
+        assert!(
+            page.contains(&format!("<figure id=\"{}-figure-{name}\">", synthetic::DATASET.replace('_', "-"))),
+            "{name}"
+        );
     }
     assert_eq!(page.matches("<figure ").count(), NAMES.len());
+    let marked =
+        |mark: &str| -> Vec<&str> { page.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).collect() };
+    let sections = marked("<section id=\"");
+    let mut ids = [sections.clone(), marked("<figure id=\"")].concat();
+    assert!(marked("href=\"#").iter().all(|link| sections.contains(link)), "links lead to sections");
+    ids.sort_unstable();
+    assert!(ids.windows(2).all(|two| two[0] != two[1]), "an id is one place: {ids:?}");
     assert!(page.contains("Quality &amp; &lt;correlations&gt;") && !page.contains("<correlations>"));
     assert!(page.contains("is &lt;where&gt; it is &amp; not") && !page.contains("<where>"));
     assert!(page.contains("Before we &lt;go&gt;") && page.contains("&lt;exeunt&gt;"));

@@ -65,13 +65,17 @@ pub fn figure(dataset: &Dataset) -> Figure {
     figure
 }
 
+/// What is smaller takes more room in decimals than there is.
+const TINY: f64 = 1e-3;
+
 /// The statistic and its interval in words.
 pub fn value(finding: &Findings) -> String {
     match (finding.value, finding.low, finding.high) {
         (Some(value), Some(low), Some(high)) => {
             let places = number::meaningful(value, Some((high - low) / 2.0));
-            let [value, low, high] = [value, low, high].map(|value| number::decimals(value, places));
-            format!("{value} [{low}, {high}]")
+            let tiny = [value, low, high].iter().all(|value| value.abs() < TINY);
+            let written = |value| if tiny { number::scientific(value) } else { number::decimals(value, places) };
+            format!("{} [{}, {}]", written(value), written(low), written(high))
         }
         (Some(value), _, _) => number::significant(value, 3),
         _ => "–".to_owned(),

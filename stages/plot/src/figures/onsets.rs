@@ -73,8 +73,8 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
     let caption = "Events in the order in which they come. A head, or layers that differ, appear where the best head's score, or \
                    the mean divergence of layers, is first half-way from its baseline to its maximum at two snapshots in a row; \
                    what rises by less than a stated margin does not appear. A level changes where two levels fit a metric best, \
-                   if they explain half of its variance; a metric that drifts evenly changes in its middle. Means and intervals \
-                   are of the logarithm of the step. Where bars overlap, the order is not certain; no event is known better than the \
+                   if they explain half of its variance; a metric that drifts evenly changes in its middle, on \
+                   the axis drawn here, and one that falls fastest at once later than that. Means and intervals are of the logarithm of the step. Where bars overlap, the order is not certain; no event is known better than the \
                    two snapshots that it lies between."
         .to_owned();
     let rows: usize = blocks.iter().map(|(.., rows)| rows.len()).sum();

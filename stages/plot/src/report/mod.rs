@@ -16,10 +16,14 @@ const CSS: &str = include_str!("style.css");
 
 /// The page, from the tables and each dataset's figures.
 pub fn page(inputs: &Inputs, figures: &[Drawn]) -> String {
-    let mut body = introduction(inputs);
+    let datasets: Vec<(&Dataset, Vec<Part>)> =
+        inputs.datasets.iter().zip(figures).map(|(dataset, figures)| (dataset, parts(dataset, figures))).collect();
+    let mut body = introduction(&datasets);
     body.push_str(&section("results", "Results", &tables::results(&inputs.results)));
-    for (dataset, figures) in inputs.datasets.iter().zip(figures) {
-        body.push_str(&self::dataset(dataset, figures));
+    for (dataset, parts) in &datasets {
+        let name = &dataset.study.name;
+        let section = |part: &Part| section(&anchor(name, part.id), &format!("{name}: {}", part.title), &part.inner);
+        body.extend(parts.iter().map(section));
     }
     let body = element("main", "", &body);
     format!(
@@ -32,34 +36,45 @@ pub fn page(inputs: &Inputs, figures: &[Drawn]) -> String {
 
 const TITLE: &str = "How attention evolves while a GPT learns to write";
 
-fn introduction(inputs: &Inputs) -> String {
-    let names: Vec<&str> = inputs.datasets.iter().map(|dataset| dataset.study.name.as_str()).collect();
+/// A section on one dataset.
+struct Part {
+    id: &'static str,
+    title: &'static str,
+    inner: String,
+}
+
+fn introduction(datasets: &[(&Dataset, Vec<Part>)]) -> String {
+    let names: Vec<&str> = datasets.iter().map(|(dataset, _)| dataset.study.name.as_str()).collect();
     let text = format!(
         "A character-level GPT was trained on {}, and at many steps of its training every attention head was recorded on \
          the same stretches of unseen text. This page shows what changed: how focused the heads are, how far they look, how \
          alike the layers are, and whether any of it goes with better predictions or better text.",
         names.join(", ")
     );
-    let links: String =
-        names.iter().map(|name| format!("<a href=\"#{}\">{}</a>\n", anchor(name, "figures"), escape(name))).collect();
-    let links = if names.len() > 1 { element("nav", "", &links) } else { String::new() };
-    element("header", "", &(words("h1", "", TITLE) + &words("p", "lead", &text) + &links))
+    let about: String = datasets.iter().map(|(dataset, parts)| answer(dataset, parts)).collect();
+    element("header", "", &(words("h1", "", TITLE) + &words("p", "lead", &text) + &about))
 }
 
-fn dataset(dataset: &Dataset, figures: &Drawn) -> String {
+/// Which claims hold on a text, and where on the page the rest stands.
+fn answer(dataset: &Dataset, parts: &[Part]) -> String {
     let name = &dataset.study.name;
-    let part = |id: &str, title: &str, inner: &str| match inner {
-        "" => String::new(),
-        inner => section(&anchor(name, id), &format!("{name}: {title}"), inner),
-    };
-    [
-        part("figures", "figures", &figures.iter().map(|drawn| figure(name, drawn)).collect::<String>()),
-        part("findings", "which claims hold", &tables::findings(&dataset.findings)),
-        part("correlations", "what goes with what", &tables::correlations(&dataset.correlations)),
-        part("samples", "what the model writes", &samples::samples(dataset)),
-        part("origins", "how this was made", &origins::origins(dataset)),
-    ]
-    .concat()
+    let link = |part: &Part| format!("<a href=\"#{}\">{}</a>\n", anchor(name, part.id), part.title);
+    let links: String = parts.iter().map(link).collect();
+    words("h2", "", name) + &tables::verdicts(&dataset.findings) + &element("nav", "", &links)
+}
+
+/// The sections that there is something to say in.
+fn parts(dataset: &Dataset, figures: &Drawn) -> Vec<Part> {
+    let name = &dataset.study.name;
+    let all = [
+        ("figures", "figures", figures.iter().map(|drawn| figure(name, drawn)).collect()),
+        ("findings", "which claims hold", tables::findings(&dataset.findings)),
+        ("correlations", "what goes with what", tables::correlations(&dataset.correlations)),
+        ("samples", "what the model writes", samples::samples(dataset)),
+        ("origins", "how this was made", origins::origins(dataset)),
+    ];
+    let parts = all.into_iter().map(|(id, title, inner)| Part { id, title, inner });
+    parts.filter(|part| !part.inner.is_empty()).collect()
 }
 
 fn section(id: &str, title: &str, inner: &str) -> String {
@@ -81,6 +96,6 @@ fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures)) -> String {
         format!("<img src=\"{uri}\" width=\"{width}\" height=\"{height}\" alt=\"{}\">\n", escape(&figure.title))
     };
     let card = format!("<div class=\"card\" tabindex=\"0\">{picture}</div>\n");
-    let id = anchor(dataset, figure.name);
+    let id = anchor(dataset, &format!("figure-{}", figure.name));
     format!("<figure id=\"{id}\">\n{card}{}</figure>\n", words("figcaption", "", &figure.caption))
 }

@@ -17,16 +17,14 @@ fn figure_cell(text: &str) -> String {
     words("td", "number", text)
 }
 
-/// The results, a row for each dataset and run, the best of each dataset marked.
+/// The results, a row for each dataset and run.
 pub(super) fn results(rows: &[Results]) -> String {
-    type Measure = (&'static str, f64, fn(&Results) -> (f64, Option<f64>));
+    type Measure = (&'static str, fn(&Results) -> (f64, Option<f64>));
     const MEASURES: [Measure; 4] = [
-        ("final train loss", 1.0, |row| (row.final_train_loss_mean, row.final_train_loss_stderr)),
-        ("best validation loss", 1.0, |row| (row.best_val_loss_mean, row.best_val_loss_stderr)),
-        ("training time (s)", 1.0, |row| (row.total_train_time_secs_mean, row.total_train_time_secs_stderr)),
-        ("generation (characters/s)", -1.0, |row| {
-            (row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr)
-        }),
+        ("final train loss", |row| (row.final_train_loss_mean, row.final_train_loss_stderr)),
+        ("best validation loss", |row| (row.best_val_loss_mean, row.best_val_loss_stderr)),
+        ("training time (s)", |row| (row.total_train_time_secs_mean, row.total_train_time_secs_stderr)),
+        ("generation (characters/s)", |row| (row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr)),
     ];
     let shown: Vec<Vec<String>> = rows
         .iter()
@@ -36,28 +34,25 @@ pub(super) fn results(rows: &[Results]) -> String {
             let run = words("b", "", &row.run) + &words("span", "muted", &(row.label.clone() + &copied));
             let run = element("td", "", &run);
             let mut cells = vec![cell(&row.dataset), run, figure_cell(&row.seeds.to_string())];
-            cells.extend(MEASURES.iter().map(|(_, sign, measure)| {
+            cells.extend(MEASURES.iter().map(|(_, measure)| {
                 let (mean, stderr) = measure(row);
-                let rivals = || rows.iter().filter(|rival| rival.dataset == row.dataset).map(measure);
-                let best = rivals().map(|rival| sign * rival.0).fold(f64::INFINITY, f64::min);
                 // One number of decimals in a column: the largest error's.
-                let error = rivals().filter_map(|rival| rival.1).reduce(f64::max);
-                let class = if sign * mean <= best { "number best" } else { "number" };
-                words("td", class, &number::mean_stderr(mean, stderr, number::meaningful(mean, error)))
+                let column = rows.iter().filter(|other| other.dataset == row.dataset).map(measure);
+                let error = column.filter_map(|other| other.1).reduce(f64::max);
+                figure_cell(&number::mean_stderr(mean, stderr, number::meaningful(mean, error)))
             }));
             cells
         })
         .collect();
     let head: Vec<&str> =
-        ["dataset", "run", "seeds"].into_iter().chain(MEASURES.iter().map(|(name, ..)| *name)).collect();
+        ["dataset", "run", "seeds"].into_iter().chain(MEASURES.iter().map(|(name, _)| *name)).collect();
     let twins = rows.iter().enumerate().any(|(number, row)| {
         let same = |other: &Results| {
             other.dataset == row.dataset && other.best_val_loss_mean.to_bits() == row.best_val_loss_mean.to_bits()
         };
         rows[number + 1..].iter().any(same)
     });
-    let mut note =
-        "Mean ± standard error over seeds; losses in nats per character. Bold: best of its dataset.".to_owned();
+    let mut note = "Mean ± standard error over seeds; losses in nats per character.".to_owned();
     if twins {
         note.push_str(
             " Runs with the same seeds learn the same weights, so their losses are equal: what differs between them is what \
@@ -88,10 +83,27 @@ pub(super) fn findings(rows: &[Findings]) -> String {
             ]
         })
         .collect();
-    let note = "Value: mean over seeds, with its 95 % interval. A claim is supported if the whole interval lies where it \
-                holds, refuted if the whole interval lies elsewhere, and inconclusive otherwise or with one seed.";
+    let note = format!(
+        "Value: mean over seeds, with its 95 % interval. A claim is supported if the whole interval lies where it \
+         holds, refuted if the whole interval lies elsewhere, and inconclusive otherwise or with one seed. {} claims \
+         are looked at, without a correction for that.",
+        rows.len()
+    );
     let head = ["claim", "verdict", "value [interval]", "holds", "statistic and reason"];
-    table("findings", &head, &shown) + &words("p", "note", note)
+    table("findings", &head, &shown) + &words("p", "note", &note)
+}
+
+/// How many claims fared how, and which were decided.
+pub(super) fn verdicts(rows: &[Findings]) -> String {
+    let verdict = |verdict: &str| {
+        let of: Vec<&Findings> = rows.iter().filter(|row| row.verdict == verdict).collect();
+        let named = ["supported", "refuted"].contains(&verdict);
+        let names: Vec<&str> = of.iter().filter(|_| named).map(|row| row.statement.as_str()).collect();
+        let count = words("span", &format!("badge {verdict}"), &format!("{} {}", of.len(), verdict_words(verdict)));
+        element("li", "", &(count + &escape(&names.join("; "))))
+    };
+    let list: String = ["supported", "refuted", "inconclusive", "not_tested"].into_iter().map(verdict).collect();
+    if rows.is_empty() { String::new() } else { element("ul", "verdicts", &list) }
 }
 
 /// Where a claim holds.
@@ -152,7 +164,8 @@ pub(super) fn correlations(rows: &[Correlations]) -> String {
         "The {count} pairs with the lowest q-value of {tested} that were tested, each run's being one family \
          (Benjamini–Hochberg). Raw Spearman correlations over a \
          training are confounded by step: whatever drifts as the model learns goes with whatever else drifts. The partial \
-         correlation takes out, at each step, what all seeds share."
+         correlation takes out, at each step, what all seeds share. Of generated texts p comes from exchanging texts within \
+         each seed, and the interval is over seeds: with few of these it can hold 0 where p is low."
     );
     let head = ["scope", "attention", "goes with", "n", "Spearman (raw)", "partial", "p", "q"];
     table("correlations", &head, &shown) + &words("p", "note", &note)
@@ -181,12 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_loss_and_the_highest_speed_are_best() {
+    fn results_have_their_errors_and_twins_are_explained() {
         let html = results(&[result("run_0", 1.9, 100.0), result("run_1", 1.8, 900.0)]);
         assert!(
-            html.contains("<td class=\"number best\">1.800</td>") && html.contains("<td class=\"number\">1.900</td>")
+            html.contains("<td class=\"number\">1.800</td>") && html.contains("<td class=\"number\">900 ± 10</td>")
         );
-        assert!(html.contains("<td class=\"number best\">900 ± 10</td>"));
         assert!(html.contains("&lt;label&gt;") && !html.contains("learn the same weights"));
         assert!(results(&[result("run_0", 1.9, 1.0), result("run_1", 1.9, 1.0)]).contains("learn the same weights"));
     }
