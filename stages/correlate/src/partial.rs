@@ -1,7 +1,7 @@
 //! What remains of two series after taking out what all seeds share, and how far that can be trusted.
 //!
 //! Everything drifts while a model learns, so two metrics of one training always look correlated. What one seed does beside
-//! the mean over seeds is no drift; and whether it belongs to what another metric does beside its own mean is told by
+//! the mean over seeds is not the drift that all share (though a seed that learns faster is ahead in every metric); and whether it belongs to what another metric does beside its own mean is told by
 //! comparing each seed with itself and with the others: `agreement[s][t]` is Spearman's correlation of the deviations of `x`
 //! in seed `s` and of `y` in seed `t`. The mean of its diagonal is the partial Spearman correlation, and what lies beside the
 //! diagonal shows how large correlations are that mean nothing, with the same drift, the same steps and the same
@@ -69,7 +69,7 @@ impl Partial {
 
     /// The p-value of the seeds' own pairing among all pairings of the seeds of `x` with those of `y`: the share, two-sided,
     /// whose mean correlation is as large. Seeds are independent replicates, so that without an association every pairing is
-    /// as likely as any other, whatever the drift, the steps and the autocorrelation: the test is exact. With `n` seeds no
+    /// as likely as any other, whatever the shared drift, the steps and the autocorrelation: the test is exact. With `n` seeds no
     /// p-value is below `1/n!`: 1/6 with three, 1/24 with four.
     pub fn p_value(&self, draws: u32, mut stream: ChaCha8Rng) -> f64 {
         let seeds = self.agreement.len();
