@@ -8,6 +8,7 @@
 
 import argparse
 import datetime
+import os
 import platform
 import statistics
 import subprocess
@@ -30,7 +31,9 @@ def training(tables, arguments):
             ratios = [f"{one.times_faster_than(contest):.2f} ×" for one in mine]
             rows.append(["", MODES[contest.name], page.spread(contest.seconds), page.memory(contest.peak_bytes), *ratios])
     header = ["setting", "", "a training step: median (least – most)", "peak memory"]
-    return page.table([*header, *(f"our {precision} is faster by" for precision in comparisons.PRECISIONS)], rows)
+    header += [f"our {precision} is faster by" for precision in comparisons.PRECISIONS]
+    imported = page.memory(comparisons.imported())
+    return page.table(header, rows) + f"\nOf PyTorch's memory, {imported} are held once it is imported.\n"
 
 
 def generation(tables, arguments):
@@ -38,13 +41,16 @@ def generation(tables, arguments):
     for name, mine, theirs in comparisons.generation(tables, arguments.turns):
         speeds = [f"{1 / contest.median:.0f}" for contest in (mine, theirs)]
         rows.append([name, *speeds, f"{mine.times_faster_than(theirs):.1f} ×"])
-    return page.table(["characters a second", "this project", "PyTorch", "we are faster by"], rows)
+    return (
+        page.table(["characters a second", "this project", "PyTorch", "we are faster by"], rows)
+        + "\nThe peer generates as nanoGPT does, without a cache: each character is a whole pass over the context.\n"
+    )
 
 
 def snapshot(tables, arguments):
     stage, forward, writing = comparisons.snapshot(tables, arguments.turns)
     parts = [one + other for one, other in zip(forward.seconds, writing.seconds)]
-    ratio = sorted(whole / part for whole, part in zip(stage.seconds, parts))[arguments.turns // 2]
+    ratio = statistics.median(whole / part for whole, part in zip(stage.seconds, parts))
     rows = [
         ["`snapshot`, whole program", page.spread(stage.seconds), page.memory(stage.peak_bytes)],
         ["a plain forward pass over as many characters", page.spread(forward.seconds), ""],
@@ -62,9 +68,9 @@ def metrics(tables, arguments):
         tables.stage("snapshot", "--steps", 0)
     stage, numpy, reading = comparisons.metrics(tables, arguments.turns)
     rows = [
-        ["`metrics`, whole program", page.spread(stage.seconds), page.memory(stage.peak_bytes), ""],
+        [f"`metrics`, whole program, on {os.cpu_count()} threads", page.spread(stage.seconds), page.memory(stage.peak_bytes), ""],
         [
-            "NumPy, vectorised",
+            "NumPy, vectorised, on one thread",
             page.spread(numpy.seconds),
             page.memory(numpy.peak_bytes),
             f"{stage.times_faster_than(numpy):.1f} ×",
@@ -94,6 +100,7 @@ def grown(tables, _):
     header = ["", "", "training step", "memory", "snapshot", "memory", "metrics", "memory"]
     return (
         page.table(header, lines)
+        + "\nOne run a cell.\n"
         + "\n![Time and peak memory against block size, layers, windows and snapshots](figures/growth.svg)\n"
     )
 

@@ -50,7 +50,8 @@ def say(text):
 def peer(work, shape, *flags):
     """What the peer printed, and the run."""
     shape = ",".join(map(str, shape))
-    done = run([sys.executable, "-m", "benchmark.peer", work, "--shape", shape, *flags])
+    # As our programs, it asks for huge pages.
+    done = run([sys.executable, "-m", "benchmark.peer", work, "--shape", shape, *flags], THP_MEM_ALLOC_ENABLE="1")
     return json.loads(done.output.splitlines()[-1]), done
 
 
@@ -76,6 +77,11 @@ def training(tables, turns, chosen):
                 contest.seconds.append(statistics.median(seconds[steps:]))
                 contest.peak_bytes = max(contest.peak_bytes, done.peak_bytes)
         yield name, mine, theirs
+
+
+def imported():
+    """The memory that the peer holds before it has done anything."""
+    return run([sys.executable, "-c", "import torch"], THP_MEM_ALLOC_ENABLE="1").peak_bytes
 
 
 def learning(tables, setting, updates, decayed, seeds, precisions, mode):

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 
 
 def entropy(rows):
-    return -np.sum(rows * np.log(np.maximum(rows, np.finfo(np.float64).tiny)), axis=-1)
+    """Of the last axis; the logarithms of what a query does not see are not taken."""
+    logarithms = np.log(rows, out=np.zeros_like(rows), where=rows > 0)
+    return -np.einsum("...k,...k->...", rows, logarithms)
 
 
 def dense(table, layers, heads, length):
@@ -34,36 +36,42 @@ def val(square, tokens):
     # Attention by distance, nearest first: the row reversed, whatever lies after the query being zero.
     near = np.cumsum(rows[..., ::-1], axis=-1)
     same = (tokens[1:, None] == tokens) & (distance > 0)
+    weighted = lambda factors: np.einsum("lhqk,qk->lhq", rows, factors.astype(np.float64))
     by_head = [
         nats,
         nats / np.log(keys),
-        (rows * np.maximum(distance, 0)).sum(axis=-1),
+        weighted(np.maximum(distance, 0)),
         (near >= 0.9 - 1e-9).argmax(axis=-1) - (length - 1 - index[1:]),
-        (rows * ((distance >= 0) & (distance <= 2))).sum(axis=-1),
+        weighted((distance >= 0) & (distance <= 2)),
         rows[..., 0],
         square[:, :, index[1:], index[1:]],
         square[:, :, index[1:], index[:-1]],
-        (rows * same).sum(axis=-1),
+        weighted(same),
     ]
     mean = rows.mean(axis=1)
     of_mean = entropy(mean)
-    variance = rows.var(axis=1).sum(axis=-1)
+    # The mean of squares less the square of the mean.
+    variance = np.einsum("lhqk,lhqk->lq", rows, rows) / rows.shape[1] - np.einsum("lqk,lqk->lq", mean, mean)
     divergence = (of_mean - nats.mean(axis=1)) / np.log(2)
     centered = np.where(distance >= 0, mean - 1 / keys[:, None], 0.0)
+    like, like_centered = cosines(mean), cosines(centered)
     pairs = []
     for a in range(layers):
         for b in range(a + 1, layers):
             mixture = entropy((mean[a] + mean[b]) / 2)
             pairs.append((
                 ((mixture - (of_mean[a] + of_mean[b]) / 2) / np.log(2)).sum(),
-                cosine(mean[a], mean[b]),
-                cosine(centered[a], centered[b]),
+                like[a, b],
+                like_centered[a, b],
             ))  # fmt: skip
     return [column.sum(axis=-1) for column in by_head], [variance.sum(axis=-1), divergence.sum(axis=-1)], pairs
 
 
-def cosine(p, q):
-    return (p * q).sum() / np.sqrt((p * p).sum() * (q * q).sum())
+def cosines(layers):
+    """Of every pair of layers, [layer, layer]."""
+    flat = layers.reshape(len(layers), -1)
+    products = flat @ flat.T
+    return products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
 
 
 def repeat(square):

@@ -1,5 +1,6 @@
 """Results as Markdown: between two marks in docs/performance.md, the prose around them being kept."""
 
+import statistics
 from pathlib import Path
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -20,8 +21,7 @@ def time(seconds):
 def spread(values):
     """The median, least and most."""
     low, high = min(values), max(values)
-    middle = sorted(values)[len(values) // 2]
-    return f"{time(middle)} ({time(low)} – {time(high)})"
+    return f"{time(statistics.median(values))} ({time(low)} – {time(high)})"
 
 
 def memory(peak_bytes):

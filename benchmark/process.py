@@ -1,5 +1,6 @@
 """Running one command and seeing what it took."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,16 @@ class Run:
     output: str
 
 
-def run(command):
-    """Runs a command to its end; a failure ends the benchmark with what the command said."""
+def run(command, **environment):
+    """Runs a command to its end, with more variables in its environment; a failure ends the benchmark with what the command
+    said."""
     words = [str(word) for word in command]
     with tempfile.NamedTemporaryFile("r") as took:
         launch = [sys.executable, "-S", LAUNCH, took.name, *words]
-        done = subprocess.run(launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        environment = os.environ | environment
+        done = subprocess.run(
+            launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment
+        )
         if done.returncode != 0:
             sys.exit(f"error: {' '.join(words)}\nended with {done.returncode}:\n{done.stdout}")
         seconds, peak_bytes = took.read().split()
