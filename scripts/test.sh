@@ -54,6 +54,15 @@ smoke() {
     ./scripts/run_pipeline.sh --profile smoke
 }
 
+# As many layers, seeds and snapshots as the claims need, which smoke has not.
+statistics() {
+    local folder=artifacts/statistics_test
+    rm -rf "$folder"
+    ./scripts/run_pipeline.sh --profile smoke --artifacts "$folder" --set 'seeds=[1,2,3]' --set train.n_layer=6 \
+        --set train.max_iters=60 --set snapshot.steps=0-60/5 --set generate.samples=5 &&
+        python reference/verify_tables.py "$folder" --only statistics
+}
+
 # One seed of the profile `control`, from nothing: under two minutes on 2 cores.
 controls() {
     rm -rf artifacts/control_test
@@ -95,6 +104,7 @@ if ! $quick; then
                 python reference/check_tables.py --require-all "$artifacts"
             check "numbers recomputed from their formulas, by NumPy and SciPy" \
                 python reference/verify_tables.py "$artifacts"
+            check "correlations and findings of a larger study, recomputed" statistics
             check "every stage killed: no incomplete file, and then the same bytes" \
                 python reference/check_kills.py "$artifacts"
             check "controls: what was planted is found, and nothing else" controls
