@@ -65,16 +65,17 @@ pub fn figure(dataset: &Dataset) -> Figure {
     figure
 }
 
-/// What is smaller takes more room in decimals than there is.
-const TINY: f64 = 1e-3;
+/// What is smaller or larger takes more room in decimals than there is.
+const FITTING: std::ops::Range<f64> = 1e-3..1e6;
 
 /// The statistic and its interval in words.
 pub fn value(finding: &Findings) -> String {
     match (finding.value, finding.low, finding.high) {
         (Some(value), Some(low), Some(high)) => {
             let places = number::meaningful(value, Some((high - low) / 2.0));
-            let tiny = [value, low, high].iter().all(|value| value.abs() < TINY);
-            let written = |value| if tiny { number::scientific(value) } else { number::decimals(value, places) };
+            let largest = [value, low, high].map(f64::abs).into_iter().fold(0.0, f64::max);
+            let fits = largest == 0.0 || FITTING.contains(&largest);
+            let written = |value| if fits { number::decimals(value, places) } else { number::scientific(value) };
             format!("{} [{}, {}]", written(value), written(low), written(high))
         }
         (Some(value), _, _) => number::significant(value, 3),
@@ -126,5 +127,33 @@ fn marker(figure: &mut Figure, (x, y): (f64, f64), verdict: &str, radius: f64) {
         }
         "supported" => figure.disc((x, y), radius, color, 1.0),
         _ => figure.disc((x, y), radius * 0.55, color, 1.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_fits_its_column() {
+        let row = |value: f64, low: f64, high: f64| Findings {
+            run: "run_3".into(),
+            claim: "c".into(),
+            statement: "s".into(),
+            statistic: "x".into(),
+            value: Some(value),
+            low: Some(low),
+            high: Some(high),
+            threshold_low: None,
+            threshold_high: None,
+            verdict: "inconclusive".into(),
+            reason: "r".into(),
+            n: 3,
+        };
+        assert_eq!(value(&row(0.388, 0.061, 0.643)), "0.39 [0.06, 0.64]");
+        assert_eq!(value(&row(-16321.95, -55343.394, 22699.495)), "−16,322 [−55,343, 22,699]");
+        assert_eq!(value(&row(7.39e-6, -4.41e-6, 1.92e-5)), "7.4e−6 [−4.4e−6, 1.9e−5]");
+        assert_eq!(value(&row(1.36e10, -3.36e10, 6.07e10)), "1.4e10 [−3.4e10, 6.1e10]");
+        assert_eq!(value(&row(0.0, 0.0, 0.0)), "0 [0, 0]");
     }
 }
