@@ -1,11 +1,11 @@
 //! What remains of two series after taking out what all seeds share, and how far that can be trusted.
 //!
 //! Everything drifts while a model learns, so two metrics of one training always look correlated. What one seed does beside
-//! the mean over seeds is not the drift that all share (though a seed that learns faster is ahead in every metric); and whether it belongs to what another metric does beside its own mean is told by
-//! comparing each seed with itself and with the others: `agreement[s][t]` is Spearman's correlation of the deviations of `x`
-//! in seed `s` and of `y` in seed `t`. The mean of its diagonal is the partial Spearman correlation, and what lies beside the
-//! diagonal shows how large correlations are that mean nothing, with the same drift, the same steps and the same
-//! autocorrelation.
+//! the mean over seeds is not the drift that all share, though a seed that learns faster is ahead in every metric. Whether it
+//! belongs to what another metric does beside its own mean is told by comparing each seed with itself and with the others:
+//! `agreement[s][t]` is Spearman's correlation of the deviations of `x` in seed `s` and of `y` in seed `t`. The mean of its
+//! diagonal is the partial Spearman correlation, and what lies beside the diagonal shows how large correlations are that mean
+//! nothing, with the same drift, the same steps and the same autocorrelation.
 
 use random::{ChaCha8Rng, SliceRandom};
 

@@ -11,7 +11,7 @@ use schemas::tables::{
     Baselines, Checkpoints, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerMetrics,
     LayerSimilarity, Onsets, Results, SampleAttention, SampleLayers, SampleScores, Timings, TrainingLog,
 };
-use schemas::{Artifacts, Partition, Provenance};
+use schemas::{Artifacts, Loaded, Partition, Provenance};
 
 const LAYERS: u16 = 3;
 const SAMPLES: u16 = 6;
@@ -353,4 +353,42 @@ fn what_is_wrong_is_named() {
     let uncovered = fails(&arguments);
     assert_eq!(uncovered.kind(), Kind::Input);
     assert!(uncovered.to_string().contains("step 130"), "{uncovered}");
+}
+
+#[test]
+fn a_table_on_attention_is_of_the_study_or_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = arguments(folder.path());
+    write_study(folder.path(), &arguments.parameters.study);
+    let artifacts = Artifacts::new(folder.path());
+    let trainings = || {
+        arguments.parameters.study.datasets.iter().flat_map(|dataset| {
+            let of_seed = |seed: &u64| Partition::dataset(&dataset.name).seed(*seed);
+            let runs = &arguments.parameters.study.runs;
+            dataset.seeds.iter().flat_map(move |seed| runs.iter().map(move |run| of_seed(seed).run(&run.name)))
+        })
+    };
+    for node in trainings().filter(|node| artifacts.has::<HeadMetrics>(node)) {
+        let Loaded { mut rows, provenance, .. } = artifacts.read::<HeadMetrics>(&node).expect("head metrics");
+        rows.iter_mut().for_each(|row| row.step += 1);
+        artifacts.write(&node, &provenance, &rows).expect("written");
+    }
+    let other = correlate::run(&arguments, &Terminal::silent()).expect_err("they are of other steps").to_string();
+    assert!(other.contains("head_metrics") && other.contains("has no row of step 0"), "{other}");
+
+    let provenance = Provenance::new("metrics", serde_json::json!({}));
+    for node in trainings() {
+        if artifacts.has::<HeadMetrics>(&node) {
+            artifacts.write::<HeadMetrics>(&node, &provenance, &[]).expect("written");
+            artifacts.write::<LayerMetrics>(&node, &provenance, &[]).expect("written");
+        }
+        if artifacts.has::<LayerSimilarity>(&node) {
+            artifacts.write::<LayerSimilarity>(&node, &provenance, &[]).expect("written");
+        }
+        if artifacts.has::<SampleAttention>(&node) {
+            artifacts.write::<SampleAttention>(&node, &provenance, &[]).expect("written");
+            artifacts.write::<SampleLayers>(&node, &provenance, &[]).expect("written");
+        }
+    }
+    correlate::run(&arguments, &Terminal::silent()).expect("a block of one character attends to nothing else");
 }
