@@ -50,10 +50,12 @@ impl Threads {
 /// What a name may be.
 pub fn folder_name(text: &str) -> Result<String, String> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
-    if !text.is_empty() && !text.starts_with('.') && text.chars().all(allowed) {
+    if text.chars().all(allowed) && text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_') {
         return Ok(text.to_owned());
     }
-    Err("it names a folder, so it is made of letters, digits, `_`, `-` and `.`, and starts with no dot".to_owned())
+    let rule =
+        "it names a folder, so it has letters, digits, `_`, `-` and `.`, and starts with a letter, a digit or `_`";
+    Err(rule.to_owned())
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -80,7 +82,7 @@ mod tests {
         for name in ["run_0", "my-text.v2", "7"] {
             assert_eq!(folder_name(name).as_deref(), Ok(name));
         }
-        for name in ["", ".", "..", "../evil", "a/b", "run 9", "é", ".hidden"] {
+        for name in ["", ".", "..", "../evil", "a/b", "run 9", "é", ".hidden", "-x"] {
             assert!(folder_name(name).is_err(), "{name}");
         }
     }

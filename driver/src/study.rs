@@ -236,17 +236,14 @@ fn check_stages(name: &str, run: &Run) -> Result<bool, Fault> {
 }
 
 fn check_names(experiment: &Experiment) -> Result<(), Fault> {
-    // Names become folders, so they are kept plain.
-    let plain = |name: &str| {
-        let plain = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
-        name.chars().all(plain) && name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
-    };
-    let of = |section: &str, names: Vec<&str>| match names.iter().find(|name| !plain(name)) {
-        None if names.is_empty() => Err(Fault::parameter(format!("`{section}` is empty: it needs at least one entry"))),
-        None => Ok(()),
-        Some(name) => Err(Fault::parameter(format!(
-            "`{section}.{name}`: a name has letters, digits, `_`, `-` and `.`, and starts with a letter, a digit or `_`"
-        ))),
+    let of = |section: &str, names: Vec<&str>| {
+        if names.is_empty() {
+            return Err(Fault::parameter(format!("`{section}` is empty: it needs at least one entry")));
+        }
+        names.into_iter().try_for_each(|name| match cli::folder_name(name) {
+            Ok(_) => Ok(()),
+            Err(rule) => Err(Fault::parameter(format!("`{section}.{name}`: {rule}"))),
+        })
     };
     of("datasets", experiment.datasets.names())?;
     of("runs", experiment.runs.names())?;

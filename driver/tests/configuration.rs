@@ -102,7 +102,7 @@ fn what_makes_no_sense_together_is_said() {
     );
     assert!(wrong("stages: [train, generate]", "stages: [train]").contains("`runs.run_0.stages` lacks generate"));
     assert!(wrong("stages: [train, generate]", "stages: [train, generat]").contains("did you mean `generate`?"));
-    assert!(wrong("  run_0:\n", "  ../run:\n").contains("`runs.../run`: a name has letters"));
+    assert!(wrong("  run_0:\n", "  ../run:\n").contains("`runs.../run`: it names a folder"));
     assert!(
         wrong("datasets: [shakespeare_char, enwik8, text8]", "datasets: [shakespeare, enwik8]")
             .starts_with("`profiles.paper.datasets`: there is no `shakespeare`")
