@@ -6,6 +6,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 environment=.venv-benchmark
 python3 -m venv "$environment"
-"$environment/bin/pip" install --quiet --disable-pip-version-check --requirement benchmark/requirements.txt
+"$environment/bin/pip" install --quiet --disable-pip-version-check --requirement python/benchmark/requirements.txt
 cargo build --release --locked --quiet
-exec "$environment/bin/python" -m benchmark "$@"
+PYTHONPATH=python exec "$environment/bin/python" -m benchmark "$@"

@@ -60,14 +60,14 @@ statistics() {
     rm -rf "$folder"
     ./scripts/run_pipeline.sh --profile smoke --artifacts "$folder" --set 'seeds=[1,2,3]' --set train.n_layer=6 \
         --set train.max_iters=60 --set snapshot.steps=0-60/5 --set generate.samples=5 &&
-        python reference/verify_tables.py "$folder" --only statistics
+        python python/verify_tables.py "$folder" --only statistics
 }
 
 # One seed of the profile `control`, from nothing: under two minutes on 2 cores.
 controls() {
     rm -rf artifacts/control_test
     ./scripts/run_pipeline.sh --profile control --set 'seeds=[1337]' --artifacts artifacts/control_test &&
-        python reference/check_controls.py artifacts/control_test
+        python python/check_controls.py artifacts/control_test
 }
 
 python() {
@@ -75,7 +75,7 @@ python() {
 }
 
 environment() {
-    python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check --requirement reference/requirements.txt
+    python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check --requirement python/requirements.txt
 }
 
 queries() {
@@ -83,7 +83,7 @@ queries() {
     for question in entropy-by-layer similarity quality; do
         echo "-- query $question"
         "$target/release/query" "$question" --artifacts "$artifacts" | tee "$log.rust"
-        python reference/queries.py "$question" --artifacts "$artifacts" >"$log.python"
+        python python/queries.py "$question" --artifacts "$artifacts" >"$log.python"
         [ -s "$log.rust" ] && diff "$log.rust" "$log.python" || failed=1
     done
     return $failed
@@ -101,12 +101,12 @@ if ! $quick; then
     if check "smoke profile, end to end" smoke; then
         if check "Python environment" environment; then
             check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
-                python reference/check_tables.py --require-all "$artifacts"
+                python python/check_tables.py --require-all "$artifacts"
             check "numbers recomputed from their formulas, by NumPy and SciPy" \
-                python reference/verify_tables.py "$artifacts"
+                python python/verify_tables.py "$artifacts"
             check "correlations and findings of a larger study, recomputed" statistics
             check "every stage killed: no incomplete file, and then the same bytes" \
-                python reference/check_kills.py "$artifacts"
+                python python/check_kills.py "$artifacts"
             check "controls: what was planted is found, and nothing else" controls
         fi
         check "the README's queries in Python" readme_queries

@@ -1,6 +1,6 @@
 //! The `generation` scope of `correlations`: an observation is a sample of the final checkpoint.
 
-use random::stream;
+use random_streams::stream;
 use rayon::prelude::*;
 use schemas::tables::Correlations;
 

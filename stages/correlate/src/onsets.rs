@@ -223,7 +223,7 @@ fn put_in_order(rows: &mut [Onsets]) {
 mod tests {
     use super::*;
     use crate::synthetic::{self, Shape};
-    use random::{RngExt, stream};
+    use random_streams::{RngExt, stream};
 
     fn series(values: &[f64]) -> Series {
         (0..).step_by(100).zip(values.iter().copied()).collect()

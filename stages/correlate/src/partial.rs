@@ -7,7 +7,7 @@
 //! diagonal is the partial Spearman correlation, and what lies beside the diagonal shows how large correlations are that mean
 //! nothing, with the same drift, the same steps and the same autocorrelation.
 
-use random::{ChaCha8Rng, SliceRandom};
+use random_streams::{ChaCha8Rng, SliceRandom};
 
 use crate::interval::Estimate;
 use crate::permutation::{TOLERANCE, p_value};
@@ -122,7 +122,7 @@ fn deviations(values: &[Vec<f64>]) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use random::stream;
+    use random_streams::stream;
 
     use super::*;
 

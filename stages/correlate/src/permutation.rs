@@ -1,7 +1,7 @@
 //! Permutation tests. Every p-value is two-sided: `(1 + count)/(1 + draws)` for random draws, and `count / all` where there
 //! are no more arrangements than draws and all are looked at, the observed one among them.
 
-use random::{ChaCha8Rng, SliceRandom};
+use random_streams::{ChaCha8Rng, SliceRandom};
 
 use crate::rank::{dot, mean};
 
@@ -81,7 +81,7 @@ fn all_products(x: &[f64], y: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use random::stream;
+    use random_streams::stream;
 
     use super::*;
     use crate::rank::unit_ranks;

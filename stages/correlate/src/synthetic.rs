@@ -1,6 +1,6 @@
 //! Small studies for tests: neutral random tables that a test then bends to what it is about.
 
-use random::{ChaCha8Rng, RngExt, stream};
+use random_streams::{ChaCha8Rng, RngExt, stream};
 use schemas::tables::{
     Baselines, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores,
     Timings, TrainingLog,

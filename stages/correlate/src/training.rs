@@ -1,6 +1,6 @@
 //! The `training` scope of `correlations`: an observation is a snapshot of one training.
 
-use random::{ChaCha8Rng, stream};
+use random_streams::{ChaCha8Rng, stream};
 use rayon::prelude::*;
 use schemas::tables::Correlations;
 

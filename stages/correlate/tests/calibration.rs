@@ -8,7 +8,7 @@ use correlate::association::{Paired, associate};
 use correlate::partial::Partial;
 use correlate::permutation::sample_p_value;
 use correlate::rank::{spearman, unit_ranks};
-use random::{ChaCha8Rng, Distribution, StandardNormal, stream};
+use random_streams::{ChaCha8Rng, Distribution, StandardNormal, stream};
 
 const STUDIES: u64 = 4000;
 /// Fewer than the stage's, which changes how finely a p-value is known and not how often it is low.

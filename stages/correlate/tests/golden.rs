@@ -1,4 +1,4 @@
-//! Every statistic against SciPy, NumPy, statsmodels, scikit-learn and pingouin (`reference/statistics_golden.py`).
+//! Every statistic against SciPy, NumPy, statsmodels, scikit-learn and pingouin (`python/statistics_golden.py`).
 
 use correlate::association::{Paired, associate};
 use correlate::fdr::q_values;
@@ -7,7 +7,7 @@ use correlate::interval::Estimate;
 use correlate::partial::Partial;
 use correlate::permutation::sample_p_value;
 use correlate::rank::{ranks, snapped, unit_ranks};
-use random::stream;
+use random_streams::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use cli::{Kind, Part, Study, Terminal};
 use correlate::Arguments;
-use random::{ChaCha8Rng, RngExt, stream};
+use random_streams::{ChaCha8Rng, RngExt, stream};
 use schemas::tables::{
     Baselines, Checkpoints, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerMetrics,
     LayerSimilarity, Onsets, Results, SampleAttention, SampleLayers, SampleScores, Timings, TrainingLog,

@@ -21,7 +21,7 @@ impl SemanticSpace {
     /// The mean cosine of adjacent segments of 100 characters (a last one under 50 dropped) in the space, −1 to 1; a pair
     /// with an empty vector counts 0. `None` under two segments.
     pub fn coherence(&self, text: &str) -> Option<f64> {
-        let vectors: Vec<Vec<f64>> = text::segments(text).into_iter().map(|segment| self.project(segment)).collect();
+        let vectors: Vec<Vec<f64>> = term_weighting::segments(text).into_iter().map(|segment| self.project(segment)).collect();
         let pairs = vectors.len().checked_sub(1).filter(|&pairs| pairs > 0)?;
         Some(vectors.windows(2).map(|pair| cosine(&pair[0], &pair[1])).sum::<f64>() / pairs as f64)
     }
@@ -30,14 +30,14 @@ impl SemanticSpace {
     /// no word of it is in the space.
     fn project(&self, segment: &str) -> Vec<f64> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for word in text::words(segment) {
+        for word in term_weighting::words(segment) {
             *counts.entry(word).or_default() += 1;
         }
         let weighted: Vec<(f64, &[f64])> = counts
             .iter()
             .filter_map(|(word, &count)| {
                 let (idf, loadings) = self.words.get(word)?;
-                Some((text::term_weight(count) * idf, loadings.as_slice()))
+                Some((term_weighting::term_weight(count) * idf, loadings.as_slice()))
             })
             .collect();
         let length = weighted.iter().map(|(weight, _)| weight * weight).sum::<f64>().sqrt();

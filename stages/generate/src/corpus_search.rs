@@ -56,7 +56,7 @@ impl<'alphabet> CorpusSearch<'alphabet> {
         self.recent.drain(..self.recent.len().saturating_sub(LENGTH - 1));
 
         self.unfinished.push_str(&self.alphabet.decode(tokens));
-        let tail = self.unfinished.trim_end_matches(text::is_letter).len();
+        let tail = self.unfinished.trim_end_matches(term_weighting::is_letter).len();
         let tail = self.unfinished.split_off(tail);
         self.meet_words();
         self.unfinished = tail;
@@ -106,7 +106,7 @@ fn share(events: impl Iterator<Item = bool>) -> Option<f64> {
 
 /// The words of at least two letters. Counted in letters, since lower-casing can add a mark to a single one.
 fn words(text: &str) -> impl Iterator<Item = String> {
-    text::words(text).filter(|word| word.chars().filter(|&character| text::is_letter(character)).count() > 1)
+    term_weighting::words(text).filter(|word| word.chars().filter(|&character| term_weighting::is_letter(character)).count() > 1)
 }
 
 /// Every 16-gram of a text with its rolling hash, `Σ token·BASE^(15−position)` modulo 2⁶⁴.
@@ -216,8 +216,8 @@ mod tests {
             let (head, tail) = split.split_at(cut.min(split.len()));
             let tokens = alphabet.encode(&text).expect("letters of the alphabet");
             let known = search(&alphabet, &[&tokens], &[head, tail]);
-            let there: Vec<String> = text::words(&alphabet.decode(&split)).collect();
-            let words: Vec<String> = text::words(&text).filter(|word| word.len() > 1).collect();
+            let there: Vec<String> = term_weighting::words(&alphabet.decode(&split)).collect();
+            let words: Vec<String> = term_weighting::words(&text).filter(|word| word.len() > 1).collect();
             let valid = words.iter().filter(|word| there.contains(word)).count();
             prop_assert_eq!(known.word_validity(&text), (!words.is_empty()).then(|| valid as f64 / words.len() as f64));
         }

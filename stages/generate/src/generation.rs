@@ -3,7 +3,7 @@
 //! The model is a function from the next character of every text to a [`Prediction`], which is a session's `read`.
 
 use model::Prediction;
-use random::ChaCha8Rng;
+use random_streams::ChaCha8Rng;
 
 use crate::sampling::draw;
 
@@ -74,7 +74,7 @@ fn open(read: &mut impl FnMut(&[u16]) -> Prediction, prompt: &[u16], batch: usiz
 
 #[cfg(test)]
 mod tests {
-    use random::stream;
+    use random_streams::stream;
 
     use super::*;
 

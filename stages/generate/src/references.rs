@@ -1,7 +1,7 @@
 //! Texts that generated ones are held against: real text, the same without its order, and a trigram model's. They depend on
 //! the dataset and the length alone, so every run and seed has the same.
 
-use random::{SliceRandom, stream};
+use random_streams::{SliceRandom, stream};
 
 use crate::trigram::Trigram;
 

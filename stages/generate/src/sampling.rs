@@ -1,6 +1,6 @@
 //! Drawing the next character.
 
-use random::{Rng, RngExt};
+use random_streams::{Rng, RngExt};
 
 /// Draws a token from `softmax(logits / temperature)` over the `top_k` likeliest ones (of equals, those of the lowest
 /// number), in float64; `top_k` beyond the vocabulary takes all, and 1 is greedy. One uniform number is used up, whatever
@@ -29,7 +29,7 @@ pub fn draw(logits: &[f32], temperature: f64, top_k: usize, rng: &mut impl Rng) 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use random::stream;
+    use random_streams::stream;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use random::{Rng, RngExt};
+use random_streams::{Rng, RngExt};
 
 /// Counts of three consecutive characters, taken in part by part.
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl Trigram {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use random::stream;
+    use random_streams::stream;
 
     use super::*;
 

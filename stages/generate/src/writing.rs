@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use cli::Fault;
 use model::{Model, Session};
-use random::stream;
+use random_streams::stream;
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
 
 use crate::alphabet::Alphabet;

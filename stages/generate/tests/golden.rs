@@ -1,4 +1,4 @@
-//! Every score against an independent implementation in Python (`reference/metrics_golden.py`): the same texts, held against
+//! Every score against an independent implementation in Python (`python/metrics_golden.py`): the same texts, held against
 //! the same train split in the same semantic space, score the same.
 
 use generate::alphabet::Alphabet;

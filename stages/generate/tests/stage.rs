@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Parser;
 use cli::{Fault, Kind, Terminal};
 use model::GptConfig;
-use random::{Distribution, RngExt, StandardNormal, stream};
+use random_streams::{Distribution, RngExt, StandardNormal, stream};
 use schemas::tables::{
     Checkpoints, Corpus, SampleAttention, SampleLayers, SampleScores, Samples, SemanticSpace, Timings, Vocabulary,
 };

@@ -1,7 +1,7 @@
 //! The columns of `head_metrics`.
 //!
 //! Notation: `A[i,j]` is the head's attention of query `i` to key `j ≤ i`, renormalised in float64; `Q` is every query
-//! `i ≥ 1` of every `val` window. The formulas of one row are in the crate `attention`; what is here is their mean over
+//! `i ≥ 1` of every `val` window. The formulas of one row are in the crate `attention_metrics`; what is here is their mean over
 //! `Q`, every row weighing alike.
 
 use schemas::tables::HeadMetrics;
@@ -39,16 +39,16 @@ pub struct HeadSums {
 impl HeadSums {
     /// Adds one row of a `val` window, `tokens` being the characters `x_0` to `x_i`. Returns the row's entropy in nats.
     pub fn add(&mut self, row: &[f64], tokens: &[u16]) -> f64 {
-        let entropy_nats = attention::entropy_nats(row);
+        let entropy_nats = attention_metrics::entropy_nats(row);
         self.entropy_nats += entropy_nats;
-        self.normalized_entropy += attention::normalize_entropy(entropy_nats, row.len());
-        self.mean_distance += attention::mean_distance(row);
-        self.span_90 += attention::span_90(row);
-        self.local_mass_3 += attention::local_mass_3(row);
-        self.first_token_mass += attention::first_token_mass(row);
-        self.self_mass += attention::self_mass(row);
-        self.previous_token_score += attention::previous_token_mass(row);
-        self.duplicate_token_score += attention::duplicate_token_mass(row, tokens);
+        self.normalized_entropy += attention_metrics::normalize_entropy(entropy_nats, row.len());
+        self.mean_distance += attention_metrics::mean_distance(row);
+        self.span_90 += attention_metrics::span_90(row);
+        self.local_mass_3 += attention_metrics::local_mass_3(row);
+        self.first_token_mass += attention_metrics::first_token_mass(row);
+        self.self_mass += attention_metrics::self_mass(row);
+        self.previous_token_score += attention_metrics::previous_token_mass(row);
+        self.duplicate_token_score += attention_metrics::duplicate_token_mass(row, tokens);
         self.queries += 1;
         entropy_nats
     }

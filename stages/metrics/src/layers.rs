@@ -20,11 +20,11 @@ impl LayerSums {
     /// Adds one query: its rows, one a head, their [`mean_attention`] and the mean of their entropies in nats. Returns the
     /// entropy of the mean, in nats.
     pub fn add(&mut self, rows: &[Vec<f64>], mean: &[f64], mean_entropy_nats: f64) -> f64 {
-        let deviations: f64 = rows.iter().map(|row| attention::squared_distance(row, mean)).sum();
+        let deviations: f64 = rows.iter().map(|row| attention_metrics::squared_distance(row, mean)).sum();
         self.head_variance += (deviations / rows.len() as f64).clamp(0.0, 1.0);
-        let entropy_of_mean = attention::entropy_nats(mean);
+        let entropy_of_mean = attention_metrics::entropy_nats(mean);
         self.head_js_divergence +=
-            attention::js_divergence_bits_from_entropies(entropy_of_mean, mean_entropy_nats, rows.len());
+            attention_metrics::js_divergence_bits_from_entropies(entropy_of_mean, mean_entropy_nats, rows.len());
         self.queries += 1;
         entropy_of_mean
     }
@@ -97,7 +97,7 @@ mod tests {
 
         let equal = [vec![0.25, 0.75], vec![0.25, 0.75]];
         mean_attention(&equal, &mut mean);
-        let entropy = attention::entropy_nats(&equal[0]);
+        let entropy = attention_metrics::entropy_nats(&equal[0]);
         let mut sums = LayerSums::default();
         sums.add(&equal, &mean, entropy);
         assert_eq!((sums.head_variance, sums.head_js_divergence), (0.0, 0.0));
@@ -108,7 +108,7 @@ mod tests {
         let (rows, mut mean) = ([vec![0.3, 0.6, 0.1]], Vec::new());
         mean_attention(&rows, &mut mean);
         let mut sums = LayerSums::default();
-        sums.add(&rows, &mean, attention::entropy_nats(&rows[0]));
+        sums.add(&rows, &mean, attention_metrics::entropy_nats(&rows[0]));
         assert_eq!((sums.head_variance, sums.head_js_divergence), (0.0, 0.0));
         assert_eq!(LayerSums::default().means(0, 0, &[1.0]), None);
     }

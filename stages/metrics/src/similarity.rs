@@ -61,8 +61,8 @@ struct Products {
 
 impl Products {
     fn add(&mut self, p: &[f64], q: &[f64]) {
-        self.plain += attention::inner_product(p, q);
-        self.centered += attention::centered_inner_product(p, q);
+        self.plain += attention_metrics::inner_product(p, q);
+        self.centered += attention_metrics::centered_inner_product(p, q);
     }
 }
 
@@ -95,8 +95,8 @@ impl WindowPairs {
         }
         for (pair, (a, b)) in pairs(layers.len()).enumerate() {
             self.products[pair].add(&layers[a], &layers[b]);
-            self.js_divergence[pair] += attention::js_divergence_bits_from_entropies(
-                attention::mixture_entropy_nats(&layers[a], &layers[b]),
+            self.js_divergence[pair] += attention_metrics::js_divergence_bits_from_entropies(
+                attention_metrics::mixture_entropy_nats(&layers[a], &layers[b]),
                 (entropies_nats[a] + entropies_nats[b]) / 2.0,
                 2,
             );
@@ -147,7 +147,7 @@ mod tests {
     fn pair(a: &[Vec<f64>], b: &[Vec<f64>]) -> PairSums {
         let mut window = WindowPairs::new(2);
         for (a, b) in a.iter().zip(b) {
-            window.add(&[a.clone(), b.clone()], &[attention::entropy_nats(a), attention::entropy_nats(b)]);
+            window.add(&[a.clone(), b.clone()], &[attention_metrics::entropy_nats(a), attention_metrics::entropy_nats(b)]);
         }
         window.finish().remove(0)
     }

@@ -123,7 +123,7 @@ fn measure_repeat(window: &Window, block: usize, similarity: bool) -> Result<Sum
 /// One stored row as float64 that sums to one.
 fn load(window: &Window, layer: usize, head: usize, query: usize, row: &mut Vec<f64>) -> Result<(), String> {
     let weights = &window.head(layer, head)[triangle(query)..][..=query];
-    let sum = attention::renormalize(weights, row);
+    let sum = attention_metrics::renormalize(weights, row);
     let negative = row.iter().fold(false, |any, &weight| any | (weight < 0.0));
     // A sum that is not a number fails the comparison, too.
     if (sum - 1.0).abs() <= 1e-3 && !negative {

@@ -1,4 +1,4 @@
-//! Every column against an independent implementation in NumPy (`reference/metrics_golden.py`): the same attention rows give
+//! Every column against an independent implementation in NumPy (`python/metrics_golden.py`): the same attention rows give
 //! the same metrics.
 
 #[expect(dead_code, reason = "these snapshots are read, not drawn")]

@@ -7,7 +7,7 @@
 //! rate is what a perfect model loses on each character, in nats, when all that decides the character is known to it. In a
 //! window that starts anywhere it loses more, since what a character follows from may lie before the window.
 
-use random::{ChaCha8Rng, RngExt, SliceRandom, stream};
+use random_streams::{ChaCha8Rng, RngExt, SliceRandom, stream};
 
 /// Different symbols of [`lag`] and [`copy`].
 pub const SYMBOLS: u8 = 16;

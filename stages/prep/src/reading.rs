@@ -89,15 +89,15 @@ impl<'text> Text<'text> {
         };
         match self {
             Text::Utf8(text) => {
-                let all = text::segments(text);
+                let all = term_weighting::segments(text);
                 spaced(all.len()).map(|segment| Cow::Borrowed(all[segment])).collect()
             }
             Text::Bytes(bytes) => {
                 let segment = |segment: usize| {
-                    let rest = &bytes[segment * text::SEGMENT_LENGTH..];
-                    rest.iter().take(text::SEGMENT_LENGTH).map(|&byte| char::from(byte)).collect::<String>()
+                    let rest = &bytes[segment * term_weighting::SEGMENT_LENGTH..];
+                    rest.iter().take(term_weighting::SEGMENT_LENGTH).map(|&byte| char::from(byte)).collect::<String>()
                 };
-                spaced(text::segment_count(bytes.len())).map(|number| Cow::Owned(segment(number))).collect()
+                spaced(term_weighting::segment_count(bytes.len())).map(|number| Cow::Owned(segment(number))).collect()
             }
         }
     }

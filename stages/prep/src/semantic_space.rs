@@ -32,9 +32,9 @@ pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
         containing[*word as usize] += 1;
     }
     let idf: Vec<f64> =
-        containing.iter().map(|&containing| text::inverse_document_frequency(segments.len(), containing)).collect();
+        containing.iter().map(|&containing| term_weighting::inverse_document_frequency(segments.len(), containing)).collect();
     let row = |counts: &Vec<(u32, usize)>| {
-        let weigh = |&(word, count): &(u32, usize)| (word, text::term_weight(count) * idf[word as usize]);
+        let weigh = |&(word, count): &(u32, usize)| (word, term_weighting::term_weight(count) * idf[word as usize]);
         let mut row: Vec<(u32, f64)> = counts.iter().map(weigh).collect();
         let norm = row.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt();
         row.iter_mut().for_each(|(_, weight)| *weight /= norm);
@@ -52,7 +52,7 @@ fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>) {
         .par_iter()
         .map(|segment| {
             let mut counts = HashMap::new();
-            text::words(segment).for_each(|word| *counts.entry(word).or_default() += 1);
+            term_weighting::words(segment).for_each(|word| *counts.entry(word).or_default() += 1);
             counts
         })
         .collect();

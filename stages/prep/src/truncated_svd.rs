@@ -7,7 +7,7 @@
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::Svd;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
-use random::{ChaCha8Rng, Distribution, StandardNormal, stream};
+use random_streams::{ChaCha8Rng, Distribution, StandardNormal, stream};
 
 use crate::sparse::{LANES, Sparse};
 
@@ -240,7 +240,7 @@ fn transpose(matrix: &[f64], rows: usize, columns: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use random::RngExt;
+    use random_streams::RngExt;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use memory::LargeBlocks;
+use allocator::LargeBlocks;
 use snapshot::Arguments;
 
 #[global_allocator]

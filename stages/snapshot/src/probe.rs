@@ -3,7 +3,7 @@
 
 use cli::Fault;
 use model::GptConfig;
-use random::SliceRandom;
+use random_streams::SliceRandom;
 use schemas::tables::{Vocabulary, Windows};
 
 use crate::Parameters;
@@ -50,7 +50,7 @@ pub(crate) fn windows(
     let repeats = if length == 0 { 0 } else { parameters.repeat_windows };
     for number in 0..repeats {
         let mut symbols: Vec<u16> = (0..vocabulary.len() as u16).collect();
-        let mut stream = random::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
+        let mut stream = random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
         symbols.truncate(length);
         push(REPEAT, 0, symbols.repeat(2))?;

@@ -2,7 +2,7 @@
 
 use cli::Fault;
 use model::{Batch, GptConfig};
-use random::RngExt;
+use random_streams::RngExt;
 use schemas::tables::Corpus;
 
 use crate::Parameters;
@@ -50,7 +50,7 @@ impl Texts {
 
     /// The micro-batches of one update.
     pub(crate) fn batches(&self, parameters: &Parameters, step: u32) -> Vec<Batch> {
-        let mut stream = random::stream("batches", &[&self.seed, &u64::from(step)]);
+        let mut stream = random_streams::stream("batches", &[&self.seed, &u64::from(step)]);
         (0..parameters.gradient_accumulation_steps)
             .map(|_| self.draw(Split::Train, parameters.batch_size, &mut stream))
             .collect()
@@ -58,11 +58,11 @@ impl Texts {
 
     /// The batches that a split is evaluated on at one step.
     pub(crate) fn evaluation(&self, parameters: &Parameters, split: Split, step: u32) -> impl Iterator<Item = Batch> {
-        let mut stream = random::stream("evaluation batches", &[&self.seed, &u64::from(step), &(split as u64)]);
+        let mut stream = random_streams::stream("evaluation batches", &[&self.seed, &u64::from(step), &(split as u64)]);
         (0..parameters.eval_iters).map(move |_| self.draw(split, parameters.batch_size, &mut stream))
     }
 
-    fn draw(&self, split: Split, size: usize, stream: &mut random::ChaCha8Rng) -> Batch {
+    fn draw(&self, split: Split, size: usize, stream: &mut random_streams::ChaCha8Rng) -> Batch {
         let text = match split {
             Split::Train => &self.train,
             Split::Val => &self.val,

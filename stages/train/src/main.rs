@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use memory::LargeBlocks;
+use allocator::LargeBlocks;
 use train::Arguments;
 
 #[global_allocator]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cli::{Fault, Terminal};
 use model::{DeviceChoice, Trainer, Weights};
-use random::RngExt;
+use random_streams::RngExt;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
 
 use crate::Parameters;
@@ -95,7 +95,7 @@ impl Training<'_> {
         let characters: usize = batches.iter().map(|batch| batch.inputs.len()).sum();
         let rate = learning_rate(parameters, step);
         let logs = parameters.logs(step);
-        let dropout_seed = random::stream("dropout", &[&self.seed, &u64::from(step)]).random::<u64>();
+        let dropout_seed = random_streams::stream("dropout", &[&self.seed, &u64::from(step)]).random::<u64>();
         let report = trainer.step(&batches, rate, parameters.grad_clip, dropout_seed, logs && parameters.tracking);
         stretch.add(started.elapsed().as_secs_f64() - report.tracking_secs, characters);
         if logs {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use random::RngExt;
+use random_streams::RngExt;
 use schemas::tables::{Checkpoints, Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -25,7 +25,7 @@ fn study() -> tempfile::TempDir {
     };
     let vocabulary: Vec<_> = (0..SYMBOLS).map(symbol).collect();
     artifacts.write(&dataset, &provenance, &vocabulary).expect("the vocabulary is written");
-    let mut stream = random::stream("a test's text", &[]);
+    let mut stream = random_streams::stream("a test's text", &[]);
     for (split, length) in [("train", 2000), ("val", 300)] {
         let mut token = 0;
         let rows = (0..length).map(|_| {

@@ -1,0 +1,322 @@
+//! What `pipeline.yaml` says: what is wrong in it is said precisely, and what is right becomes the right commands.
+
+use std::path::Path;
+
+use cli::{Kind, Part};
+use driver::experiment::Experiment;
+use driver::plan::{Node, Stage, Threads, plan};
+use driver::study::Study;
+use driver::yaml;
+
+const PIPELINE: &str = include_str!("../../../pipeline.yaml");
+
+fn experiment() -> Experiment {
+    yaml::parse(PIPELINE, "pipeline.yaml").expect("the project's own file is right")
+}
+
+fn resolve(profile: &str, settings: &[&str]) -> Result<Study, String> {
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    Study::resolve(&experiment(), profile, &settings).map_err(|fault| {
+        assert_eq!(fault.kind(), Kind::Parameter);
+        fault.to_string()
+    })
+}
+
+fn nodes(profile: &str) -> Vec<Node> {
+    let root = Path::new("artifacts").join(profile);
+    plan(&resolve(profile, &[]).expect("a profile"), &root, Threads { shared: 1, alone: 2 })
+}
+
+/// The message about the project's file with one text replaced.
+fn wrong(old: &str, new: &str) -> String {
+    assert!(PIPELINE.contains(old), "{old} is no longer in pipeline.yaml");
+    let text = PIPELINE.replacen(old, new, 1);
+    let resolved = yaml::parse::<Experiment>(&text, "pipeline.yaml")
+        .and_then(|experiment| Study::resolve(&experiment, "laptop", &[]));
+    let fault = resolved.expect_err("the text is wrong");
+    assert_eq!(fault.kind(), Kind::Parameter, "{fault}");
+    fault.to_string()
+}
+
+fn line_of(text: &str) -> usize {
+    PIPELINE.lines().position(|line| line.contains(text)).expect("a line of the file") + 1
+}
+
+#[test]
+fn an_unknown_parameter_is_named_by_path_line_and_near_miss() {
+    let said = wrong("      n_layer: 2\n", "      n_layers: 2\n");
+    let line = line_of("      n_layer: 2");
+    assert!(
+        said.starts_with(&format!(
+            "pipeline.yaml, line {line}: `profiles.smoke.train.n_layers` is not known (did you mean `n_layer`?); known here: n_layer, n_head"
+        )),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_by_path_expectation_and_finding() {
+    let said = |old, new| wrong(old, new).split_once(": ").map(|(_, said)| said.to_owned()).expect("a message");
+    assert_eq!(
+        said("  n_layer: 6\n", "  n_layer: six\n"),
+        "`train.n_layer` must be a whole number from 0 to 4294967295, found `n_layer: six`"
+    );
+    assert_eq!(
+        said("  dropout: 0.0\n", "  dropout: none\n"),
+        "`train.dropout` must be a number, found `dropout: none`"
+    );
+    assert_eq!(
+        said("  bias: false ", "  bias: perhaps "),
+        "`train.bias` must be true or false, found `bias: perhaps                       # biases in linear layers and norms`"
+    );
+    assert_eq!(
+        said("seeds: [1337, 1338]", "seeds: 1337"),
+        "`profiles.smoke.seeds` must be a list such as [a, b], found `seeds: 1337`"
+    );
+    assert_eq!(
+        said("seeds: [1337, 1338]", "seeds: [1337, x]"),
+        "`profiles.smoke.seeds[1]` must be a whole number, 0 or more, found `seeds: [1337, x]`"
+    );
+    assert!(
+        said("  context_policy: exact ", "  context_policy: exakt ")
+            .starts_with("`generate.context_policy` must be one of exact, rollover, found")
+    );
+    assert!(
+        said("  steps: 0,50,100-2000/100", "  steps: 0,5O")
+            .starts_with("`snapshot.steps`: `5O` in `0,5O` is not a step: write numbers and ranges"),
+    );
+    assert_eq!(
+        said("  grad_clip: 1.0                    # longest gradient, over all parameters at once\n", ""),
+        "`train.grad_clip` is missing: every section of a stage is written whole"
+    );
+    assert!(said("\ncorrelate:\n  permutations: 10000", "\nx: 1 #").contains("`x` is not known"));
+    assert!(said("  n_head: 4\n", "  n_head: 4\n  n_head: 4\n").contains("`n_head` is there twice"));
+    assert!(wrong("  n_head: 4\n", " n_head: 4\n").starts_with("pipeline.yaml, line "));
+}
+
+#[test]
+fn what_makes_no_sense_together_is_said() {
+    assert_eq!(
+        wrong("stages: [train, snapshot, metrics, generate]", "stages: [train, snapshot, generate]"),
+        "`runs.run_1.stages` has one of snapshot and metrics: metrics measures what snapshot saved, so list both or none"
+    );
+    assert!(wrong("stages: [train, generate]", "stages: [train]").contains("`runs.run_0.stages` lacks generate"));
+    assert!(wrong("stages: [train, generate]", "stages: [train, generat]").contains("did you mean `generate`?"));
+    assert!(wrong("  run_0:\n", "  ../run:\n").contains("`runs.../run`: it names a folder"));
+    assert!(
+        wrong("datasets: [shakespeare_char, enwik8, text8]", "datasets: [shakespeare, enwik8]")
+            .starts_with("`profiles.paper.datasets`: there is no `shakespeare`")
+    );
+    let runs = wrong("    jobs: 2\n\n  nanogpt", "    runs: [run_4]\n\n  nanogpt");
+    assert!(runs.starts_with("`profiles.laptop.runs`: there is no `run_4`"), "{runs}");
+    assert!(
+        wrong("train: { tracking: true }               #", "train: { max_iters: 7 }               #")
+            .contains("one for all runs of a dataset")
+    );
+    assert!(wrong("    jobs: 2\n\n  nanogpt", "    jobs: 0\n\n  nanogpt").contains("`jobs` must be at least 1"));
+    assert!(wrong("seeds: [1337, 1338, 1339]", "seeds: [1337, 1337]").contains("`seeds` has `1337` twice"));
+}
+
+#[test]
+fn profiles_and_settings_are_refused_by_name() {
+    assert_eq!(
+        resolve("labtop", &[]).unwrap_err(),
+        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, nanogpt, early, control, paper"
+    );
+    let setting = |setting: &str| resolve("laptop", &[setting]).unwrap_err();
+    assert!(
+        setting("train.max_iter=5")
+            .starts_with("--set train.max_iter=5: `train.max_iter` is not known (did you mean `max_iters`?)")
+    );
+    assert_eq!(
+        setting("train.max_iters=many"),
+        "--set train.max_iters=many: `train.max_iters` must be a whole number from 0 to 4294967295, found `many`"
+    );
+    assert!(setting("trian.max_iters=5").contains("`trian` is not known (did you mean `train`?)"));
+    assert!(setting("train.max_iters").contains("is no setting: write --set SECTION.PARAMETER=VALUE"));
+    assert!(setting("datasets=[nothing]").contains("there is no `nothing`"));
+    assert!(setting("runs=[run_9]").contains("`runs`: there is no `run_9`"));
+    assert!(setting("runs=[]").contains("`runs` is empty"));
+    assert!(setting("seeds=5").contains("must be a list such as [a, b]"));
+    for nothing in ["train.max_iters=", "seeds=null", "snapshot.steps= ~", "generate.prompt=# a"] {
+        assert!(setting(nothing).contains("there is no value"), "{nothing}");
+    }
+    assert!(setting("per_dataset.text9.train.max_iters=5").contains("`per_dataset`: there is no `text9`"));
+    assert!(setting("snapshot.steps=0-4294967295").contains("more than 1000000 steps"));
+}
+
+#[test]
+fn the_last_change_holds() {
+    // The section, the profile, the profile's dataset.
+    let paper = resolve("paper", &[]).expect("a profile");
+    let text = |study: &Study, name: &str| study.texts.iter().find(|text| text.name == name).cloned().expect("a text");
+    let (shakespeare, enwik8) = (text(&paper, "shakespeare_char"), text(&paper, "enwik8"));
+    assert_eq!((shakespeare.seeds.len(), enwik8.seeds.len()), (3, 1));
+    let train = |text: &driver::study::Text| text.trainings[0].train.clone();
+    let (first, second) = (train(&shakespeare), train(&enwik8));
+    assert_eq!((first.n_layer, first.batch_size, first.max_iters, first.beta2), (6, 64, 5000, 0.99));
+    assert_eq!((second.n_layer, second.batch_size, second.max_iters, second.min_lr), (6, 32, 100_000, 5e-5));
+    assert_eq!(enwik8.steps.to_string(), "0-100000/5000");
+    // The run, and `--set` behind it.
+    let study = resolve("laptop", &["train.max_iters=250", "train.tracking=false", "generate.samples=3"]).unwrap();
+    let text = &study.texts[0];
+    assert_eq!(text.steps.to_string(), "0,50,100,200,250");
+    assert!(text.trainings.iter().all(|training| !training.train.tracking && training.generate.samples == 3));
+    let study = resolve("laptop", &["seeds=[1]", "datasets=[text8, shakespeare_char]", "jobs=7"]).unwrap();
+    assert_eq!(
+        (study.texts[1].seeds.as_slice(), study.texts[0].name.as_str(), study.jobs),
+        ([1].as_slice(), "text8", 7)
+    );
+    let runs = |study: &Study| study.specification().runs.into_iter().map(|run| run.name).collect::<Vec<_>>();
+    assert_eq!(runs(&resolve("laptop", &["runs=[run_3, run_1]"]).unwrap()), ["run_1", "run_3"]);
+    assert_eq!(runs(&resolve("control", &[]).unwrap()), ["run_2"]);
+}
+
+#[test]
+fn a_schedule_can_grow_by_a_factor() {
+    let early = resolve("early", &["train.max_iters=600"]).unwrap();
+    let text = &early.texts[0];
+    assert_eq!(text.steps.as_slice(), [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+    assert!(text.steps.is_log_spaced() && !resolve("laptop", &[]).unwrap().texts[0].steps.is_log_spaced());
+    // The star means nothing to a shell that it is pasted into.
+    let command = |node: &Node| node.command(Path::new("target/release"));
+    let snapshot = nodes("early").iter().find(|node| node.stage == Stage::Snapshot).map(command).unwrap();
+    assert!(snapshot.contains("--steps '0,1-512*2,600-2000/100'"), "{snapshot}");
+}
+
+#[test]
+fn correlate_writes_for_each_run_what_the_run_has() {
+    let nodes = nodes("smoke");
+    let node = |stage: Stage| nodes.iter().find(|node| node.stage == stage).expect("a node");
+    let (correlate, plot) = (node(Stage::Correlate), node(Stage::Plot));
+    for table in ["onsets", "head_matches"] {
+        let has = |files: &[std::path::PathBuf], run: u8| {
+            let path = format!("{table}/dataset=shakespeare_char/run=run_{run}/{table}.parquet");
+            files.iter().any(|file| file == Path::new(&path))
+        };
+        for run in 0..4 {
+            assert_eq!((has(&correlate.outputs, run), has(&plot.inputs, run)), (run > 0, run > 0), "{table} {run}");
+        }
+    }
+    for figure in ["head_trajectories", "onsets"] {
+        let path = format!("plots/{figure}_shakespeare_char.svg");
+        assert!(plot.outputs.iter().any(|file| file == Path::new(&path)), "{figure}");
+    }
+}
+
+#[test]
+fn runs_have_the_parts_that_their_parameters_give() {
+    use Part::{Quality, Similarity, Snapshots, Tracking};
+    let runs = resolve("laptop", &[]).unwrap().specification().runs;
+    let parts: Vec<&[Part]> = runs.iter().map(|run| run.parts.as_slice()).collect();
+    let expected: [&[Part]; 4] =
+        [&[], &[Tracking, Snapshots], &[Tracking, Snapshots, Similarity], &[Tracking, Snapshots, Similarity, Quality]];
+    assert_eq!(parts, expected);
+}
+
+#[test]
+fn every_profile_has_its_nodes_behind_those_they_need() {
+    let counts = [
+        ("smoke", 1 + 2 * 14 + 2),
+        ("laptop", 1 + 3 * 14 + 2),
+        ("nanogpt", 1 + 3 * 14 + 2),
+        ("early", 1 + 3 * 14 + 2),
+        ("control", 3 + 3 * 3 * 4 + 2),
+        ("paper", 3 + 5 * 14 + 2),
+    ];
+    for (profile, count) in counts {
+        let nodes = nodes(profile);
+        assert_eq!(nodes.len(), count, "{profile}");
+        for (position, node) in nodes.iter().enumerate() {
+            assert!(node.after.iter().all(|before| *before < position), "{}", node.name());
+            // Whatever is read, some node writes: nothing is read that nobody makes.
+            for input in &node.inputs {
+                let writers = nodes.iter().filter(|writer| writer.outputs.contains(input)).count();
+                assert_eq!(writers, 1, "{} reads {}", node.name(), input.display());
+            }
+            assert!(node.outputs.iter().all(|output| node.folders.iter().any(|folder| output.starts_with(folder))));
+        }
+        // Two nodes never write one file, and no node removes another's.
+        for (position, node) in nodes.iter().enumerate() {
+            for other in &nodes[..position] {
+                let apart = |one: &Node, other: &Node| {
+                    one.folders.iter().all(|folder| other.folders.iter().all(|theirs| !theirs.starts_with(folder)))
+                };
+                assert!(apart(node, other) && apart(other, node), "{} and {}", node.name(), other.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_are_as_a_person_would_type_them() {
+    let nodes = nodes("laptop");
+    let command = |stage: Stage, run: Option<&str>| {
+        let node = nodes.iter().find(|node| node.stage == stage && node.run.as_deref() == run).expect("a node");
+        node.command(Path::new("target/release"))
+    };
+    assert_eq!(
+        command(Stage::Prep, None),
+        "target/release/prep --artifacts artifacts/laptop --dataset shakespeare_char --data data --threads 1"
+    );
+    assert_eq!(
+        command(Stage::Train, Some("run_0")),
+        "target/release/train --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
+         --n-layer 6 --n-head 4 --n-embd 128 --block-size 64 --bias false --dropout 0 --batch-size 12 \
+         --gradient-accumulation-steps 1 --max-iters 2000 --learning-rate 0.001 --min-lr 0.0001 --warmup-iters 100 \
+         --weight-decay 0.1 --beta1 0.9 --beta2 0.99 --grad-clip 1 --precision float32 --eval-interval 100 --eval-iters 20 \
+         --log-interval 10 --tracking false --device cpu --checkpoint-steps 0,2000 --threads 1"
+    );
+    assert!(
+        command(Stage::Train, Some("run_1"))
+            .ends_with("--tracking true --device cpu --checkpoint-steps 0,50,100-2000/100 --threads 1")
+    );
+    assert_eq!(
+        command(Stage::Snapshot, Some("run_1")),
+        "target/release/snapshot --artifacts artifacts/laptop --dataset shakespeare_char --run run_1 --seed 1337 \
+         --steps 0,50,100-2000/100 --val-windows 8 --repeat-windows 4 --device cpu --threads 1"
+    );
+    assert_eq!(
+        command(Stage::Metrics, Some("run_2")),
+        "target/release/metrics --artifacts artifacts/laptop --dataset shakespeare_char --run run_2 --seed 1337 \
+         --steps 0,50,100-2000/100 --layer-similarity true --threads 1"
+    );
+    let generate = "--samples 10 --length 500 --temperature 0.8 --top-k 200 --context-policy exact";
+    assert_eq!(
+        command(Stage::Generate, Some("run_0")),
+        format!(
+            "target/release/generate --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
+             --steps 2000 {generate} --score false --track false --device cpu --threads 1"
+        )
+    );
+    assert!(
+        command(Stage::Generate, Some("run_3"))
+            .contains(&format!("--steps 0,50,100-2000/100 {generate} --score true --track true"))
+    );
+    let study = "--dataset 'shakespeare_char seeds=1337,1338,1339 steps=0,50,100-2000/100 eval_interval=100' \
+                 --run 'run_0 parts= label=Baseline' --run 'run_1 parts=tracking,snapshots label=Attention tracking' \
+                 --run 'run_2 parts=tracking,snapshots,similarity label=Cross-layer analysis' \
+                 --run 'run_3 parts=tracking,snapshots,similarity,quality label=Generation quality'";
+    assert_eq!(
+        command(Stage::Correlate, None),
+        format!("target/release/correlate --artifacts artifacts/laptop {study} --permutations 10000 --threads 2")
+    );
+    assert_eq!(command(Stage::Plot, None), format!("target/release/plot --artifacts artifacts/laptop {study}"));
+}
+
+#[test]
+fn a_text_of_ones_own_is_handed_to_prep() {
+    let text = PIPELINE.replace(
+        "  text8: {}\n",
+        "  text8: {}\n  mine: { source: a b.txt, encoding: bytes, train_fraction: 0.8, val_fraction: 0.1 }\n",
+    );
+    let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
+    let study = Study::resolve(&experiment, "smoke", &["datasets=[mine]".to_owned()]).unwrap();
+    let nodes = plan(&study, Path::new("artifacts"), Threads { shared: 1, alone: 1 });
+    assert_eq!(
+        nodes[0].command(Path::new("bin")),
+        "bin/prep --artifacts artifacts --dataset mine --data data --source 'a b.txt' --encoding bytes \
+         --train-fraction 0.8 --val-fraction 0.1 --threads 1"
+    );
+    assert_eq!(nodes[0].outside, [Path::new("a b.txt")]);
+}

@@ -1,0 +1,113 @@
+//! Who may know whom: `stages, driver → model → schemas`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
+
+fn metadata() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    // This platform's crates alone: they are here, since these tests were built with them.
+    let version = Command::new("rustc").arg("-vV").output().expect("rustc built these tests");
+    let version = String::from_utf8(version.stdout).expect("rustc speaks UTF-8");
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc says what it is for");
+    let options = ["--offline", "--locked", "--filter-platform", host].map(str::to_owned);
+    MetadataCommand::new().manifest_path(manifest).other_options(options).exec().expect("cargo knows the workspace")
+}
+
+/// The direct dependencies of each member of the workspace, but those of its tests.
+fn direct(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
+    let names = |package: &cargo_metadata::Package| {
+        let built = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+        built.map(|dependency| dependency.name.clone()).collect()
+    };
+    metadata.workspace_packages().into_iter().map(|package| (package.name.to_string(), names(package))).collect()
+}
+
+/// Everything that is built into a package.
+fn built_into(metadata: &Metadata, package: &str) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().expect("the graph was asked for");
+    let start = metadata.workspace_packages().into_iter().find(|known| known.name.as_str() == package);
+    let mut waiting = vec![start.unwrap_or_else(|| panic!("{package} is a member")).id.clone()];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if seen.insert(id.clone()) {
+            let node = resolve.nodes.iter().find(|node| node.id == id).expect("every package is in the graph");
+            let normal = node
+                .deps
+                .iter()
+                .filter(|dependency| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+            waiting.extend(normal.map(|dependency| dependency.pkg.clone()));
+        }
+    }
+    metadata
+        .packages
+        .iter()
+        .filter(|package| seen.contains(&package.id))
+        .map(|package| package.name.to_string())
+        .collect()
+}
+
+#[test]
+fn no_stage_knows_another_and_nobody_below_knows_a_stage() {
+    for (package, dependencies) in direct(&metadata()) {
+        let stages: Vec<_> = STAGES.iter().filter(|stage| dependencies.contains(**stage)).collect();
+        assert!(stages.is_empty(), "{package} depends on {stages:?}");
+        assert!(!dependencies.contains("driver"), "{package} depends on the driver");
+    }
+}
+
+#[test]
+fn only_those_who_need_the_model_build_burn() {
+    let metadata = metadata();
+    for package in [
+        "prep",
+        "metrics",
+        "correlate",
+        "plot",
+        "driver",
+        "schemas",
+        "cli",
+        "random_streams",
+        "vectorised",
+        "attention_metrics",
+        "allocator",
+        "term_weighting",
+    ] {
+        let built = built_into(&metadata, package);
+        let burn: Vec<_> = built.iter().filter(|name| name.starts_with("burn") || *name == "model").collect();
+        assert!(burn.is_empty(), "{package} builds {burn:?}");
+    }
+}
+
+#[test]
+fn only_the_model_names_burn_and_only_schemas_parquet() {
+    for (package, dependencies) in direct(&metadata()) {
+        let names = |prefix: &str| dependencies.iter().any(|name| name.starts_with(prefix));
+        assert!(package == "model" || !names("burn"), "{package} names burn");
+        let tables = names("parquet") || names("arrow");
+        assert!(package == "schemas" || !tables, "{package} opens tables by itself");
+        assert!(package == "query" || !names("polars"), "{package} names polars");
+    }
+}
+
+#[test]
+fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
+    let metadata = metadata();
+    let built = built_into(&metadata, "schemas");
+    let heavy: Vec<_> = built.iter().filter(|name| name.starts_with("polars") || name.starts_with("clap")).collect();
+    assert!(heavy.is_empty(), "schemas builds {heavy:?}");
+    let direct = direct(&metadata);
+    for bottom in ["schemas", "random_streams", "vectorised", "allocator", "cli"] {
+        let members: Vec<_> = direct[bottom].iter().filter(|name| direct.contains_key(*name)).collect();
+        assert!(members.is_empty(), "{bottom} depends on {members:?}");
+    }
+    assert_eq!(
+        direct["attention_metrics"],
+        BTreeSet::from(["vectorised".to_owned()]),
+        "formulas know nothing but how to be fast"
+    );
+}

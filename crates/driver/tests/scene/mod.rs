@@ -1,0 +1,206 @@
+//! A folder in which the driver works, with stages played by shell scripts that write what the plan says they write.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use driver::experiment::Experiment;
+use driver::plan::{Node, Threads, plan};
+use driver::study::Study;
+use driver::yaml;
+use schemas::tables::{Findings, Lineage, Results};
+use schemas::{Artifacts, Partition, Provenance};
+
+pub(crate) const PIPELINE: &str = include_str!("../../../../pipeline.yaml");
+const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
+
+/// A folder with a pipeline.yaml and programs that play the stages of the profile `smoke`.
+pub(crate) struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        let scene = Self { folder: tempfile::tempdir().unwrap() };
+        let text = PIPELINE.replace("  text8: {}\n", "  text8: {}\n  mine: { source: mine.txt }\n");
+        fs::write(scene.path("pipeline.yaml"), &text).unwrap();
+        fs::create_dir(scene.path("programs")).unwrap();
+        fs::create_dir(scene.path("data")).unwrap();
+        fs::write(scene.path("data/download"), "keep me").unwrap();
+        let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
+        let mut nodes = Vec::new();
+        for settings in [vec![], vec!["datasets=[mine]".to_owned()], vec!["train.max_iters=10".to_owned()]] {
+            let study = Study::resolve(&experiment, "smoke", &settings).unwrap();
+            nodes.push(plan(&study, Path::new("artifacts/smoke"), Threads { shared: 1, alone: 1 }));
+        }
+        let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
+        for stage in STAGES {
+            scene.program(stage, &nodes);
+        }
+        scene.write_study();
+        scene
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    /// A script that logs its command, and writes each output with the flags that decide as its content.
+    fn program(&self, stage: &str, nodes: &[Node]) {
+        let mut script = format!(
+            "#!/bin/bash\nset -e\ncd '{}'\nall=\"$*\"\nflags=\"${{all% --threads *}}\"\necho \"{stage} $flags\" >>log\n\
+             if [ -e fail_{stage} ]; then echo '{{\"kind\":\"failed\",\"text\":\"no luck\"}}' >&2; exit 3; fi\n\
+             echo '{{\"kind\":\"progress\",\"label\":\"working\",\"done\":1,\"total\":2,\"note\":\"loss 2.1\"}}' >&2\n\
+             put() {{ mkdir -p \"$(dirname \"$1\")\"; echo \"$flags\" >\"$1.tmp\"; mv \"$1.tmp\" \"$1\"; }}\n\
+             case \"$flags\" in\n",
+            self.folder.path().display()
+        );
+        for node in nodes.iter().filter(|node| node.stage.name() == stage) {
+            let flags = node.flags().join(" ");
+            let flags = flags.split(" --threads").next().unwrap();
+            script += &format!("'{flags}')\n");
+            for (position, output) in node.outputs.iter().enumerate() {
+                let output = format!("artifacts/smoke/{}", output.display());
+                script += &match stage {
+                    "correlate" => {
+                        format!("put {output}\ncp study/$(basename {output}) {output} 2>/dev/null || true\n")
+                    }
+                    _ => format!("put {output}\n"),
+                };
+                if position == 0 {
+                    script += &format!("if [ -e slow_{stage} ]; then echo $$ >slow_pid; exec sleep 60; fi\n");
+                }
+            }
+            script += ";;\n";
+        }
+        script += "*) echo \"no such node: $flags\" >&2; exit 1;;\nesac\n";
+        let path = self.path("programs").join(stage);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The tables that `correlate` copies to their places.
+    fn write_study(&self) {
+        let artifacts = Artifacts::new(self.path("made"));
+        let provenance = Provenance::new("correlate", serde_json::json!({}));
+        let results = Results {
+            dataset: "shakespeare_char".into(),
+            run: "run_0".into(),
+            label: "Baseline".into(),
+            training_of: "run_0".into(),
+            seeds: 2,
+            final_train_loss_mean: 1.75,
+            final_train_loss_stderr: Some(0.25),
+            best_val_loss_mean: 1.9,
+            best_val_loss_stderr: None,
+            total_train_time_secs_mean: 90.0,
+            total_train_time_secs_stderr: Some(1.0),
+            inference_tokens_per_sec_mean: 4000.0,
+            inference_tokens_per_sec_stderr: None,
+        };
+        let findings = Findings {
+            run: "run_3".into(),
+            claim: "entropy_falls".into(),
+            statement: "attention becomes more focused".into(),
+            statistic: "spearman".into(),
+            value: Some(-0.5),
+            low: Some(-0.75),
+            high: Some(-0.25),
+            threshold_low: None,
+            threshold_high: Some(0.0),
+            verdict: "supported".into(),
+            reason: "the interval lies below 0".into(),
+            n: 2,
+        };
+        let partition = Partition::dataset("shakespeare_char");
+        artifacts.write(&Partition::study(), &provenance, &[results]).unwrap();
+        artifacts.write(&partition, &provenance, &[findings]).unwrap();
+        fs::create_dir(self.path("study")).unwrap();
+        let made = [artifacts.path::<Results>(&partition).unwrap(), artifacts.path::<Findings>(&partition).unwrap()];
+        for path in made {
+            fs::rename(&path, self.path("study").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+
+    pub(crate) fn command(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driver"));
+        command.args(["--profile", "smoke", "--programs", "programs"]).args(flags).current_dir(self.folder.path());
+        command
+    }
+
+    pub(crate) fn run(&self, flags: &[&str]) -> Said {
+        Said::of(self.command(flags).output().unwrap())
+    }
+
+    pub(crate) fn run_well(&self, flags: &[&str]) -> Said {
+        let said = self.run(flags);
+        assert_eq!(said.code, Some(0), "{}\n{}", said.out, said.err);
+        said
+    }
+
+    /// Starts the driver and waits until a stage sleeps.
+    pub(crate) fn start_slow(&self, stage: &str) -> Child {
+        self.start_slow_by(stage, self.command(&["--jobs", "1"]))
+    }
+
+    /// Starts the driver by a command and waits until a stage sleeps.
+    pub(crate) fn start_slow_by(&self, stage: &str, mut command: Command) -> Child {
+        fs::write(self.path(&format!("slow_{stage}")), "").unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until(|| self.has("slow_pid"));
+        fs::remove_file(self.path(&format!("slow_{stage}"))).unwrap();
+        child
+    }
+
+    /// The commands that were run since the last time, one a line.
+    pub(crate) fn ran(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("log"));
+        log.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn lineage(&self) -> Vec<Lineage> {
+        Artifacts::new(self.path("artifacts/smoke")).read::<Lineage>(&Partition::study()).unwrap().rows
+    }
+}
+
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    pub(crate) fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    #[track_caller]
+    pub(crate) fn has(&self, text: &str) {
+        assert!(self.err.contains(text) || self.out.contains(text), "no `{text}` in\n{}\n{}", self.out, self.err);
+    }
+}
+
+#[track_caller]
+pub(crate) fn wait_until(holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it never happened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+pub(crate) fn alive(pid: &str) -> bool {
+    Path::new("/proc").join(pid.trim()).exists()
+}

@@ -1,0 +1,280 @@
+//! The model against an independent implementation in PyTorch (`python/model_golden.py`): the same weights and texts
+//! give the same logits, loss, attention, gradients and updated weights.
+
+use std::collections::BTreeMap;
+
+use model::{
+    AdamW, Batch, ContextPolicy, DeviceChoice, GptConfig, Model, Precision, Session, Tensor, Trainer, Weights,
+};
+use serde::Deserialize;
+
+/// The tests run on the device that the build is for: `cargo test -p model --features vulkan` runs them on a GPU.
+const DEVICE: DeviceChoice = if cfg!(feature = "cuda") {
+    DeviceChoice::Cuda
+} else if cfg!(feature = "vulkan") {
+    DeviceChoice::Vulkan
+} else {
+    DeviceChoice::Cpu
+};
+
+/// Absolute, in float32.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Golden {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    config: Shape,
+    tokens: Values<u16>,
+    targets: Values<u16>,
+    weights: BTreeMap<String, Values<f32>>,
+    logits: Values<f32>,
+    loss: f64,
+    /// `[layer, batch, head, query, key]`.
+    attention: Values<f32>,
+    /// `[layer, batch, head, query]`.
+    output_norms: Values<f32>,
+    gradients: BTreeMap<String, Values<f32>>,
+    adamw: Updates,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    n_layer: usize,
+    n_head: usize,
+    n_embd: usize,
+    block_size: usize,
+    vocab_size: usize,
+    bias: bool,
+}
+
+#[derive(Deserialize)]
+struct Values<T> {
+    shape: Vec<usize>,
+    values: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Updates {
+    learning_rate: f64,
+    grad_norms: Vec<f64>,
+    weights: BTreeMap<String, Values<f32>>,
+    /// First and last index of what rounding alone decides.
+    undetermined: BTreeMap<String, [usize; 2]>,
+}
+
+impl Case {
+    fn config(&self) -> GptConfig {
+        let Shape { n_layer, n_head, n_embd, block_size, vocab_size, bias } = self.config;
+        GptConfig { n_layer, n_head, n_embd, block_size, vocab_size, bias, dropout: 0.0 }
+    }
+
+    fn weights(&self) -> Weights {
+        let config = self.config();
+        let tensor = |parameter: model::ParameterShape| {
+            let golden = &self.weights[&parameter.name];
+            assert_eq!(golden.shape, parameter.shape, "{}", parameter.name);
+            Tensor { values: golden.values.clone(), name: parameter.name, shape: parameter.shape }
+        };
+        Weights { config, tensors: config.parameters().into_iter().map(tensor).collect() }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { size: self.tokens.shape[0], inputs: self.tokens.values.clone(), targets: self.targets.values.clone() }
+    }
+
+    fn trainer(&self) -> Trainer {
+        let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
+        Trainer::new(DEVICE, Precision::Float32, self.weights(), adamw, None, 0).expect("the device is there")
+    }
+
+    fn model(&self) -> Model {
+        Model::new(DEVICE, self.weights()).expect("the device is there")
+    }
+}
+
+fn cases() -> Vec<Case> {
+    serde_json::from_str::<Golden>(include_str!("golden/gpt.json")).expect("the golden file").cases
+}
+
+fn assert_close(what: &str, ours: &[f32], golden: &[f32]) {
+    assert_eq!(ours.len(), golden.len(), "{what}");
+    let differences = ours.iter().zip(golden).map(|(one, other)| f64::from((one - other).abs()));
+    let largest = differences.fold(0.0, f64::max);
+    assert!(largest <= TOLERANCE, "{what}: the largest difference is {largest:e}");
+}
+
+#[test]
+fn logits_and_loss() {
+    for case in cases() {
+        let batch = case.batch();
+        assert_close("logits", &case.model().logits(&batch.inputs, batch.size), &case.logits.values);
+        let loss = case.trainer().evaluate(&batch);
+        assert!((loss - case.loss).abs() <= TOLERANCE, "{loss} is not {}", case.loss);
+    }
+}
+
+#[test]
+fn attention_and_output_norms() {
+    for case in cases() {
+        let model = case.model();
+        let [layers, texts, heads, time, _] = case.attention.shape[..] else { panic!("five axes") };
+        for text in 0..texts {
+            let seen = model.observe(&case.tokens.values[text * time..][..time]);
+            let (mut weights, mut norms) = (Vec::new(), Vec::new());
+            for row in
+                (0..layers * heads).flat_map(|head| (0..time).map(move |query| (head / heads, head % heads, query)))
+            {
+                let (layer, head, query) = row;
+                let at = ((layer * texts + text) * heads + head) * time + query;
+                weights.extend_from_slice(&case.attention.values[at * time..][..=query]);
+                norms.push(case.output_norms.values[at]);
+            }
+            assert_close("attention", &seen.weights, &weights);
+            assert_close("output norms", &seen.output_norms, &norms);
+        }
+    }
+}
+
+#[test]
+fn gradients() {
+    for case in cases() {
+        let (loss, gradients) = case.trainer().gradients(&case.batch());
+        assert!((loss - case.loss).abs() <= TOLERANCE);
+        for (parameter, gradient) in case.config().parameters().iter().zip(gradients) {
+            assert_close(&parameter.name, &gradient, &case.gradients[&parameter.name].values);
+        }
+    }
+}
+
+#[test]
+fn updates_by_adamw_after_clipping() {
+    for case in cases() {
+        let mut trainer = case.trainer();
+        for norm in &case.adamw.grad_norms {
+            let report = trainer.step(&[case.batch()], case.adamw.learning_rate, 1.0, 0, false);
+            assert!((report.grad_norm - norm).abs() <= TOLERANCE * norm.max(1.0), "{} is not {norm}", report.grad_norm);
+            assert!(*norm > 1.0, "the golden gradients are clipped");
+        }
+        for tensor in trainer.weights().tensors {
+            let golden = &case.adamw.weights[&tensor.name].values;
+            let mut ours = tensor.values;
+            if let Some([first, last]) = case.adamw.undetermined.get(&tensor.name) {
+                ours[*first..=*last].copy_from_slice(&golden[*first..=*last]);
+            }
+            assert_close(&tensor.name, &ours, golden);
+        }
+    }
+}
+
+#[test]
+fn accumulated_micro_batches_are_one_batch() {
+    for case in cases() {
+        let whole = case.batch();
+        let time = whole.inputs.len() / whole.size;
+        let parts: Vec<_> = (0..whole.size)
+            .map(|text| Batch {
+                size: 1,
+                inputs: whole.inputs[text * time..][..time].to_vec(),
+                targets: whole.targets[text * time..][..time].to_vec(),
+            })
+            .collect();
+        let (mut one, mut many) = (case.trainer(), case.trainer());
+        let together = one.step(&[whole], 1e-3, 1.0, 0, true);
+        let apart = many.step(&parts, 1e-3, 1.0, 0, true);
+        assert!((together.loss - apart.loss).abs() < 1e-5);
+        assert!((together.grad_norm - apart.grad_norm).abs() < 1e-4);
+        for (one, other) in together.attention.iter().zip(&apart.attention) {
+            assert!((one.entropy_nats - other.entropy_nats).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn what_is_tracked_while_training_is_the_attention_of_the_pass() {
+    for case in cases() {
+        let (batch, model) = (case.batch(), case.model());
+        let report = case.trainer().step(std::slice::from_ref(&batch), 1e-3, 1.0, 0, true);
+        let time = batch.inputs.len() / batch.size;
+        let (heads, triangle) = (case.config.n_head, time * (time + 1) / 2);
+        for tracked in report.attention {
+            let (mut entropy, mut normalized, mut distance, mut first) = (0.0, 0.0, 0.0, 0.0);
+            for text in 0..batch.size {
+                let seen = model.observe(&batch.inputs[text * time..][..time]).weights;
+                let head = &seen[(tracked.layer * heads + tracked.head) * triangle..][..triangle];
+                for query in 1..time {
+                    let mut row = Vec::new();
+                    attention_metrics::renormalize(&head[query * (query + 1) / 2..][..=query], &mut row);
+                    entropy += attention_metrics::entropy_nats(&row);
+                    normalized += attention_metrics::normalized_entropy(&row);
+                    distance += attention_metrics::mean_distance(&row);
+                    first += attention_metrics::first_token_mass(&row);
+                }
+            }
+            let rows = (batch.size * (time - 1)) as f64;
+            assert!((tracked.entropy_nats - entropy / rows).abs() < 1e-5);
+            assert!((tracked.normalized_entropy - normalized / rows).abs() < 1e-5);
+            assert!((tracked.mean_distance - distance / rows).abs() < 1e-4);
+            assert!((tracked.first_token_mass - first / rows).abs() < 1e-5);
+        }
+    }
+}
+
+/// Logits and attention of every character of texts read one by one, under a policy.
+fn read(case: &Case, model: &Model, texts: &[Vec<u16>], policy: ContextPolicy) -> Vec<model::Prediction> {
+    let mut session = Session::new(model, texts.len(), policy, true);
+    assert!(texts.iter().all(|text| text.iter().all(|&token| usize::from(token) < case.config.vocab_size)));
+    (0..texts[0].len()).map(|at| session.read(&texts.iter().map(|text| text[at]).collect::<Vec<_>>())).collect()
+}
+
+#[test]
+fn sessions_see_what_a_whole_pass_sees() {
+    for case in cases() {
+        let model = case.model();
+        let (block, vocab) = (case.config.block_size, case.config.vocab_size);
+        let texts: Vec<Vec<u16>> =
+            (0..2).map(|text| (0..block + 5).map(|at| ((at * (3 + text) + text) % vocab) as u16).collect()).collect();
+        for policy in [ContextPolicy::Exact, ContextPolicy::Rollover] {
+            let mut kept = 0;
+            for (at, prediction) in read(&case, &model, &texts, policy).into_iter().enumerate() {
+                kept = match (kept < block, policy) {
+                    (true, _) => kept + 1,
+                    (false, ContextPolicy::Exact) => block,
+                    (false, ContextPolicy::Rollover) => block / 2,
+                };
+                for (text, tokens) in texts.iter().enumerate() {
+                    let context = &tokens[at + 1 - kept..=at];
+                    let whole = model.logits(context, 1);
+                    assert_close("logits", &prediction.logits[text * vocab..][..vocab], &whole[(kept - 1) * vocab..]);
+                    let seen = model.observe(context);
+                    let heads = case.config.n_layer * case.config.n_head;
+                    let size = kept * (kept + 1) / 2;
+                    for head in 0..heads {
+                        let row = &prediction.attention[text * heads + head];
+                        assert_close("row", &row.weights, &seen.weights[head * size + size - kept..][..kept]);
+                        assert_close("norm", &[row.output_norm], &[seen.output_norms[(head + 1) * kept - 1]]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn dropout_drops_its_share_and_follows_its_seed() {
+    let case = &cases()[0];
+    let mut weights = case.weights();
+    weights.config.dropout = 0.3;
+    let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
+    let step = |seed| {
+        let mut trainer =
+            Trainer::new(DEVICE, Precision::Float32, weights.clone(), adamw, None, 0).expect("the device is there");
+        trainer.step(&[case.batch()], 1e-3, 1.0, seed, false).loss
+    };
+    assert_eq!(step(1), step(1));
+    assert_ne!(step(1), step(2));
+    assert!((step(1) - case.loss).abs() > 1e-3, "something is dropped");
+}
