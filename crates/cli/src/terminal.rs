@@ -29,7 +29,7 @@ pub enum Notice {
         note: String,
     },
     /// Something a person should read.
-    Said {
+    Message {
         /// The text.
         text: String,
     },
@@ -80,7 +80,7 @@ impl Terminal {
         match self.manner {
             Manner::Silent => {}
             Manner::Bars | Manner::Lines => write_line(text),
-            Manner::Relay => relay(&Notice::Said { text: text.to_owned() }),
+            Manner::Relay => relay(&Notice::Message { text: text.to_owned() }),
         }
     }
 

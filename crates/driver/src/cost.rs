@@ -1,4 +1,4 @@
-//! What a node's work amounts to, by its parameters: for the order of the work, for the time left, and for what `--dry-run` says
+//! What a job's work amounts to, by its parameters: for the order of the work, for the time left, and for what `--dry-run` says
 //! before a long run starts.
 //!
 //! Counted are the floating-point operations of the model's matrix products, as PaLM's appendix B counts them (Chowdhery et
@@ -6,12 +6,12 @@
 //! default profile's and the study's own runs.
 
 use crate::experiment::{ContextPolicy, Precision};
-use crate::study::Training;
+use crate::study::Run;
 
 /// Floating-point operations a second that one thread is taken to do as long as nothing was measured here.
 const PER_SECOND: f64 = 60e9;
 
-/// What a node costs, about.
+/// What a job costs, about.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
     /// Seconds of one thread, as long as nothing was measured here.
@@ -38,8 +38,8 @@ struct Model {
 }
 
 impl Model {
-    fn of(training: &Training) -> Self {
-        let train = &training.train;
+    fn of(run: &Run) -> Self {
+        let train = &run.train;
         Self {
             layers: train.n_layer.into(),
             heads: train.n_head.into(),
@@ -65,8 +65,8 @@ impl Model {
 }
 
 /// A training that keeps so many checkpoints.
-pub(crate) fn train(training: &Training, kept: usize) -> Cost {
-    let (model, train) = (Model::of(training), &training.train);
+pub(crate) fn train(run: &Run, kept: usize) -> Cost {
+    let (model, train) = (Model::of(run), &run.train);
     let batch = f64::from(train.batch_size) * model.block;
     let learned = f64::from(train.max_iters) * f64::from(train.gradient_accumulation_steps) * batch;
     let evaluations = f64::from(train.max_iters / train.eval_interval.max(1)).max(kept as f64) + 1.0;
@@ -87,14 +87,14 @@ pub(crate) fn train(training: &Training, kept: usize) -> Cost {
 }
 
 /// Windows of one checkpoint.
-fn windows(training: &Training) -> f64 {
-    f64::from(training.snapshot.val_windows) + f64::from(training.snapshot.repeat_windows)
+fn windows(run: &Run) -> f64 {
+    f64::from(run.snapshot.val_windows) + f64::from(run.snapshot.repeat_windows)
 }
 
 /// The attention of so many checkpoints.
-pub(crate) fn snapshot(training: &Training, checkpoints: usize) -> Cost {
-    let model = Model::of(training);
-    let windows = windows(training) * checkpoints as f64;
+pub(crate) fn snapshot(run: &Run, checkpoints: usize) -> Cost {
+    let model = Model::of(run);
+    let windows = windows(run) * checkpoints as f64;
     // A square of weights a layer and the triangles of the window, once measured and once on its way to the file.
     let a_thread = 4.0 * model.weights() + 20.0 * model.width * model.block;
     Cost {
@@ -105,9 +105,9 @@ pub(crate) fn snapshot(training: &Training, checkpoints: usize) -> Cost {
 }
 
 /// The metrics of so many checkpoints' attention.
-pub(crate) fn metrics(training: &Training, checkpoints: usize) -> Cost {
-    let model = Model::of(training);
-    let windows = windows(training) * checkpoints as f64;
+pub(crate) fn metrics(run: &Run, checkpoints: usize) -> Cost {
+    let model = Model::of(run);
+    let windows = windows(run) * checkpoints as f64;
     Cost {
         seconds: windows * 500.0 * model.weights() / PER_SECOND,
         bytes: 200.0 * model.layers * (model.heads + model.layers) * checkpoints as f64,
@@ -116,8 +116,8 @@ pub(crate) fn metrics(training: &Training, checkpoints: usize) -> Cost {
 }
 
 /// The texts of so many checkpoints.
-pub(crate) fn generate(training: &Training, checkpoints: usize) -> Cost {
-    let (model, generate) = (Model::of(training), &training.generate);
+pub(crate) fn generate(run: &Run, checkpoints: usize) -> Cost {
+    let (model, generate) = (Model::of(run), &run.generate);
     let length = f64::from(generate.length);
     let past = (length - model.block).max(0.0);
     let rereading = match generate.context_policy {

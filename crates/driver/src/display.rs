@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// How often a log without a terminal hears of a node that works.
+/// How often a log without a terminal hears of a job that works.
 const LINES_EVERY: Duration = Duration::from_secs(30);
 
 /// The terminal or the log.
@@ -14,7 +14,7 @@ pub struct Display {
     bars: Option<Bars>,
     working: BTreeMap<usize, Working>,
     started: Instant,
-    overall_told: Instant,
+    overall_reported: Instant,
 }
 
 struct Bars {
@@ -26,7 +26,7 @@ struct Working {
     name: String,
     bar: Option<ProgressBar>,
     started: Instant,
-    told: Instant,
+    reported: Instant,
 }
 
 impl Default for Display {
@@ -43,11 +43,11 @@ impl Display {
             let overall = all.add(bar("{prefix:<42} {bar:24.green/dim} {msg}", "study"));
             Bars { all, overall }
         });
-        Self { bars, working: BTreeMap::new(), started: Instant::now(), overall_told: Instant::now() }
+        Self { bars, working: BTreeMap::new(), started: Instant::now(), overall_reported: Instant::now() }
     }
 
-    /// Says something.
-    pub fn say(&self, text: &str) {
+    /// Prints a line above the bars.
+    pub fn print(&self, text: &str) {
         match &self.bars {
             // A closed standard error is no reason to stop working.
             Some(bars) => drop(bars.all.println(text)),
@@ -55,23 +55,23 @@ impl Display {
         }
     }
 
-    /// Says a detail, such as a command.
+    /// Prints a detail, such as a command.
     pub fn detail(&self, text: &str) {
-        self.say(&format!("  {}", console::style(text).for_stderr().dim()));
+        self.print(&format!("  {}", console::style(text).for_stderr().dim()));
     }
 
-    /// A node begins.
-    pub fn begin(&mut self, node: usize, name: &str) {
+    /// A job begins.
+    pub fn begin(&mut self, job: usize, name: &str) {
         let bar = self.bars.as_ref().map(|bars| {
             bars.all.insert_before(&bars.overall, bar("{prefix:<42} {bar:24.cyan/dim} {msg} · {elapsed}", name))
         });
         let now = Instant::now();
-        self.working.insert(node, Working { name: name.to_owned(), bar, started: now, told: now });
+        self.working.insert(job, Working { name: name.to_owned(), bar, started: now, reported: now });
     }
 
-    /// How far a node is.
-    pub fn progress(&mut self, node: usize, label: &str, done: u64, total: u64, note: &str) {
-        let Some(working) = self.working.get_mut(&node) else { return };
+    /// How far a job is.
+    pub fn progress(&mut self, job: usize, label: &str, done: u64, total: u64, note: &str) {
+        let Some(working) = self.working.get_mut(&job) else { return };
         let note = if note.is_empty() { String::new() } else { format!(" · {note}") };
         let message = format!("{label} {done}/{total}{note}");
         match &working.bar {
@@ -80,18 +80,18 @@ impl Display {
                 bar.set_position(done);
                 bar.set_message(message);
             }
-            None if working.told.elapsed() >= LINES_EVERY => {
-                working.told = Instant::now();
+            None if working.reported.elapsed() >= LINES_EVERY => {
+                working.reported = Instant::now();
                 let line = format!("… {} · {message} · {}", working.name, duration(working.started.elapsed()));
-                self.say(&line);
+                self.print(&line);
             }
             None => {}
         }
     }
 
-    /// A node has ended.
-    pub fn end(&mut self, node: usize) {
-        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&node) {
+    /// A job has ended.
+    pub fn end(&mut self, job: usize) {
+        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&job) {
             bar.finish_and_clear();
         }
     }
@@ -99,16 +99,16 @@ impl Display {
     /// How far all of it is.
     pub fn overall(&mut self, done: usize, total: usize, left: Option<Duration>) {
         let left = left.map_or(String::new(), |left| format!(" · about {} left", duration(left)));
-        let message = format!("{done}/{total} nodes · {}{left}", duration(self.started.elapsed()));
+        let message = format!("{done}/{total} jobs · {}{left}", duration(self.started.elapsed()));
         match &self.bars {
             Some(bars) => {
                 bars.overall.set_length(total as u64);
                 bars.overall.set_position(done as u64);
                 bars.overall.set_message(message);
             }
-            None if self.overall_told.elapsed() >= 2 * LINES_EVERY => {
-                self.overall_told = Instant::now();
-                self.say(&format!("… {message}"));
+            None if self.overall_reported.elapsed() >= 2 * LINES_EVERY => {
+                self.overall_reported = Instant::now();
+                self.print(&format!("… {message}"));
             }
             None => {}
         }
@@ -130,12 +130,12 @@ fn bar(template: &str, name: &str) -> ProgressBar {
     bar
 }
 
-/// Says a result on standard output. Nobody listening is no reason to fail.
+/// Prints a line on standard output. A closed one is no failure.
 pub fn print(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
 }
 
-/// Says how it ended on standard error.
+/// Prints a line on standard error. A closed one is no failure.
 pub fn print_error(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }

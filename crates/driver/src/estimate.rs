@@ -3,45 +3,44 @@
 use crate::display::{duration, size};
 use crate::lineage::History;
 use crate::pace::{Pace, span};
-use crate::plan::Node;
-use crate::turn::Plan;
+use crate::plan::Job;
 
-/// The cost of some nodes.
+/// The cost of some jobs.
 pub(crate) struct Estimate {
     pace: Pace,
     measured: bool,
     seconds: f64,
     bytes: f64,
-    /// The memory of each node.
+    /// The memory of each job.
     memory: Vec<f64>,
 }
 
 impl Estimate {
-    /// Nothing yet, at the pace of what ran before with the same command.
-    pub(crate) fn after(plan: &Plan<'_>, history: &History) -> Self {
+    /// The cost of no job, at the speed of earlier runs of the same commands.
+    pub(crate) fn new(jobs: &[Job], programs: &str, history: &History) -> Self {
         let mut pace = Pace::default();
         let mut measured = false;
-        for node in plan.nodes {
-            if let Some(seconds) = history.took(&node.name(), &node.command(&plan.programs)) {
-                pace.learn(node, span(seconds));
+        for job in jobs {
+            if let Some(seconds) = history.took(&job.name(), &job.command(programs)) {
+                pace.learn(job, span(seconds));
                 measured = true;
             }
         }
         Self { pace, measured, seconds: 0.0, bytes: 0.0, memory: Vec::new() }
     }
 
-    /// One more node.
-    pub(crate) fn add(&mut self, node: &Node) {
-        self.seconds += self.pace.seconds(node).unwrap_or(node.cost.seconds / node.threads() as f64);
-        self.bytes += node.cost.bytes;
-        self.memory.push(node.cost.memory);
+    /// One more job.
+    pub(crate) fn add(&mut self, job: &Job) {
+        self.seconds += self.pace.seconds(job).unwrap_or(job.cost.seconds / job.threads() as f64);
+        self.bytes += job.cost.bytes;
+        self.memory.push(job.cost.memory);
     }
 
-    /// In words, for so many nodes at once.
-    pub(crate) fn told(mut self, jobs: usize) -> String {
+    /// In words, for so many jobs at once.
+    pub(crate) fn describe(mut self, parallel: usize) -> String {
         self.memory.sort_by(|one, other| other.total_cmp(one));
-        let memory: f64 = self.memory.iter().take(jobs).sum();
-        let time = duration(span(self.seconds / jobs as f64));
+        let memory: f64 = self.memory.iter().take(parallel).sum();
+        let time = duration(span(self.seconds / parallel as f64));
         let basis = if self.measured { "after what ran here before" } else { "a guess, before anything ran here" };
         format!(
             "it would take about {time} ({basis}), write {} and hold up to {} of memory",

@@ -8,21 +8,19 @@ use std::fmt;
 use std::path::Path;
 
 use cli::Steps;
+use indexmap::IndexMap;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-
-use crate::near::nearest;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// The texts that can be learned.
-    pub datasets: Named<Dataset>,
+    pub datasets: IndexMap<String, DatasetConfig>,
     /// The seeds of every run.
     pub seeds: Vec<u64>,
     /// The runs that a text can be learned in.
-    pub runs: Named<Run>,
+    pub runs: IndexMap<String, RunConfig>,
     /// `prep`'s parameters.
     pub prep: Prep,
     /// `train`'s parameters.
@@ -36,7 +34,7 @@ pub struct Experiment {
     /// `correlate`'s parameters.
     pub correlate: Correlate,
     /// Named sets of changes.
-    pub profiles: Named<Profile>,
+    pub profiles: IndexMap<String, Profile>,
 }
 
 /// What is changed together under one name; `--set` makes the same changes.
@@ -51,7 +49,7 @@ pub struct Profile {
     pub seeds: Option<Vec<u64>>,
     /// The runs that every text is learned in; all of them where nothing is said.
     pub runs: Option<Vec<String>>,
-    /// How many nodes run at once.
+    /// How many jobs run at once.
     pub jobs: Option<usize>,
     /// Changes of `prep`.
     pub prep: PrepChanges,
@@ -66,7 +64,7 @@ pub struct Profile {
     /// Changes of `correlate`.
     pub correlate: CorrelateChanges,
     /// Changes for one text alone.
-    pub per_dataset: Named<DatasetChanges>,
+    pub per_dataset: IndexMap<String, DatasetChanges>,
 }
 
 /// What a profile changes for one text alone.
@@ -97,7 +95,7 @@ impl Experiment {
 /// A text; what is not said, `prep` knows for the texts that it knows.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Dataset {
+pub struct DatasetConfig {
     /// The file that holds it.
     pub source: Option<String>,
     /// How its bytes are read.
@@ -111,7 +109,7 @@ pub struct Dataset {
 /// A way to train and to look at what was trained.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Run {
+pub struct RunConfig {
     /// Its name for people.
     pub label: String,
     /// The stages that it goes through.
@@ -358,63 +356,5 @@ values!(bool, u32, f64, String, Steps, Device, Precision, ContextPolicy, Schedul
 impl<T: Value> Value for Option<T> {
     fn value(&self) -> Option<String> {
         self.as_ref().and_then(Value::value)
-    }
-}
-
-/// A mapping in the order of the file.
-#[derive(Clone, Debug)]
-pub struct Named<T>(Vec<(String, T)>);
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Named<T> {
-    /// The entry of that name.
-    pub fn get(&self, name: &str) -> Option<&T> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-    }
-
-    /// The entries, to be changed.
-    fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.0.iter_mut().map(|(_, value)| value)
-    }
-
-    /// The entries, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
-    }
-
-    /// The names, in the order of the file.
-    pub fn names(&self) -> Vec<&str> {
-        self.iter().map(|(name, _)| name).collect()
-    }
-
-    /// That there is no such entry, what there is, and which of it was meant.
-    pub fn unknown(&self, name: &str) -> String {
-        format!("there is no `{name}`{}; there are {}", nearest(name, self.names()), self.names().join(", "))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<T>(Named<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
-            type Value = Named<T>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("names, each with its settings below it")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-                while let Some((name, value)) = map.next_entry()? {
-                    (self.0).0.push((name, value));
-                }
-                Ok(self.0)
-            }
-        }
-        deserializer.deserialize_map(Entries(Named::default()))
     }
 }

@@ -6,20 +6,21 @@
 
 pub mod cost;
 pub mod display;
+mod dry_run;
 mod estimate;
+pub mod executor;
 pub mod experiment;
+mod jobs;
 pub mod lineage;
 pub mod near;
-mod nodes;
 pub mod pace;
 pub mod plan;
 mod process;
-pub mod schedule;
+pub mod scheduler;
 pub mod stale;
 pub mod state;
 pub mod study;
 pub mod summary;
-pub mod turn;
 pub mod yaml;
 
 use std::collections::BTreeSet;
@@ -33,13 +34,13 @@ use cli::Fault;
 use schemas::Artifacts;
 
 use crate::display::{Display, print, print_error};
+use crate::executor::Executor;
 use crate::experiment::Experiment;
 use crate::lineage::History;
-use crate::plan::{Node, Stage, Threads};
-use crate::schedule::Outcome;
+use crate::plan::{Job, Stage, Threads};
+use crate::scheduler::Outcome;
 use crate::state::State;
 use crate::study::Study;
-use crate::turn::Plan;
 
 /// [`Arguments::built_with`] as a flag, which the script writes.
 const BUILT_WITH: &str = "--built-with";
@@ -88,7 +89,7 @@ pub struct Arguments {
     #[arg(long, help_heading = "How")]
     pub force: bool,
 
-    /// How many nodes run at once [default: the profile's]
+    /// How many jobs run at once [default: the profile's]
     #[arg(long, value_name = "NUMBER", help_heading = "How")]
     pub jobs: Option<usize>,
 
@@ -122,46 +123,44 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         return Ok(0);
     }
     let study = Study::resolve(&experiment, &arguments.profile, &arguments.settings)?;
-    let jobs = arguments.jobs.unwrap_or(study.jobs);
-    if jobs == 0 {
-        return Err(Fault::parameter("--jobs 0: at least 1 node must run"));
+    let parallel_jobs = arguments.jobs.unwrap_or(study.parallel_jobs);
+    if parallel_jobs == 0 {
+        return Err(Fault::parameter("--jobs 0: at least 1 job must run"));
     }
-    let root = arguments.artifacts.clone().unwrap_or_else(|| Path::new("artifacts").join(&arguments.profile));
-    // Stages are told by commands that a person can paste.
-    let mut told = [Some(&root), arguments.programs.as_ref()].into_iter().flatten();
-    if let Some(path) = told.find(|path| path.to_str().is_none()) {
-        return Err(Fault::parameter(format!("{}: a folder's name must be UTF-8", path.display())));
-    }
+    let root = match &arguments.artifacts {
+        Some(folder) => utf8(folder)?.to_owned(),
+        None => format!("artifacts/{}", arguments.profile),
+    };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let nodes = plan::plan(&study, &root, Threads { shared: (cores / jobs).max(1), alone: cores });
-    let plan = Plan {
-        chosen: choose(arguments, &experiment, &study, &nodes)?,
-        narrowed: !(arguments.datasets.is_empty() && arguments.runs.is_empty() && arguments.seeds.is_empty()
+    let jobs = plan::plan(&study, &root, Threads { shared: (cores / parallel_jobs).max(1), alone: cores });
+    let executor = Executor {
+        selected: select(arguments, &experiment, &study, &jobs)?,
+        partial: !(arguments.datasets.is_empty() && arguments.runs.is_empty() && arguments.seeds.is_empty()
             || arguments.only.iter().any(|stage| stage.whole_study())),
-        nodes: &nodes,
+        jobs: &jobs,
         root: root.clone(),
         programs: programs(arguments)?,
-        jobs,
+        parallel_jobs,
         force: arguments.force,
     };
-    let artifacts = Artifacts::new(&root);
+    let artifacts = Artifacts::new(Path::new(&root));
     if arguments.dry_run {
-        let (mut state, history) = (State::open(&root, false)?, History::open(artifacts)?);
-        spare_what_is_not_ours(&plan, &state, &history)?;
-        plan.rehearse(&mut state, &history)?;
+        let (mut state, history) = (State::open(Path::new(&root), false)?, History::open(artifacts)?);
+        refuse_foreign_folders(&executor, &state, &history)?;
+        executor.dry_run(&mut state, &history)?;
         return Ok(0);
     }
-    let _lock = lock(&root)?;
-    let (mut state, mut history) = (State::open(&root, true)?, History::open(artifacts.clone())?);
-    spare_what_is_not_ours(&plan, &state, &history)?;
+    let _lock = lock(Path::new(&root))?;
+    let (mut state, mut history) = (State::open(Path::new(&root), true)?, History::open(artifacts.clone())?);
+    refuse_foreign_folders(&executor, &state, &history)?;
     let mut display = Display::new();
-    let outcome = plan.run(&mut state, &mut history, &mut display);
+    let outcome = executor.run(&mut state, &mut history, &mut display);
     display.close();
     let time = display::duration(started.elapsed());
     match outcome? {
         Outcome::Complete(done) => {
-            conclude(&plan, &done, &study, &artifacts)?;
-            if let Some(note) = strangers(&plan, &state) {
+            print_results(&executor, &done, &study, &artifacts)?;
+            if let Some(note) = note_foreign_tables(&executor, &state) {
                 print(&note);
             }
             print(&format!("Total time {time}"));
@@ -170,15 +169,20 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Outcome::Failed(code) => {
             print_error(&format!(
                 "stopped after {time}; what was finished is kept: {} goes on from there",
-                again(arguments)
+                resume_command(arguments)
             ));
             Ok(code)
         }
         Outcome::Interrupted(code) => {
-            print_error(&format!("interrupted after {time}; to go on where it stopped: {}", again(arguments)));
+            print_error(&format!("interrupted after {time}; to go on where it stopped: {}", resume_command(arguments)));
             Ok(code)
         }
     }
+}
+
+/// A path as the text that commands and messages contain.
+fn utf8(path: &Path) -> Result<&str, Fault> {
+    path.to_str().ok_or_else(|| Fault::parameter(format!("{}: a folder's name must be UTF-8", path.display())))
 }
 
 fn read(path: &Path) -> Result<Experiment, Fault> {
@@ -192,27 +196,28 @@ fn read(path: &Path) -> Result<Experiment, Fault> {
 }
 
 /// Where the programs lie, relative to the working folder if that is shorter to paste.
-fn programs(arguments: &Arguments) -> Result<PathBuf, Fault> {
+fn programs(arguments: &Arguments) -> Result<String, Fault> {
     if let Some(folder) = &arguments.programs {
-        return Ok(folder.clone());
+        return Ok(utf8(folder)?.to_owned());
     }
     let own = std::env::current_exe()?;
     let folder = own.parent().unwrap_or(Path::new("."));
     let here = std::env::current_dir()?;
-    Ok(match folder.strip_prefix(&here) {
+    let folder = match folder.strip_prefix(&here) {
         // A bare name would be looked for where the shell looks.
-        Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
-        Ok(below) => below.to_owned(),
-        Err(_) => folder.to_owned(),
-    })
+        Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+        Ok(below) => below,
+        Err(_) => folder,
+    };
+    Ok(utf8(folder)?.to_owned())
 }
 
-/// Which nodes were asked for.
-fn choose(arguments: &Arguments, experiment: &Experiment, study: &Study, nodes: &[Node]) -> Result<Vec<bool>, Fault> {
-    study::check_chosen("--dataset", &arguments.datasets, &experiment.datasets)?;
-    study::check_chosen("--run", &arguments.runs, &experiment.runs)?;
+/// Which jobs are selected.
+fn select(arguments: &Arguments, experiment: &Experiment, study: &Study, jobs: &[Job]) -> Result<Vec<bool>, Fault> {
+    study::check_selected("--dataset", &arguments.datasets, &experiment.datasets)?;
+    study::check_selected("--run", &arguments.runs, &experiment.runs)?;
     for name in &arguments.datasets {
-        if !study.texts.iter().any(|text| text.name == *name) {
+        if !study.datasets.iter().any(|dataset| dataset.name == *name) {
             return Err(Fault::parameter(format!(
                 "--dataset {name}: profile `{profile}` does not learn it; add it by --set datasets=[{name}]",
                 profile = arguments.profile
@@ -220,32 +225,34 @@ fn choose(arguments: &Arguments, experiment: &Experiment, study: &Study, nodes: 
         }
     }
     for name in &arguments.runs {
-        if !study.texts[0].trainings.iter().any(|training| training.name == *name) {
+        if !study.datasets[0].runs.iter().any(|run| run.name == *name) {
             return Err(Fault::parameter(format!(
                 "--run {name}: profile `{profile}` does not have it; add it by --set runs=[{name}]",
                 profile = arguments.profile
             )));
         }
     }
-    if let Some(seed) = arguments.seeds.iter().find(|seed| !study.texts.iter().any(|text| text.seeds.contains(seed))) {
+    if let Some(seed) =
+        arguments.seeds.iter().find(|seed| !study.datasets.iter().any(|dataset| dataset.seeds.contains(seed)))
+    {
         return Err(Fault::parameter(format!(
             "--seed {seed}: profile `{profile}` does not train with it; add it by --set seeds=[{seed}]",
             profile = arguments.profile
         )));
     }
-    let chosen = |node: &Node| {
-        let stage = arguments.only.is_empty() || arguments.only.contains(&node.stage);
+    let is_selected = |job: &Job| {
+        let stage = arguments.only.is_empty() || arguments.only.contains(&job.stage);
         let dataset =
-            node.dataset.as_ref().is_none_or(|name| arguments.datasets.is_empty() || arguments.datasets.contains(name));
-        let run = node.run.as_ref().is_none_or(|name| arguments.runs.is_empty() || arguments.runs.contains(name));
-        let seed = node.seed.as_ref().is_none_or(|seed| arguments.seeds.is_empty() || arguments.seeds.contains(seed));
+            job.dataset.as_ref().is_none_or(|name| arguments.datasets.is_empty() || arguments.datasets.contains(name));
+        let run = job.run.as_ref().is_none_or(|name| arguments.runs.is_empty() || arguments.runs.contains(name));
+        let seed = job.seed.as_ref().is_none_or(|seed| arguments.seeds.is_empty() || arguments.seeds.contains(seed));
         stage && dataset && run && seed
     };
-    let chosen: Vec<bool> = nodes.iter().map(chosen).collect();
-    if !chosen.contains(&true) {
-        return Err(Fault::parameter("nothing is left to run: no node has that stage, dataset, run and seed"));
+    let selected: Vec<bool> = jobs.iter().map(is_selected).collect();
+    if !selected.contains(&true) {
+        return Err(Fault::parameter("nothing is left to run: no job has that stage, dataset, run and seed"));
     }
-    Ok(chosen)
+    Ok(selected)
 }
 
 /// Keeps a second driver away from the folder for as long as the file is held.
@@ -275,45 +282,47 @@ fn lock(root: &Path) -> Result<File, Fault> {
 }
 
 /// Refuses a folder in which the pipeline has never worked and where things lie that the whole study's stages would replace.
-fn spare_what_is_not_ours(plan: &Plan<'_>, state: &State, history: &History) -> Result<(), Fault> {
+fn refuse_foreign_folders(executor: &Executor<'_>, state: &State, history: &History) -> Result<(), Fault> {
     if !(state.is_empty() && history.is_empty()) {
         return Ok(());
     }
-    let folders = plan.nodes.iter().filter(|node| node.stage.whole_study()).flat_map(|node| &node.folders);
-    match folders.map(|folder| plan.root.join(folder)).find(|path| path.exists()) {
+    let root = Path::new(&executor.root);
+    let folders = executor.jobs.iter().filter(|job| job.stage.whole_study()).flat_map(|job| &job.owned_folders);
+    match folders.map(|folder| root.join(folder)).find(|path| path.exists()) {
         None => Ok(()),
         Some(path) => Err(Fault::input(format!(
             "{} is not of this pipeline, which has never worked in {}, and would be replaced: move it away, or name another \
              folder by --artifacts",
             path.display(),
-            plan.root.display()
+            root.display()
         ))),
     }
 }
 
 /// What lies in the folder too, of another study: whoever reads the whole folder reads it.
-fn strangers(plan: &Plan<'_>, state: &State) -> Option<String> {
-    let names: BTreeSet<String> = plan.nodes.iter().map(Node::name).collect();
-    let strangers: Vec<&str> = state.nodes().filter(|name| !names.contains(*name)).collect();
-    let first = strangers.first()?;
-    let more = if strangers.len() > 1 { format!(" and {} more", strangers.len() - 1) } else { String::new() };
+fn note_foreign_tables(executor: &Executor<'_>, state: &State) -> Option<String> {
+    let names: BTreeSet<String> = executor.jobs.iter().map(Job::name).collect();
+    let foreign: Vec<&str> = state.jobs().filter(|name| !names.contains(*name)).collect();
+    let first = foreign.first()?;
+    let more = if foreign.len() > 1 { format!(" and {} more", foreign.len() - 1) } else { String::new() };
     Some(format!(
         "note: tables of {first}{more} are also here, of another study: filter them out of what is read from whole folders"
     ))
 }
 
-/// Says what came out, of the nodes that are done.
-fn conclude(plan: &Plan<'_>, done: &[bool], study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
-    let there = |stage| plan.nodes.iter().zip(done).any(|(node, done)| node.stage == stage && *done);
-    if there(Stage::Correlate) {
+/// Says what came out, of the jobs that are done.
+fn print_results(executor: &Executor<'_>, done: &[bool], study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
+    let is_done = |stage| executor.jobs.iter().zip(done).any(|(job, done)| job.stage == stage && *done);
+    if is_done(Stage::Correlate) {
         const WIDTH_OF_A_LOG: u16 = 120;
         let width = console::Term::stdout().size_checked().map_or(WIDTH_OF_A_LOG, |(_, columns)| columns);
         print(&format!("\n{}", summary::results(artifacts)?));
         print(&summary::findings(artifacts, study, width.into())?);
     }
-    if there(Stage::Plot) {
-        print(&format!("Figures  {}", plan.root.join("plots").display()));
-        print(&format!("Report   {}", plan.root.join("report/index.html").display()));
+    if is_done(Stage::Plot) {
+        let root = Path::new(&executor.root);
+        print(&format!("Figures  {}", root.join("plots").display()));
+        print(&format!("Report   {}", root.join("report/index.html").display()));
     }
     Ok(())
 }
@@ -327,7 +336,7 @@ fn list(experiment: &Experiment) -> String {
     });
     let sections: [(&str, Vec<_>); 3] =
         [("profiles", profiles.collect()), ("datasets", datasets.collect()), ("runs", runs.collect())];
-    let entry = |(name, about): &(&str, String)| format!("  {name:<18} {about}").trim_end().to_owned() + "\n";
+    let entry = |(name, about): &(&String, String)| format!("  {name:<18} {about}").trim_end().to_owned() + "\n";
     let section =
         |(title, entries): &(&str, Vec<_>)| format!("{title}\n{}", entries.iter().map(entry).collect::<String>());
     sections.iter().map(section).collect()
@@ -335,7 +344,7 @@ fn list(experiment: &Experiment) -> String {
 
 /// The command that goes on with this run: the one that it was started by, but for --force, which is remembered of what it did
 /// not reach and would begin again what it did.
-fn again(arguments: &Arguments) -> String {
+fn resume_command(arguments: &Arguments) -> String {
     let build = arguments.built_with.iter().flat_map(|features| ["--features".to_owned(), features.clone()]);
     let mut given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let mut words = vec!["./scripts/run_pipeline.sh".to_owned()];

@@ -27,15 +27,15 @@ impl History {
         self.rows.is_empty()
     }
 
-    /// The fingerprint of a node's last execution, if it ended well.
-    pub fn done(&self, node: &str) -> Option<&str> {
-        let last = self.rows.iter().rev().find(|row| row.node == node)?;
+    /// The fingerprint of a job's last execution, if it ended well.
+    pub fn done(&self, job: &str) -> Option<&str> {
+        let last = self.rows.iter().rev().find(|row| row.node == job)?;
         (last.status == "done").then_some(last.fingerprint.as_str())
     }
 
-    /// The seconds of a node's last execution, if it ended well and was started by this command.
-    pub fn took(&self, node: &str, command: &str) -> Option<f64> {
-        let last = self.rows.iter().rev().find(|row| row.node == node)?;
+    /// The seconds of a job's last execution, if it ended well and was started by this command.
+    pub fn took(&self, job: &str, command: &str) -> Option<f64> {
+        let last = self.rows.iter().rev().find(|row| row.node == job)?;
         (last.status == "done" && last.command == command).then_some(last.wall_secs)
     }
 

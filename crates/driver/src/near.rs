@@ -1,4 +1,12 @@
-//! What a person meant who mistyped a name.
+//! Suggestions for mistyped names.
+
+use indexmap::IndexMap;
+
+/// That there is no such key, the nearest one, and all of them.
+pub fn unknown_key<T>(name: &str, known: &IndexMap<String, T>) -> String {
+    let keys: Vec<&str> = known.keys().map(String::as_str).collect();
+    format!("there is no `{name}`{}; there are {}", nearest(name, keys.iter().copied()), keys.join(", "))
+}
 
 /// ` (did you mean `this`?)` where a known name is near enough, else nothing.
 pub fn nearest<'names>(name: &str, known: impl IntoIterator<Item = &'names str>) -> String {

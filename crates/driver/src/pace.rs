@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::plan::{Node, Stage};
+use crate::plan::{Job, Stage};
 
 /// So many seconds; what no clock can show is the longest span of all.
 pub(crate) fn span(seconds: f64) -> Duration {
@@ -13,7 +13,7 @@ pub(crate) fn span(seconds: f64) -> Duration {
 /// A stage, and the run that it works for where it works for one.
 type StageOfRun = (Stage, Option<String>);
 
-/// What nodes cost: the seconds of those that ended; for the others, what they should cost.
+/// What jobs cost: the seconds of those that ended; for the others, what they should cost.
 #[derive(Clone, Debug, Default)]
 pub struct Pace {
     measured: BTreeMap<StageOfRun, Measured>,
@@ -26,27 +26,27 @@ struct Measured {
 }
 
 impl Pace {
-    /// A node took so long.
-    pub fn learn(&mut self, node: &Node, wall: Duration) {
-        let known = self.measured.entry((node.stage, node.run.clone())).or_default();
+    /// A job took so long.
+    pub fn learn(&mut self, job: &Job, wall: Duration) {
+        let known = self.measured.entry((job.stage, job.run.clone())).or_default();
         known.seconds += wall.as_secs_f64();
-        known.expected += node.cost.seconds;
+        known.expected += job.cost.seconds;
     }
 
-    /// The seconds that a node will take: after those of its stage and run, else of its stage, else of all; none as long
+    /// The seconds that a job will take: after those of its stage and run, else of its stage, else of all; none as long
     /// as nothing was measured. A copy takes what it should: how fast a training learns says nothing of it.
-    pub fn seconds(&self, node: &Node) -> Option<f64> {
-        if node.copies() {
-            return Some(node.cost.seconds);
+    pub fn seconds(&self, job: &Job) -> Option<f64> {
+        if job.is_duplicate() {
+            return Some(job.cost.seconds);
         }
         let like = |alike: &dyn Fn(&StageOfRun) -> bool| {
             let measured = self.measured.iter().filter(|(known, _)| alike(known)).map(|(_, known)| known);
             let (seconds, expected) = measured
                 .fold((0.0, 0.0), |(seconds, expected), known| (seconds + known.seconds, expected + known.expected));
-            (expected > 0.0).then(|| node.cost.seconds * seconds / expected)
+            (expected > 0.0).then(|| job.cost.seconds * seconds / expected)
         };
-        like(&|(stage, run)| (*stage, run) == (node.stage, &node.run))
-            .or_else(|| like(&|(stage, _)| *stage == node.stage))
+        like(&|(stage, run)| (*stage, run) == (job.stage, &job.run))
+            .or_else(|| like(&|(stage, _)| *stage == job.stage))
             .or_else(|| like(&|_| true))
     }
 }

@@ -1,4 +1,4 @@
-//! The graph: which commands there are, what each reads and writes, and so which must end before which.
+//! The DAG of jobs: which commands there are, what each reads and writes, and so which depends on which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::cost::{self, Cost};
-use crate::nodes;
+use crate::jobs;
 use crate::study::Study;
 
 /// A stage of the pipeline, in the order in which they run.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
 pub enum Stage {
-    /// Text to numbers.
+    /// Encodes the text.
     Prep,
-    /// Learns.
+    /// Trains.
     Train,
-    /// Looks at checkpoints.
+    /// Extracts attention from checkpoints.
     Snapshot,
-    /// Measures what was looked at.
+    /// Computes metrics of attention.
     Metrics,
-    /// Writes text.
+    /// Samples text.
     Generate,
     /// Tests the study's claims.
     Correlate,
@@ -43,7 +43,7 @@ impl Stage {
         }
     }
 
-    /// Whether its one node sees the whole study.
+    /// Whether it has one job, which reads the whole study.
     pub fn whole_study(self) -> bool {
         matches!(self, Stage::Correlate | Stage::Plot)
     }
@@ -68,42 +68,42 @@ pub struct Argument {
 }
 
 impl Argument {
-    /// Whether it decides what is written: where and how fast do not.
-    pub fn decides(&self) -> bool {
+    /// Whether outputs depend on it: on folders, threads and the way a training is obtained they do not.
+    pub fn affects_outputs(&self) -> bool {
         !matches!(self.flag.as_str(), "artifacts" | "threads" | "data" | SAME_AS)
     }
 }
 
 /// One command of the pipeline.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct Job {
     /// The stage.
     pub stage: Stage,
-    /// The text, where it is of one.
+    /// The dataset, unless it reads the whole study.
     pub dataset: Option<String>,
-    /// The run, where it is of one.
+    /// The run, if it belongs to one.
     pub run: Option<String>,
-    /// The seed, where it is of one.
+    /// The seed, if it belongs to one.
     pub seed: Option<u64>,
     /// Its flags, in the order in which they are written.
     pub arguments: Vec<Argument>,
     /// The tables it reads, relative to the root of the artifacts.
     pub inputs: Vec<PathBuf>,
-    /// The files it reads that are no tables.
-    pub outside: Vec<PathBuf>,
+    /// Files it reads from outside the artifacts.
+    pub external_inputs: Vec<PathBuf>,
     /// What it writes, relative to the root.
     pub outputs: Vec<PathBuf>,
-    /// The folders that are its alone, relative to the root.
-    pub folders: Vec<PathBuf>,
-    /// The nodes that write what it reads.
-    pub after: Vec<usize>,
-    /// The nodes that train the same model on the same text with the same seed, for runs of other names.
-    pub twins: Vec<usize>,
-    /// What it costs, about.
+    /// Folders that no other job writes to, relative to the root.
+    pub owned_folders: Vec<PathBuf>,
+    /// The jobs that write what it reads.
+    pub dependencies: Vec<usize>,
+    /// Jobs that train the same model on the same data with the same seed, for other runs.
+    pub duplicates: Vec<usize>,
+    /// Estimated cost.
     pub cost: Cost,
 }
 
-impl Node {
+impl Job {
     /// Its name: stage, dataset, run and seed.
     pub fn name(&self) -> String {
         let seed = self.seed.map(|seed| seed.to_string());
@@ -112,20 +112,20 @@ impl Node {
         format!("{} {}", self.stage, of.join("/")).trim_end().to_owned()
     }
 
-    /// The node whose command copies the training of another run in place of computing it. It writes the same.
-    pub(crate) fn copying(&self, run: &str) -> Node {
-        let mut node = self.clone();
-        node.cost = cost::copy(node.cost);
-        node.arguments.push(Argument { flag: SAME_AS.to_owned(), value: run.to_owned() });
-        node
+    /// The job that copies the training of another run in place of computing it. It writes the same.
+    pub(crate) fn duplicate_of(&self, run: &str) -> Job {
+        let mut job = self.clone();
+        job.cost = cost::copy(job.cost);
+        job.arguments.push(Argument { flag: SAME_AS.to_owned(), value: run.to_owned() });
+        job
     }
 
     /// Whether it copies the training of another run.
-    pub(crate) fn copies(&self) -> bool {
+    pub(crate) fn is_duplicate(&self) -> bool {
         self.arguments.iter().any(|argument| argument.flag == SAME_AS)
     }
 
-    /// How many threads it works with.
+    /// Its number of threads.
     pub(crate) fn threads(&self) -> usize {
         let said = self.arguments.iter().find(|argument| argument.flag == "threads");
         said.and_then(|argument| argument.value.parse().ok()).unwrap_or(1)
@@ -145,8 +145,8 @@ impl Node {
     }
 
     /// The command as a person pastes it in a shell.
-    pub fn command(&self, programs: &Path) -> String {
-        let program = programs.join(self.stage.name()).to_string_lossy().into_owned();
+    pub fn command(&self, programs: &str) -> String {
+        let program = Path::new(programs).join(self.stage.name()).display().to_string();
         let words: Vec<String> = std::iter::once(program).chain(self.flags()).map(|word| quote(&word)).collect();
         words.join(" ")
     }
@@ -161,68 +161,60 @@ pub(crate) fn quote(word: &str) -> String {
     }
 }
 
-/// How the nodes' processors are shared.
+/// Threads per job.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads {
-    /// For a node that others run beside.
+    /// Of a job that runs beside others.
     pub shared: usize,
-    /// For a node that runs alone.
+    /// Of a job that runs alone.
     pub alone: usize,
 }
 
-/// All nodes of the study, each behind those it needs.
-pub fn plan(study: &Study, artifacts: &Path, threads: Threads) -> Vec<Node> {
-    let mut nodes = Vec::new();
-    for text in &study.texts {
-        nodes.push(nodes::prep(study, text));
-    }
-    for text in &study.texts {
-        for &seed in &text.seeds {
-            for training in &text.trainings {
-                let place = nodes::Place { text, training, seed };
-                nodes.push(nodes::train(&place));
-                if training.snapshots {
-                    nodes.push(nodes::snapshot(&place));
-                    nodes.push(nodes::metrics(&place));
-                }
-                nodes.push(nodes::generate(&place));
-            }
+/// All jobs of the study in topological order.
+pub fn plan(study: &Study, artifacts: &str, threads: Threads) -> Vec<Job> {
+    let mut jobs: Vec<Job> = study.datasets.iter().map(|dataset| jobs::prep(study, dataset)).collect();
+    for training in jobs::trainings(study) {
+        jobs.push(jobs::train(&training));
+        if training.run.snapshots {
+            jobs.push(jobs::snapshot(&training));
+            jobs.push(jobs::metrics(&training));
         }
+        jobs.push(jobs::generate(&training));
     }
-    nodes.push(nodes::correlate(study));
-    nodes.push(nodes::plot(study));
+    jobs.push(jobs::correlate(study));
+    jobs.push(jobs::plot(study));
 
     let mut writers: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    for (position, node) in nodes.iter().enumerate() {
-        writers.extend(node.outputs.iter().map(|output| (output.clone(), position)));
+    for (position, job) in jobs.iter().enumerate() {
+        writers.extend(job.outputs.iter().map(|output| (output.clone(), position)));
     }
-    for node in &mut nodes {
-        let after: BTreeSet<usize> = node.inputs.iter().filter_map(|input| writers.get(input).copied()).collect();
-        node.after = after.into_iter().collect();
-        let place = Argument { flag: "artifacts".to_owned(), value: artifacts.to_string_lossy().into_owned() };
-        node.arguments.insert(0, place);
-        let threads = match node.stage {
-            // It draws, and takes no such flag.
+    for job in &mut jobs {
+        let dependencies: BTreeSet<usize> = job.inputs.iter().filter_map(|input| writers.get(input).copied()).collect();
+        job.dependencies = dependencies.into_iter().collect();
+        let artifacts = Argument { flag: "artifacts".to_owned(), value: artifacts.to_owned() };
+        job.arguments.insert(0, artifacts);
+        let threads = match job.stage {
+            // It is single-threaded and has no such flag.
             Stage::Plot => continue,
             Stage::Correlate => threads.alone,
             _ => threads.shared,
         };
-        node.arguments.push(Argument { flag: "threads".to_owned(), value: threads.to_string() });
+        job.arguments.push(Argument { flag: "threads".to_owned(), value: threads.to_string() });
     }
-    introduce_twins(&mut nodes);
-    nodes
+    link_duplicates(&mut jobs);
+    jobs
 }
 
-/// Tells trainings that are the same but for the run's name of each other.
-fn introduce_twins(nodes: &mut [Node]) {
+/// Links trainings that differ only in the run's name.
+fn link_duplicates(jobs: &mut [Job]) {
     let mut alike: BTreeMap<Vec<Argument>, Vec<usize>> = BTreeMap::new();
-    for (position, node) in nodes.iter().enumerate().filter(|(_, node)| node.stage == Stage::Train) {
-        let but_for_the_run = node.arguments.iter().filter(|argument| argument.flag != "run").cloned();
-        alike.entry(but_for_the_run.collect()).or_default().push(position);
+    for (position, job) in jobs.iter().enumerate().filter(|(_, job)| job.stage == Stage::Train) {
+        let except_run = job.arguments.iter().filter(|argument| argument.flag != "run").cloned();
+        alike.entry(except_run.collect()).or_default().push(position);
     }
-    for twins in alike.values() {
-        for &position in twins {
-            nodes[position].twins = twins.iter().copied().filter(|twin| *twin != position).collect();
+    for duplicates in alike.values() {
+        for &position in duplicates {
+            jobs[position].duplicates = duplicates.iter().copied().filter(|duplicate| *duplicate != position).collect();
         }
     }
 }

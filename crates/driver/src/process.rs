@@ -15,15 +15,15 @@ use cli::{Fault, Notice, RELAY};
 pub(crate) enum Event {
     /// A line that it wrote: a notice, or anything else as it is.
     Line {
-        /// The node.
-        node: usize,
+        /// The job.
+        job: usize,
         /// The notice, or the line.
         line: Result<Notice, String>,
     },
     /// It ended.
     Ended {
-        /// The node.
-        node: usize,
+        /// The job.
+        job: usize,
         /// How.
         status: ExitStatus,
         /// How long it took.
@@ -40,8 +40,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program; what it tells arrives as events of `node`.
-    pub(crate) fn start(node: usize, program: &Path, flags: &[String], events: Sender<Event>) -> Result<Self, Fault> {
+    /// Starts a program; what it tells arrives as events of `job`.
+    pub(crate) fn start(job: usize, program: &Path, flags: &[String], events: Sender<Event>) -> Result<Self, Fault> {
         let mut command = Command::new(program);
         command.args(flags).env(RELAY, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let parent = std::process::id();
@@ -56,7 +56,7 @@ impl Process {
             match command.spawn() {
                 Ok(child) => {
                     let _ = sender.send(Ok(child.id()));
-                    watch(node, child, started, &events);
+                    watch(job, child, started, &events);
                 }
                 Err(error) => {
                     let _ = sender.send(Err(Fault::input(format!("cannot start {}: {error}", path.display()))));
@@ -83,7 +83,7 @@ pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-/// A driver that is killed takes its stages along, so that no two ever work on one node.
+/// A driver that is killed takes its stages along, so that no two ever work on one job.
 fn die_with_parent(parent: u32) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     // SAFETY: prctl with PR_SET_PDEATHSIG reads no memory of ours.
@@ -98,27 +98,27 @@ fn die_with_parent(parent: u32) -> std::io::Result<()> {
     Ok(())
 }
 
-fn watch(node: usize, mut child: Child, started: Instant, events: &Sender<Event>) {
+fn watch(job: usize, mut child: Child, started: Instant, events: &Sender<Event>) {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         if let Some(stdout) = stdout {
-            scope.spawn(|| relay(node, stdout, events));
+            scope.spawn(|| relay(job, stdout, events));
         }
         if let Some(stderr) = stderr {
-            scope.spawn(|| relay(node, stderr, events));
+            scope.spawn(|| relay(job, stderr, events));
         }
     });
     let (status, peak_rss_bytes) = wait(child);
-    let _ = events.send(Event::Ended { node, status, wall: started.elapsed(), peak_rss_bytes });
+    let _ = events.send(Event::Ended { job, status, wall: started.elapsed(), peak_rss_bytes });
 }
 
-fn relay(node: usize, stream: impl Read, events: &Sender<Event>) {
+fn relay(job: usize, stream: impl Read, events: &Sender<Event>) {
     let mut stream = BufReader::new(stream);
     let mut bytes = Vec::new();
     while let Ok(1..) = stream.read_until(b'\n', &mut bytes) {
         let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         let line = serde_json::from_str::<Notice>(&text).map_err(|_| text);
-        let _ = events.send(Event::Line { node, line });
+        let _ = events.send(Event::Line { job, line });
         bytes.clear();
     }
 }

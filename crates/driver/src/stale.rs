@@ -1,4 +1,4 @@
-//! Whether a node must run, and the reason that a person is told.
+//! Whether a job must run, and the reason that a person is told.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use cli::Fault;
 
-use crate::plan::Node;
-use crate::state::{Ingredients, Record, State, Status};
+use crate::plan::Job;
+use crate::state::{CacheKey, Record, State, Status};
 
-/// What is to be done with a node.
+/// What is to be done with a job.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Decision {
     /// Nothing: what it would write is there.
@@ -22,22 +22,22 @@ pub enum Decision {
     Run {
         /// Why.
         reason: String,
-        /// Whether what lies in its folders goes first. It stays only for a node that was interrupted and goes on.
-        afresh: bool,
+        /// Whether what lies in its folders goes first. It stays only for a job that was interrupted and goes on.
+        from_scratch: bool,
     },
 }
 
-/// What a node would be made from now.
+/// What a job would be made from now.
 ///
 /// # Errors
 /// The first input that is not there, by its path.
-pub fn ingredients(
-    node: &Node,
+pub fn cache_key(
+    job: &Job,
     root: &Path,
     programs: &Path,
     state: &mut State,
-) -> Result<Result<Ingredients, PathBuf>, Fault> {
-    let program = programs.join(node.stage.name());
+) -> Result<Result<CacheKey, PathBuf>, Fault> {
+    let program = programs.join(job.stage.name());
     let Some(program) = state.hash(&program)? else {
         return Err(Fault::input(format!(
             "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
@@ -45,30 +45,30 @@ pub fn ingredients(
         )));
     };
     let mut inputs = BTreeMap::new();
-    let tables = node.inputs.iter().map(|path| (path, root.join(path)));
-    let others = node.outside.iter().map(|path| (path, path.clone()));
+    let tables = job.inputs.iter().map(|path| (path, root.join(path)));
+    let others = job.external_inputs.iter().map(|path| (path, path.clone()));
     for (name, path) in tables.chain(others) {
         match state.hash(&path)? {
             Some(hash) => inputs.insert(name.to_string_lossy().into_owned(), hash),
             None => return Ok(Err(path)),
         };
     }
-    Ok(Ok(Ingredients { program, arguments: parameters(node), inputs }))
+    Ok(Ok(CacheKey { program, arguments: parameters(job), inputs }))
 }
 
-/// The values of each flag that decides what a node writes.
-pub fn parameters(node: &Node) -> BTreeMap<String, Vec<String>> {
+/// The values of each flag that decides what a job writes.
+pub fn parameters(job: &Job) -> BTreeMap<String, Vec<String>> {
     let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for argument in node.arguments.iter().filter(|argument| argument.decides()) {
+    for argument in job.arguments.iter().filter(|argument| argument.affects_outputs()) {
         parameters.entry(argument.flag.clone()).or_default().push(argument.value.clone());
     }
     parameters
 }
 
-/// The hash of each of a node's outputs that is there.
-pub fn outputs(node: &Node, root: &Path, state: &mut State) -> Result<BTreeMap<String, String>, Fault> {
+/// The hash of each of a job's outputs that is there.
+pub fn outputs(job: &Job, root: &Path, state: &mut State) -> Result<BTreeMap<String, String>, Fault> {
     let mut outputs = BTreeMap::new();
-    for path in &node.outputs {
+    for path in &job.outputs {
         if let Some(hash) = state.hash(&root.join(path))? {
             outputs.insert(path.to_string_lossy().into_owned(), hash);
         }
@@ -76,19 +76,19 @@ pub fn outputs(node: &Node, root: &Path, state: &mut State) -> Result<BTreeMap<S
     Ok(outputs)
 }
 
-/// What is to be done with a node, from what is remembered of it (`record`, or `done` by lineage where that is lost),
+/// What is to be done with a job, from what is remembered of it (`record`, or `done` by lineage where that is lost),
 /// what it would be made from, and which of its outputs are there.
 pub fn decide(
-    node: &Node,
-    now: &Ingredients,
+    job: &Job,
+    now: &CacheKey,
     record: Option<&Record>,
     lineage: Option<&str>,
     present: &BTreeMap<String, String>,
     force: bool,
 ) -> Decision {
-    let run = |reason: String| Decision::Run { reason, afresh: true };
+    let run = |reason: String| Decision::Run { reason, from_scratch: true };
     let missing =
-        node.outputs.iter().map(|path| path.to_string_lossy()).find(|path| !present.contains_key(path.as_ref()));
+        job.outputs.iter().map(|path| path.to_string_lossy()).find(|path| !present.contains_key(path.as_ref()));
     if force {
         return run("--force".to_owned());
     }
@@ -98,13 +98,13 @@ pub fn decide(
             _ => run("never ran".to_owned()),
         };
     };
-    if let Some(difference) = difference(&record.ingredients, now) {
+    if let Some(difference) = difference(&record.cache_key, now) {
         return run(difference);
     }
     match (record.status, missing) {
-        (Status::Started, _) => Decision::Run { reason: "was interrupted, goes on".to_owned(), afresh: false },
-        (Status::Failed, _) => Decision::Run { reason: "failed before".to_owned(), afresh: false },
-        (Status::Asked, _) => run("--force, of a run that was interrupted".to_owned()),
+        (Status::Started, _) => Decision::Run { reason: "was interrupted, goes on".to_owned(), from_scratch: false },
+        (Status::Failed, _) => Decision::Run { reason: "failed before".to_owned(), from_scratch: false },
+        (Status::Forced, _) => run("--force, of a run that was interrupted".to_owned()),
         (Status::Done, Some(path)) => run(format!("output {path} is missing")),
         (Status::Done, None) => match present.iter().find(|(path, hash)| record.outputs.get(*path) != Some(hash)) {
             Some((path, _)) => run(format!("output {path} was changed by something else")),
@@ -114,13 +114,12 @@ pub fn decide(
 }
 
 /// The first thing that is not as it was, and how many more there are.
-fn difference(was: &Ingredients, now: &Ingredients) -> Option<String> {
+fn difference(was: &CacheKey, now: &CacheKey) -> Option<String> {
     let mut differences = Vec::new();
     let flags: std::collections::BTreeSet<_> = was.arguments.keys().chain(now.arguments.keys()).collect();
     for flag in flags {
-        let text = |ingredients: &Ingredients| {
-            ingredients.arguments.get(flag).map_or("unset".to_owned(), |values| values.join("; "))
-        };
+        let text =
+            |cache_key: &CacheKey| cache_key.arguments.get(flag).map_or("unset".to_owned(), |values| values.join("; "));
         let (was, now) = (text(was), text(now));
         if was != now {
             differences.push(format!("parameter {flag} {was} → {now}"));
@@ -143,9 +142,9 @@ fn difference(was: &Ingredients, now: &Ingredients) -> Option<String> {
     Some(if more == 0 { first } else { format!("{first}, and {more} more changed") })
 }
 
-/// Removes what a node wrote before: the folders that are its alone, and nothing outside the root.
-pub fn remove(node: &Node, root: &Path) -> Result<(), Fault> {
-    for folder in &node.folders {
+/// Removes what a job wrote before: the folders that are its alone, and nothing outside the root.
+pub fn remove(job: &Job, root: &Path) -> Result<(), Fault> {
+    for folder in &job.owned_folders {
         let path = root.join(folder);
         match fs::remove_dir_all(&path) {
             Ok(()) => {}
@@ -161,25 +160,25 @@ mod tests {
     use super::*;
     use crate::plan::{Argument, Stage};
 
-    fn node() -> Node {
-        Node {
+    fn job() -> Job {
+        Job {
             stage: Stage::Train,
             dataset: None,
             run: None,
             seed: None,
             arguments: vec![Argument { flag: "max_iters".into(), value: "2000".into() }],
             inputs: vec!["corpus".into()],
-            outside: vec![],
+            external_inputs: vec![],
             outputs: vec!["log".into()],
-            folders: vec!["log".into()],
-            after: vec![],
-            twins: vec![],
+            owned_folders: vec!["log".into()],
+            dependencies: vec![],
+            duplicates: vec![],
             cost: crate::cost::Cost::default(),
         }
     }
 
-    fn made(iterations: &str, corpus: &str, program: &str) -> Ingredients {
-        Ingredients {
+    fn made(iterations: &str, corpus: &str, program: &str) -> CacheKey {
+        CacheKey {
             program: program.into(),
             arguments: [("max_iters".to_owned(), vec![iterations.to_owned()])].into(),
             inputs: [("corpus".to_owned(), corpus.to_owned())].into(),
@@ -188,14 +187,14 @@ mod tests {
 
     fn said(record: Option<&Record>, lineage: Option<&str>, present: &[(&str, &str)], force: bool) -> (String, bool) {
         let present = present.iter().map(|(path, hash)| (path.to_string(), hash.to_string())).collect();
-        match decide(&node(), &made("2000", "a", "p"), record, lineage, &present, force) {
+        match decide(&job(), &made("2000", "a", "p"), record, lineage, &present, force) {
             Decision::Skip { reason } => (format!("skip: {reason}"), false),
-            Decision::Run { reason, afresh } => (format!("run: {reason}"), afresh),
+            Decision::Run { reason, from_scratch } => (format!("run: {reason}"), from_scratch),
         }
     }
 
-    fn record(status: Status, ingredients: Ingredients) -> Record {
-        Record { status, ingredients, outputs: [("log".to_owned(), "o".to_owned())].into() }
+    fn record(status: Status, cache_key: CacheKey) -> Record {
+        Record { status, cache_key, outputs: [("log".to_owned(), "o".to_owned())].into() }
     }
 
     #[test]
@@ -232,8 +231,8 @@ mod tests {
         assert_eq!(said(Some(&failed), None, &[], false), ("run: failed before".to_owned(), false));
         let other = record(Status::Started, made("500", "a", "p"));
         assert!(said(Some(&other), None, &[], false).1);
-        let asked = record(Status::Asked, made("2000", "a", "p"));
-        assert!(said(Some(&asked), None, &[("log", "o")], false).1, "what --force did not reach runs afresh");
+        let forced = record(Status::Forced, made("2000", "a", "p"));
+        assert!(said(Some(&forced), None, &[("log", "o")], false).1, "what --force did not reach runs from_scratch");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the driver remembers between two of its runs: what each node was made from, and the hashes of files.
+//! What the driver remembers between two of its runs: what each job was made from, and the hashes of files.
 //!
 //! Both lie beside the tables, are written whole under another name and renamed. If they are lost, lineage stands in: more is
 //! hashed and run than needed, and what was changed until then passes as what was written.
@@ -13,9 +13,9 @@ use cli::Fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What decides a node's outputs.
+/// What decides a job's outputs.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Ingredients {
+pub struct CacheKey {
     /// The program's hash.
     pub program: String,
     /// The values of each flag.
@@ -24,7 +24,7 @@ pub struct Ingredients {
     pub inputs: BTreeMap<String, String>,
 }
 
-impl Ingredients {
+impl CacheKey {
     /// One hash of all of it.
     pub fn fingerprint(&self) -> String {
         let text = serde_json::to_vec(self).expect("plain data serialises");
@@ -32,7 +32,7 @@ impl Ingredients {
     }
 }
 
-/// How far a node came.
+/// How far a job came.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -43,16 +43,18 @@ pub enum Status {
     /// It ended with a fault.
     Failed,
     /// It was asked to run again, and has not begun.
-    Asked,
+    #[serde(alias = "asked")]
+    Forced,
 }
 
-/// What is known of a node.
+/// What is known of a job.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Record {
     /// How far it came.
     pub status: Status,
     /// What it was made from.
-    pub ingredients: Ingredients,
+    #[serde(alias = "ingredients")]
+    pub cache_key: CacheKey,
     /// The hashes of what it wrote, where it is done.
     pub outputs: BTreeMap<String, String>,
 }
@@ -91,30 +93,30 @@ impl State {
         })
     }
 
-    /// What is known of a node.
-    pub fn record(&self, node: &str) -> Option<&Record> {
-        self.records.get(node)
+    /// What is known of a job.
+    pub fn record(&self, job: &str) -> Option<&Record> {
+        self.records.get(job)
     }
 
-    /// Remembers what is known of a node now.
-    pub fn remember(&mut self, node: &str, record: Record) -> Result<(), Fault> {
-        self.records.insert(node.to_owned(), record);
+    /// Remembers what is known of a job now.
+    pub fn insert(&mut self, job: &str, record: Record) -> Result<(), Fault> {
+        self.records.insert(job.to_owned(), record);
         self.save_hashes()?;
         self.save(RECORDS, &self.records)
     }
 
-    /// Remembers of nodes that ran that they are to run again, also if this run of the driver does not come that far.
-    pub fn ask_again(&mut self, nodes: impl Iterator<Item = String>) -> Result<(), Fault> {
-        for node in nodes {
-            if let Some(record) = self.records.get_mut(&node) {
-                record.status = Status::Asked;
+    /// Remembers of jobs that ran that they are to run again, also if this run of the driver does not come that far.
+    pub fn mark_forced(&mut self, jobs: impl Iterator<Item = String>) -> Result<(), Fault> {
+        for job in jobs {
+            if let Some(record) = self.records.get_mut(&job) {
+                record.status = Status::Forced;
             }
         }
         self.save(RECORDS, &self.records)
     }
 
-    /// The nodes that are remembered.
-    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+    /// The jobs that are remembered.
+    pub fn jobs(&self) -> impl Iterator<Item = &str> {
         self.records.keys().map(String::as_str)
     }
 
@@ -209,8 +211,8 @@ mod tests {
         fs::write(folder.path().join(".state.json.tmp"), "{").unwrap();
         let mut state = State::open(folder.path(), true).unwrap();
         assert_eq!(state.record("train"), None);
-        let record = Record { status: Status::Done, ingredients: Ingredients::default(), outputs: BTreeMap::new() };
-        state.remember("train", record.clone()).unwrap();
+        let record = Record { status: Status::Done, cache_key: CacheKey::default(), outputs: BTreeMap::new() };
+        state.insert("train", record.clone()).unwrap();
         assert_eq!(State::open(folder.path(), false).unwrap().record("train"), Some(&record));
     }
 }

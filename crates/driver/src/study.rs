@@ -1,43 +1,46 @@
 //! What is run: the experiment after a profile, a dataset, a run and `--set` have made their changes, in this order.
 
 use cli::{Fault, Part, Steps, StudyDataset, StudyRun};
+use indexmap::IndexMap;
 
 use crate::experiment::{
-    Correlate, Dataset, Experiment, Generate, Metrics, Named, Prep, Profile, Run, RunStage, Schedule, Snapshot, Train,
+    Correlate, DatasetConfig, Experiment, Generate, Metrics, Prep, Profile, RunConfig, RunStage, Schedule, Snapshot,
+    Train,
 };
+use crate::near::unknown_key;
 use crate::yaml;
 
 /// Everything that one profile runs.
 #[derive(Clone, Debug)]
 pub struct Study {
-    /// The texts that are learned.
-    pub texts: Vec<Text>,
-    /// How many nodes run at once.
-    pub jobs: usize,
+    /// The datasets that are trained on.
+    pub datasets: Vec<Dataset>,
+    /// How many jobs run at once.
+    pub parallel_jobs: usize,
     /// `prep`'s parameters.
     pub prep: Prep,
     /// `correlate`'s parameters.
     pub correlate: Correlate,
 }
 
-/// A text and how it is learned.
+/// A dataset with its seeds, steps and runs.
 #[derive(Clone, Debug)]
-pub struct Text {
+pub struct Dataset {
     /// Its name.
     pub name: String,
-    /// What `prep` is told of it.
-    pub dataset: Dataset,
+    /// Its entry in `pipeline.yaml`: `prep`'s parameters.
+    pub config: DatasetConfig,
     /// The seeds of every run.
     pub seeds: Vec<u64>,
     /// The snapshot steps; the last one ends the training.
     pub steps: Steps,
-    /// The runs.
-    pub trainings: Vec<Training>,
+    /// Its runs.
+    pub runs: Vec<Run>,
 }
 
-/// A run of a text.
+/// A run of a dataset with its parameters, the same for every seed.
 #[derive(Clone, Debug)]
-pub struct Training {
+pub struct Run {
     /// Its name.
     pub name: String,
     /// Its name for people.
@@ -54,7 +57,7 @@ pub struct Training {
     pub generate: Generate,
 }
 
-impl Training {
+impl Run {
     /// Which tables the run has beyond those of training and its final samples.
     pub fn parts(&self) -> Vec<Part> {
         let generate = &self.generate;
@@ -70,156 +73,153 @@ impl Training {
 }
 
 impl Study {
-    /// The study as `correlate` and `plot` are told it.
+    /// The study as `correlate` and `plot` take it on their command line.
     pub fn specification(&self) -> cli::Study {
-        let datasets = self.texts.iter().map(|text| StudyDataset {
-            name: text.name.clone(),
-            seeds: text.seeds.clone(),
-            steps: text.steps.clone(),
-            eval_interval: text.trainings[0].train.eval_interval,
+        let datasets = self.datasets.iter().map(|dataset| StudyDataset {
+            name: dataset.name.clone(),
+            seeds: dataset.seeds.clone(),
+            steps: dataset.steps.clone(),
+            eval_interval: dataset.runs[0].train.eval_interval,
         });
-        // The parts are the same for every text: only runs decide them.
-        let runs = self.texts[0].trainings.iter().map(|training| StudyRun {
-            name: training.name.clone(),
-            label: training.label.clone(),
-            parts: training.parts(),
+        // Only runs decide the parts, so they are the same for every dataset.
+        let runs = self.datasets[0].runs.iter().map(|run| StudyRun {
+            name: run.name.clone(),
+            label: run.label.clone(),
+            parts: run.parts(),
         });
         cli::Study { datasets: datasets.collect(), runs: runs.collect() }
     }
 
-    /// Makes the changes of a profile and of `--set`.
+    /// Applies a profile and `--set` to the experiment.
+    ///
+    /// # Errors
+    /// An unknown name, an empty or repeated entry, or parameters that contradict each other.
     pub fn resolve(experiment: &Experiment, profile: &str, settings: &[String]) -> Result<Self, Fault> {
         check_names(experiment)?;
-        let unknown = || Fault::parameter(format!("--profile {profile}: {}", experiment.profiles.unknown(profile)));
+        let unknown =
+            || Fault::parameter(format!("--profile {profile}: {}", unknown_key(profile, &experiment.profiles)));
         let profile = experiment.profiles.get(profile).ok_or_else(unknown)?;
         let settings: Result<Vec<Profile>, Fault> = settings.iter().map(|text| yaml::parse_setting(text)).collect();
         let settings = settings?;
         for setting in &settings {
-            check_known("per_dataset", setting.per_dataset.names(), &experiment.datasets)?;
+            check_known("per_dataset", setting.per_dataset.keys(), &experiment.datasets)?;
         }
-        // What concerns the whole study knows no dataset and no run.
+        // Parameters of the whole study have no per-dataset and no per-run values.
         let changes: Vec<&Profile> = std::iter::once(profile).chain(&settings).collect();
 
         let mut prep = experiment.prep.clone();
         let mut correlate = experiment.correlate.clone();
-        let mut jobs = 1;
-        let mut names: Vec<String> = experiment.datasets.names().into_iter().map(str::to_owned).collect();
-        let mut runs: Vec<String> = experiment.runs.names().into_iter().map(str::to_owned).collect();
+        let mut parallel_jobs = 1;
+        let mut names: Vec<String> = experiment.datasets.keys().cloned().collect();
+        let mut runs: Vec<String> = experiment.runs.keys().cloned().collect();
         for change in &changes {
             prep.change(&change.prep);
             correlate.change(&change.correlate);
-            jobs = change.jobs.unwrap_or(jobs);
+            parallel_jobs = change.jobs.unwrap_or(parallel_jobs);
             names = change.datasets.clone().unwrap_or(names);
             runs = change.runs.clone().unwrap_or(runs);
         }
-        if jobs == 0 {
+        if parallel_jobs == 0 {
             return Err(Fault::parameter("`jobs` must be at least 1"));
         }
         no_repetition("datasets", &names)?;
         no_repetition("runs", &runs)?;
-        check_known("runs", runs.iter().map(String::as_str), &experiment.runs)?;
-        let mut texts = Vec::new();
+        check_known("runs", &runs, &experiment.runs)?;
+        let overrides = Overrides { experiment, profile, settings: &settings };
+        let mut datasets = Vec::new();
         for name in names {
-            let unknown = || Fault::parameter(format!("`datasets`: {}", experiment.datasets.unknown(&name)));
-            let dataset = experiment.datasets.get(&name).ok_or_else(unknown)?;
-            texts.push(text(experiment, profile, &settings, &runs, &name, dataset)?);
+            check_known("datasets", [&name], &experiment.datasets)?;
+            datasets.push(overrides.dataset(&name, &experiment.datasets[&name], &runs)?);
         }
-        Ok(Self { texts, jobs, prep, correlate })
+        Ok(Self { datasets, parallel_jobs, prep, correlate })
     }
 }
 
-fn text(
-    experiment: &Experiment,
-    profile: &Profile,
-    settings: &[Profile],
-    runs: &[String],
-    name: &str,
-    dataset: &Dataset,
-) -> Result<Text, Fault> {
-    let own = profile.per_dataset.get(name);
-    let seeds = settings
-        .iter()
-        .rev()
-        .find_map(|setting| {
-            setting.per_dataset.get(name).and_then(|own| own.seeds.clone()).or_else(|| setting.seeds.clone())
-        })
-        .or_else(|| own.and_then(|own| own.seeds.clone()))
-        .or_else(|| profile.seeds.clone())
-        .unwrap_or_else(|| experiment.seeds.clone());
-    no_repetition("seeds", &seeds)?;
-
-    let mut trainings = Vec::new();
-    // Their order is the file's, whatever the order in which they are chosen.
-    for (run_name, run) in experiment.runs.iter().filter(|(name, _)| runs.iter().any(|run| run == name)) {
-        trainings.push(training(experiment, profile, settings, name, run_name, run)?);
-    }
-    let first = &trainings[0];
-    let steps = first.snapshot.steps.up_to(first.train.max_iters);
-    for training in &trainings {
-        let same = training.train.max_iters == first.train.max_iters
-            && training.train.eval_interval == first.train.eval_interval
-            && training.snapshot.steps == first.snapshot.steps;
-        if !same {
-            return Err(Fault::parameter(format!(
-                "`runs.{}` changes train.max_iters, train.eval_interval or snapshot.steps: they are one for all runs of a \
-                 dataset, so that runs can be compared; change them in a profile",
-                training.name
-            )));
-        }
-    }
-    Ok(Text { name: name.to_owned(), dataset: dataset.clone(), seeds, steps, trainings })
+/// The experiment and what changes its parameters.
+struct Overrides<'study> {
+    experiment: &'study Experiment,
+    profile: &'study Profile,
+    settings: &'study [Profile],
 }
 
-fn training(
-    experiment: &Experiment,
-    profile: &Profile,
-    settings: &[Profile],
-    dataset: &str,
-    name: &str,
-    run: &Run,
-) -> Result<Training, Fault> {
-    let snapshots = check_stages(name, run)?;
-    let mut training = Training {
-        name: name.to_owned(),
-        label: run.label.clone(),
-        snapshots,
-        train: experiment.train.clone(),
-        snapshot: experiment.snapshot.clone(),
-        metrics: experiment.metrics.clone(),
-        generate: experiment.generate.clone(),
-    };
-    // One macro in place of four copies: the sections of profile, dataset and run have the same names, not one type.
-    macro_rules! change {
-        ($changes:expr) => {
-            training.train.change(&$changes.train);
-            training.snapshot.change(&$changes.snapshot);
-            training.metrics.change(&$changes.metrics);
-            training.generate.change(&$changes.generate);
+impl Overrides<'_> {
+    fn dataset(&self, name: &str, config: &DatasetConfig, runs: &[String]) -> Result<Dataset, Fault> {
+        let seeds = self.seeds(name);
+        no_repetition("seeds", &seeds)?;
+        // Runs keep the file's order, whatever the order in which they are selected.
+        let selected = self.experiment.runs.iter().filter(|(run, _)| runs.contains(run));
+        let runs: Vec<Run> = selected.map(|(run, config)| self.run(name, run, config)).collect::<Result<_, Fault>>()?;
+        let first = &runs[0];
+        for run in &runs {
+            let same = run.train.max_iters == first.train.max_iters
+                && run.train.eval_interval == first.train.eval_interval
+                && run.snapshot.steps == first.snapshot.steps;
+            if !same {
+                return Err(Fault::parameter(format!(
+                    "`runs.{}` changes train.max_iters, train.eval_interval or snapshot.steps: they are one for all runs \
+                     of a dataset, so that runs can be compared; change them in a profile",
+                    run.name
+                )));
+            }
+        }
+        let steps = first.snapshot.steps.up_to(first.train.max_iters);
+        Ok(Dataset { name: name.to_owned(), config: config.clone(), seeds, steps, runs })
+    }
+
+    /// The seeds of a dataset: of the last change that names any, a dataset's own before those of all.
+    fn seeds(&self, dataset: &str) -> Vec<u64> {
+        let of = |changes: &Profile| {
+            let own = changes.per_dataset.get(dataset).and_then(|own| own.seeds.clone());
+            own.or_else(|| changes.seeds.clone())
         };
+        let changed = self.settings.iter().rev().chain([self.profile]).find_map(of);
+        changed.unwrap_or_else(|| self.experiment.seeds.clone())
     }
-    change!(profile);
-    if let Some(own) = profile.per_dataset.get(dataset) {
-        change!(own);
-    }
-    change!(run);
-    for setting in settings {
-        change!(setting);
-        if let Some(own) = setting.per_dataset.get(dataset) {
+
+    fn run(&self, dataset: &str, name: &str, config: &RunConfig) -> Result<Run, Fault> {
+        let experiment = self.experiment;
+        let mut run = Run {
+            name: name.to_owned(),
+            label: config.label.clone(),
+            snapshots: check_stages(name, config)?,
+            train: experiment.train.clone(),
+            snapshot: experiment.snapshot.clone(),
+            metrics: experiment.metrics.clone(),
+            generate: experiment.generate.clone(),
+        };
+        // A macro, since the sections of profile, dataset and run have the same names and not one type.
+        macro_rules! change {
+            ($changes:expr) => {
+                run.train.change(&$changes.train);
+                run.snapshot.change(&$changes.snapshot);
+                run.metrics.change(&$changes.metrics);
+                run.generate.change(&$changes.generate);
+            };
+        }
+        change!(self.profile);
+        if let Some(own) = self.profile.per_dataset.get(dataset) {
             change!(own);
         }
+        change!(config);
+        for setting in self.settings {
+            change!(setting);
+            if let Some(own) = setting.per_dataset.get(dataset) {
+                change!(own);
+            }
+        }
+        if run.snapshot.steps.as_slice().is_empty() {
+            return Err(Fault::parameter("`snapshot.steps` is empty: write steps such as 0,50,100-2000/100"));
+        }
+        if run.train.max_iters == 0 {
+            return Err(Fault::parameter("`train.max_iters` must be at least 1"));
+        }
+        Ok(run)
     }
-    if training.snapshot.steps.as_slice().is_empty() {
-        return Err(Fault::parameter("`snapshot.steps` is empty: write steps such as 0,50,100-2000/100"));
-    }
-    if training.train.max_iters == 0 {
-        return Err(Fault::parameter("`train.max_iters` must be at least 1"));
-    }
-    Ok(training)
 }
 
 /// Whether a run has snapshots; every run trains and generates.
-fn check_stages(name: &str, run: &Run) -> Result<bool, Fault> {
-    let has = |stage| run.stages.contains(&stage);
+fn check_stages(name: &str, config: &RunConfig) -> Result<bool, Fault> {
+    let has = |stage| config.stages.contains(&stage);
     for stage in [RunStage::Train, RunStage::Generate] {
         if !has(stage) {
             return Err(Fault::parameter(format!(
@@ -236,25 +236,23 @@ fn check_stages(name: &str, run: &Run) -> Result<bool, Fault> {
 }
 
 fn check_names(experiment: &Experiment) -> Result<(), Fault> {
-    let of = |section: &str, names: Vec<&str>| {
-        if names.is_empty() {
+    fn check<T>(section: &str, entries: &IndexMap<String, T>) -> Result<(), Fault> {
+        if entries.is_empty() {
             return Err(Fault::parameter(format!("`{section}` is empty: it needs at least one entry")));
         }
-        names.into_iter().try_for_each(|name| match cli::folder_name(name) {
+        entries.keys().try_for_each(|name| match cli::folder_name(name) {
             Ok(_) => Ok(()),
             Err(rule) => Err(Fault::parameter(format!("`{section}.{name}`: {rule}"))),
         })
-    };
-    of("datasets", experiment.datasets.names())?;
-    of("runs", experiment.runs.names())?;
-    of("profiles", experiment.profiles.names())?;
-    for (profile, changes) in experiment.profiles.iter() {
-        let texts = changes.datasets.iter().flatten().map(String::as_str);
-        check_known(&format!("profiles.{profile}.datasets"), texts, &experiment.datasets)?;
-        let own = changes.per_dataset.names();
-        check_known(&format!("profiles.{profile}.per_dataset"), own, &experiment.datasets)?;
-        let runs = changes.runs.iter().flatten().map(String::as_str);
-        check_known(&format!("profiles.{profile}.runs"), runs, &experiment.runs)?;
+    }
+    check("datasets", &experiment.datasets)?;
+    check("runs", &experiment.runs)?;
+    check("profiles", &experiment.profiles)?;
+    for (profile, changes) in &experiment.profiles {
+        let at = |key: &str| format!("profiles.{profile}.{key}");
+        check_known(&at("datasets"), changes.datasets.iter().flatten(), &experiment.datasets)?;
+        check_known(&at("per_dataset"), changes.per_dataset.keys(), &experiment.datasets)?;
+        check_known(&at("runs"), changes.runs.iter().flatten(), &experiment.runs)?;
     }
     Ok(())
 }
@@ -262,12 +260,12 @@ fn check_names(experiment: &Experiment) -> Result<(), Fault> {
 /// Refuses a name, written at `key`, that is not known.
 fn check_known<'name, T>(
     key: &str,
-    names: impl IntoIterator<Item = &'name str>,
-    known: &Named<T>,
+    names: impl IntoIterator<Item = &'name String>,
+    known: &IndexMap<String, T>,
 ) -> Result<(), Fault> {
-    match names.into_iter().find(|name| known.get(name).is_none()) {
+    match names.into_iter().find(|name| !known.contains_key(*name)) {
         None => Ok(()),
-        Some(name) => Err(Fault::parameter(format!("`{key}`: {}", known.unknown(name)))),
+        Some(name) => Err(Fault::parameter(format!("`{key}`: {}", unknown_key(name, known)))),
     }
 }
 
@@ -280,10 +278,13 @@ fn no_repetition<T: PartialEq + std::fmt::Display>(key: &str, values: &[T]) -> R
     }
 }
 
-/// Refuses a name, chosen by a flag, that is not known.
-pub fn check_chosen<T>(flag: &str, chosen: &[String], known: &Named<T>) -> Result<(), Fault> {
-    match chosen.iter().find(|name| known.get(name).is_none()) {
+/// Refuses a name, selected by a flag, that is not known.
+///
+/// # Errors
+/// The first unknown name, and the known one it resembles.
+pub fn check_selected<T>(flag: &str, selected: &[String], known: &IndexMap<String, T>) -> Result<(), Fault> {
+    match selected.iter().find(|name| !known.contains_key(*name)) {
         None => Ok(()),
-        Some(name) => Err(Fault::parameter(format!("{flag} {name}: {}", known.unknown(name)))),
+        Some(name) => Err(Fault::parameter(format!("{flag} {name}: {}", unknown_key(name, known)))),
     }
 }

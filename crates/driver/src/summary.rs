@@ -41,7 +41,7 @@ pub fn results(artifacts: &Artifacts) -> Result<String, Fault> {
 /// The findings of every text, as wide as the terminal.
 pub fn findings(artifacts: &Artifacts, study: &Study, width: usize) -> Result<String, Fault> {
     let mut text = String::new();
-    for name in study.texts.iter().map(|text| &text.name) {
+    for name in study.datasets.iter().map(|dataset| &dataset.name) {
         let rows = artifacts.read::<Findings>(&Partition::dataset(name))?.rows;
         let lines: Vec<[String; 4]> =
             rows.iter().map(|row| [row.claim.clone(), row.verdict.clone(), value(row), row.reason.clone()]).collect();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cli::{Kind, Part};
 use driver::experiment::Experiment;
-use driver::plan::{Node, Stage, Threads, plan};
+use driver::plan::{Job, Stage, Threads, plan};
 use driver::study::Study;
 use driver::yaml;
 
@@ -22,9 +22,8 @@ fn resolve(profile: &str, settings: &[&str]) -> Result<Study, String> {
     })
 }
 
-fn nodes(profile: &str) -> Vec<Node> {
-    let root = Path::new("artifacts").join(profile);
-    plan(&resolve(profile, &[]).expect("a profile"), &root, Threads { shared: 1, alone: 2 })
+fn jobs(profile: &str) -> Vec<Job> {
+    plan(&resolve(profile, &[]).expect("a profile"), &format!("artifacts/{profile}"), Threads { shared: 1, alone: 2 })
 }
 
 /// The message about the project's file with one text replaced.
@@ -149,22 +148,24 @@ fn profiles_and_settings_are_refused_by_name() {
 fn the_last_change_holds() {
     // The section, the profile, the profile's dataset.
     let paper = resolve("paper", &[]).expect("a profile");
-    let text = |study: &Study, name: &str| study.texts.iter().find(|text| text.name == name).cloned().expect("a text");
+    let text = |study: &Study, name: &str| {
+        study.datasets.iter().find(|dataset| dataset.name == name).cloned().expect("a text")
+    };
     let (shakespeare, enwik8) = (text(&paper, "shakespeare_char"), text(&paper, "enwik8"));
     assert_eq!((shakespeare.seeds.len(), enwik8.seeds.len()), (3, 1));
-    let train = |text: &driver::study::Text| text.trainings[0].train.clone();
+    let train = |text: &driver::study::Dataset| text.runs[0].train.clone();
     let (first, second) = (train(&shakespeare), train(&enwik8));
     assert_eq!((first.n_layer, first.batch_size, first.max_iters, first.beta2), (6, 64, 5000, 0.99));
     assert_eq!((second.n_layer, second.batch_size, second.max_iters, second.min_lr), (6, 32, 100_000, 5e-5));
     assert_eq!(enwik8.steps.to_string(), "0-100000/5000");
     // The run, and `--set` behind it.
     let study = resolve("laptop", &["train.max_iters=250", "train.tracking=false", "generate.samples=3"]).unwrap();
-    let text = &study.texts[0];
+    let text = &study.datasets[0];
     assert_eq!(text.steps.to_string(), "0,50,100,200,250");
-    assert!(text.trainings.iter().all(|training| !training.train.tracking && training.generate.samples == 3));
+    assert!(text.runs.iter().all(|training| !training.train.tracking && training.generate.samples == 3));
     let study = resolve("laptop", &["seeds=[1]", "datasets=[text8, shakespeare_char]", "jobs=7"]).unwrap();
     assert_eq!(
-        (study.texts[1].seeds.as_slice(), study.texts[0].name.as_str(), study.jobs),
+        (study.datasets[1].seeds.as_slice(), study.datasets[0].name.as_str(), study.parallel_jobs),
         ([1].as_slice(), "text8", 7)
     );
     let runs = |study: &Study| study.specification().runs.into_iter().map(|run| run.name).collect::<Vec<_>>();
@@ -175,20 +176,20 @@ fn the_last_change_holds() {
 #[test]
 fn a_schedule_can_grow_by_a_factor() {
     let early = resolve("early", &["train.max_iters=600"]).unwrap();
-    let text = &early.texts[0];
+    let text = &early.datasets[0];
     assert_eq!(text.steps.as_slice(), [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
-    assert!(text.steps.is_log_spaced() && !resolve("laptop", &[]).unwrap().texts[0].steps.is_log_spaced());
+    assert!(text.steps.is_log_spaced() && !resolve("laptop", &[]).unwrap().datasets[0].steps.is_log_spaced());
     // The star means nothing to a shell that it is pasted into.
-    let command = |node: &Node| node.command(Path::new("target/release"));
-    let snapshot = nodes("early").iter().find(|node| node.stage == Stage::Snapshot).map(command).unwrap();
+    let command = |job: &Job| job.command("target/release");
+    let snapshot = jobs("early").iter().find(|job| job.stage == Stage::Snapshot).map(command).unwrap();
     assert!(snapshot.contains("--steps '0,1-512*2,600-2000/100'"), "{snapshot}");
 }
 
 #[test]
 fn correlate_writes_for_each_run_what_the_run_has() {
-    let nodes = nodes("smoke");
-    let node = |stage: Stage| nodes.iter().find(|node| node.stage == stage).expect("a node");
-    let (correlate, plot) = (node(Stage::Correlate), node(Stage::Plot));
+    let jobs = jobs("smoke");
+    let job = |stage: Stage| jobs.iter().find(|job| job.stage == stage).expect("a job");
+    let (correlate, plot) = (job(Stage::Correlate), job(Stage::Plot));
     for table in ["onsets", "head_matches"] {
         let has = |files: &[std::path::PathBuf], run: u8| {
             let path = format!("{table}/dataset=shakespeare_char/run=run_{run}/{table}.parquet");
@@ -215,7 +216,7 @@ fn runs_have_the_parts_that_their_parameters_give() {
 }
 
 #[test]
-fn every_profile_has_its_nodes_behind_those_they_need() {
+fn every_job_comes_after_its_dependencies() {
     let counts = [
         ("smoke", 1 + 2 * 14 + 2),
         ("laptop", 1 + 3 * 14 + 2),
@@ -225,24 +226,26 @@ fn every_profile_has_its_nodes_behind_those_they_need() {
         ("paper", 3 + 5 * 14 + 2),
     ];
     for (profile, count) in counts {
-        let nodes = nodes(profile);
-        assert_eq!(nodes.len(), count, "{profile}");
-        for (position, node) in nodes.iter().enumerate() {
-            assert!(node.after.iter().all(|before| *before < position), "{}", node.name());
-            // Whatever is read, some node writes: nothing is read that nobody makes.
-            for input in &node.inputs {
-                let writers = nodes.iter().filter(|writer| writer.outputs.contains(input)).count();
-                assert_eq!(writers, 1, "{} reads {}", node.name(), input.display());
+        let jobs = jobs(profile);
+        assert_eq!(jobs.len(), count, "{profile}");
+        for (position, job) in jobs.iter().enumerate() {
+            assert!(job.dependencies.iter().all(|before| *before < position), "{}", job.name());
+            // Whatever is read, some job writes: nothing is read that nobody makes.
+            for input in &job.inputs {
+                let writers = jobs.iter().filter(|writer| writer.outputs.contains(input)).count();
+                assert_eq!(writers, 1, "{} reads {}", job.name(), input.display());
             }
-            assert!(node.outputs.iter().all(|output| node.folders.iter().any(|folder| output.starts_with(folder))));
+            assert!(job.outputs.iter().all(|output| job.owned_folders.iter().any(|folder| output.starts_with(folder))));
         }
-        // Two nodes never write one file, and no node removes another's.
-        for (position, node) in nodes.iter().enumerate() {
-            for other in &nodes[..position] {
-                let apart = |one: &Node, other: &Node| {
-                    one.folders.iter().all(|folder| other.folders.iter().all(|theirs| !theirs.starts_with(folder)))
+        // Two jobs never write one file, and no job removes another's.
+        for (position, job) in jobs.iter().enumerate() {
+            for other in &jobs[..position] {
+                let apart = |one: &Job, other: &Job| {
+                    one.owned_folders
+                        .iter()
+                        .all(|folder| other.owned_folders.iter().all(|theirs| !theirs.starts_with(folder)))
                 };
-                assert!(apart(node, other) && apart(other, node), "{} and {}", node.name(), other.name());
+                assert!(apart(job, other) && apart(other, job), "{} and {}", job.name(), other.name());
             }
         }
     }
@@ -250,10 +253,10 @@ fn every_profile_has_its_nodes_behind_those_they_need() {
 
 #[test]
 fn commands_are_as_a_person_would_type_them() {
-    let nodes = nodes("laptop");
+    let jobs = jobs("laptop");
     let command = |stage: Stage, run: Option<&str>| {
-        let node = nodes.iter().find(|node| node.stage == stage && node.run.as_deref() == run).expect("a node");
-        node.command(Path::new("target/release"))
+        let job = jobs.iter().find(|job| job.stage == stage && job.run.as_deref() == run).expect("a job");
+        job.command("target/release")
     };
     assert_eq!(
         command(Stage::Prep, None),
@@ -312,11 +315,11 @@ fn a_text_of_ones_own_is_handed_to_prep() {
     );
     let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
     let study = Study::resolve(&experiment, "smoke", &["datasets=[mine]".to_owned()]).unwrap();
-    let nodes = plan(&study, Path::new("artifacts"), Threads { shared: 1, alone: 1 });
+    let jobs = plan(&study, "artifacts", Threads { shared: 1, alone: 1 });
     assert_eq!(
-        nodes[0].command(Path::new("bin")),
+        jobs[0].command("bin"),
         "bin/prep --artifacts artifacts --dataset mine --data data --source 'a b.txt' --encoding bytes \
          --train-fraction 0.8 --val-fraction 0.1 --threads 1"
     );
-    assert_eq!(nodes[0].outside, [Path::new("a b.txt")]);
+    assert_eq!(jobs[0].external_inputs, [Path::new("a b.txt")]);
 }

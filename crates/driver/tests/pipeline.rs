@@ -67,7 +67,7 @@ fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
     assert!(!scene.has(stray));
     assert!(scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1338/step=20"));
     assert_eq!(fs::read_to_string(scene.path("data/download")).unwrap(), "keep me");
-    // And back again: the node, and what reads it and finds the same bytes, does not run.
+    // And back again: the job, and what reads it and finds the same bytes, does not run.
     let said = scene.run_well(&[]);
     said.has("train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps 0,5,10 → 0,5,10,20");
     said.has("snapshot shakespeare_char/run_1/1337 · skip: unchanged");
@@ -155,8 +155,8 @@ fn an_interrupted_training_goes_on_unless_it_is_another_one() {
         said.has("interrupted after");
         said.has("to go on where it stopped: ./scripts/run_pipeline.sh --profile smoke");
         assert!(!alive(&pid));
-        let node = scene.ran().pop().unwrap();
-        let run = |key: &str| node.split(key).nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let job = scene.ran().pop().unwrap();
+        let run = |key: &str| job.split(key).nth(1).unwrap().split(' ').next().unwrap().to_owned();
         let (run, seed) = (run("--run "), run("--seed "));
         let half = format!("artifacts/smoke/checkpoints/dataset=shakespeare_char/run={run}/seed={seed}/half");
         fs::create_dir_all(scene.path(&half)).unwrap();
@@ -276,11 +276,11 @@ fn a_rehearsal_runs_and_writes_nothing() {
     assert!(!scene.has("artifacts") && scene.ran().is_empty());
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
     said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs before it");
-    said.has("31 of 31 nodes would run");
+    said.has("31 of 31 jobs would run");
     assert_eq!(said.out.matches(" --same-as run_1").count(), 4, "two runs of two seeds copy");
     scene.run_well(&[]);
     scene.ran();
-    scene.run_well(&["--dry-run"]).has("0 of 31 nodes would run");
+    scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");
     let said = scene.run_well(&["--dry-run", "--set", "train.max_iters=10", "--run", "run_0", "--seed", "1337"]);
     said.has("train shakespeare_char/run_0/1337 · run: parameter checkpoint_steps 0,20 → 0,10, and 1 more changed");
     assert!(scene.ran().is_empty());
@@ -362,11 +362,11 @@ fn the_stages_know_the_flags_that_they_are_given() {
     let folder = Path::new(env!("CARGO_BIN_EXE_driver")).parent().unwrap();
     let experiment: Experiment = yaml::parse(PIPELINE, "pipeline.yaml").unwrap();
     let study = Study::resolve(&experiment, "laptop", &[]).unwrap();
-    for node in plan(&study, Path::new("artifacts"), Threads { shared: 1, alone: 1 }) {
-        let Ok(help) = Command::new(folder.join(node.stage.name())).arg("--help").output() else { continue };
+    for job in plan(&study, "artifacts", Threads { shared: 1, alone: 1 }) {
+        let Ok(help) = Command::new(folder.join(job.stage.name())).arg("--help").output() else { continue };
         let help = String::from_utf8(help.stdout).unwrap();
-        for flag in node.flags().iter().filter(|flag| flag.starts_with("--")) {
-            assert!(help.contains(flag.as_str()), "{} does not know {flag}", node.stage);
+        for flag in job.flags().iter().filter(|flag| flag.starts_with("--")) {
+            assert!(help.contains(flag.as_str()), "{} does not know {flag}", job.stage);
         }
     }
 }

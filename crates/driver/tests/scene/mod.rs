@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use driver::experiment::Experiment;
-use driver::plan::{Node, Threads, plan};
+use driver::plan::{Job, Threads, plan};
 use driver::study::Study;
 use driver::yaml;
 use schemas::tables::{Findings, Lineage, Results};
@@ -30,14 +30,14 @@ impl Scene {
         fs::create_dir(scene.path("data")).unwrap();
         fs::write(scene.path("data/download"), "keep me").unwrap();
         let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
-        let mut nodes = Vec::new();
+        let mut jobs = Vec::new();
         for settings in [vec![], vec!["datasets=[mine]".to_owned()], vec!["train.max_iters=10".to_owned()]] {
             let study = Study::resolve(&experiment, "smoke", &settings).unwrap();
-            nodes.push(plan(&study, Path::new("artifacts/smoke"), Threads { shared: 1, alone: 1 }));
+            jobs.push(plan(&study, "artifacts/smoke", Threads { shared: 1, alone: 1 }));
         }
-        let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
+        let jobs: Vec<Job> = jobs.into_iter().flatten().collect();
         for stage in STAGES {
-            scene.program(stage, &nodes);
+            scene.program(stage, &jobs);
         }
         scene.write_study();
         scene
@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// A script that logs its command, and writes each output with the flags that decide as its content.
-    fn program(&self, stage: &str, nodes: &[Node]) {
+    fn program(&self, stage: &str, jobs: &[Job]) {
         let mut script = format!(
             "#!/bin/bash\nset -e\ncd '{}'\nall=\"$*\"\nflags=\"${{all% --threads *}}\"\necho \"{stage} $flags\" >>log\n\
              if [ -e fail_{stage} ]; then echo '{{\"kind\":\"failed\",\"text\":\"no luck\"}}' >&2; exit 3; fi\n\
@@ -61,11 +61,11 @@ impl Scene {
              case \"$flags\" in\n",
             self.folder.path().display()
         );
-        for node in nodes.iter().filter(|node| node.stage.name() == stage) {
-            let flags = node.flags().join(" ");
+        for job in jobs.iter().filter(|job| job.stage.name() == stage) {
+            let flags = job.flags().join(" ");
             let flags = flags.split(" --threads").next().unwrap();
             script += &format!("'{flags}')\n");
-            for (position, output) in node.outputs.iter().enumerate() {
+            for (position, output) in job.outputs.iter().enumerate() {
                 let output = format!("artifacts/smoke/{}", output.display());
                 script += &match stage {
                     "correlate" => {
@@ -79,7 +79,7 @@ impl Scene {
             }
             script += ";;\n";
         }
-        script += "*) echo \"no such node: $flags\" >&2; exit 1;;\nesac\n";
+        script += "*) echo \"no such job: $flags\" >&2; exit 1;;\nesac\n";
         let path = self.path("programs").join(stage);
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,0 +1,166 @@
+//! What is done with each job (run, skipped, omitted), decided alike for a dry run and a real one.
+
+use std::path::{Path, PathBuf};
+
+use cli::Fault;
+
+use crate::display::Display;
+use crate::lineage::History;
+use crate::near::nearest;
+use crate::plan::{Job, Stage};
+use crate::stale::{self, Decision};
+use crate::state::{CacheKey, Record, State, Status};
+
+/// The jobs of a study, which of them are selected, and how they run.
+pub struct Executor<'plan> {
+    /// All jobs of the study, in topological order.
+    pub jobs: &'plan [Job],
+    /// Whether each job is selected.
+    pub selected: Vec<bool>,
+    /// Whether only a part of the study is selected: then a stage that reads all of it is omitted where it cannot run.
+    pub partial: bool,
+    /// Root of the artifacts.
+    pub root: String,
+    /// Folder of the stages' programs.
+    pub programs: String,
+    /// How many jobs run at once.
+    pub parallel_jobs: usize,
+    /// Whether up-to-date jobs are rerun.
+    pub force: bool,
+}
+
+/// What is done with a job once its dependencies have finished.
+pub(crate) enum Action {
+    Skip(String),
+    Omit(String),
+    Run { reason: String, from_scratch: bool, cache_key: CacheKey },
+}
+
+impl Executor<'_> {
+    /// What is done with a job whose inputs are final.
+    pub(crate) fn action(&self, job: &Job, state: &mut State, history: &History) -> Result<Action, Fault> {
+        self.action_with(job, state, history, self.force)
+    }
+
+    fn action_with(&self, job: &Job, state: &mut State, history: &History, force: bool) -> Result<Action, Fault> {
+        let root = Path::new(&self.root);
+        let cache_key = match stale::cache_key(job, root, Path::new(&self.programs), state)? {
+            Ok(cache_key) => cache_key,
+            Err(missing) => return self.missing_input(job, &missing),
+        };
+        let present = stale::outputs(job, root, state)?;
+        let name = job.name();
+        let (record, lineage) = (state.record(&name), history.done(&name));
+        Ok(match stale::decide(job, &cache_key, record, lineage, &present, force) {
+            Decision::Skip { reason } => {
+                if record.is_none() {
+                    state.insert(&name, Record { status: Status::Done, cache_key, outputs: present })?;
+                }
+                Action::Skip(reason)
+            }
+            Decision::Run { reason, from_scratch } => Action::Run { reason, from_scratch, cache_key },
+        })
+    }
+
+    /// Whether a job is up to date. With --force only what this very run of the driver has made counts, which the caller
+    /// knows.
+    pub(crate) fn is_up_to_date(&self, position: usize, state: &mut State, history: &History) -> bool {
+        !self.force && matches!(self.action(&self.jobs[position], state, history), Ok(Action::Skip(_)))
+    }
+
+    /// The job as it runs: copied from a duplicate that is trained, if there is one; and a remark that says so.
+    pub(crate) fn with_duplicate(&self, position: usize, duplicate: Option<usize>) -> (Job, String) {
+        let job = &self.jobs[position];
+        match duplicate.and_then(|duplicate| self.jobs[duplicate].run.as_deref()) {
+            None => (job.clone(), String::new()),
+            Some(run) => (job.duplicate_of(run), format!("; the same training as {run}'s, which is copied")),
+        }
+    }
+
+    fn missing_input(&self, job: &Job, missing: &Path) -> Result<Action, Fault> {
+        let path = missing.display();
+        if job.external_inputs.iter().any(|input| input == missing) {
+            let name = job.dataset.as_deref().unwrap_or_default();
+            let near = near_file(missing);
+            return Err(Fault::input(format!("datasets.{name}.source: {path} is missing{near}; give the text's path")));
+        }
+        let root = Path::new(&self.root);
+        let writer = self.jobs.iter().find(|writer| writer.outputs.iter().any(|output| root.join(output) == *missing));
+        let writer = writer.map_or("the stage before it".to_owned(), Job::name);
+        match job.stage.whole_study() && self.partial {
+            true => Ok(Action::Omit(format!("it needs the whole study, and `{writer}` has not written {path}"))),
+            false => Err(Fault::input(format!(
+                "{} needs {path}, which `{writer}` writes: run that first, or everything without --only",
+                job.name()
+            ))),
+        }
+    }
+
+    /// A note on finished trainings that others with other parameters would replace; none without any.
+    pub(crate) fn note_replaced(&self, state: &State) -> Option<String> {
+        let is_replaced = |(job, selected): &(&Job, &bool)| {
+            let record = state.record(&job.name()).filter(|record| record.status == Status::Done);
+            **selected
+                && job.stage == Stage::Train
+                && record.is_some_and(|record| record.cache_key.arguments != stale::parameters(job))
+        };
+        let count = self.jobs.iter().zip(&self.selected).filter(is_replaced).count();
+        (count > 0).then(|| {
+            let (trainings, them) = if count == 1 { ("training", "it") } else { ("trainings", "them") };
+            format!("note: {count} finished {trainings} had other parameters; to keep {them}, name another folder by --artifacts")
+        })
+    }
+
+    /// Notes stale jobs that the selected ones depend on and that are not selected.
+    pub(crate) fn note_stale(&self, state: &mut State, history: &History, display: &Display) -> Result<(), Fault> {
+        let mut needed: Vec<bool> = self.selected.clone();
+        for position in (0..self.jobs.len()).rev() {
+            if needed[position] {
+                self.jobs[position].dependencies.iter().for_each(|dependency| needed[*dependency] = true);
+            }
+        }
+        let mut stale = Vec::new();
+        for (position, job) in self.jobs.iter().enumerate() {
+            if needed[position] && !self.selected[position] {
+                // A missing file is reported by the job that needs it, a corrupt one when it is read.
+                if let Ok(Action::Run { reason, .. }) = self.action_with(job, state, history, false)
+                    && state.record(&job.name()).is_some()
+                {
+                    stale.push(format!("{} ({reason})", job.name()));
+                }
+            }
+        }
+        match stale.as_slice() {
+            [] => {}
+            [one] => display.print(&format!("note: out of date and not asked for: {one}")),
+            [one, rest @ ..] => {
+                display.print(&format!("note: out of date and not asked for: {one} and {} more", rest.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// For each job the estimated seconds of the costliest chain that begins with it: those with the longest start first,
+    /// so that the end of the run is not one job on one core.
+    pub(crate) fn critical_paths(&self) -> Vec<f64> {
+        let mut seconds: Vec<f64> = self.jobs.iter().map(|job| job.cost.seconds).collect();
+        // Jobs are in topological order, so backwards each is final before its dependencies are computed.
+        let mut longest_dependent = vec![0.0_f64; self.jobs.len()];
+        for position in (0..self.jobs.len()).rev() {
+            seconds[position] += longest_dependent[position];
+            for &dependency in &self.jobs[position].dependencies {
+                longest_dependent[dependency] = longest_dependent[dependency].max(seconds[position]);
+            }
+        }
+        seconds
+    }
+}
+
+/// A suggestion of a file with a similar name in the same folder.
+fn near_file(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file_name = |path: PathBuf| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let names: Vec<String> = entries.filter_map(|entry| file_name(entry.ok()?.path())).collect();
+    nearest(&file_name(path.to_owned()).unwrap_or_default(), names.iter().map(String::as_str))
+}
