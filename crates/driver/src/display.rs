@@ -1,4 +1,4 @@
-//! What a person sees while the pipeline works: bars on a terminal, plain lines elsewhere, never both.
+//! Progress of a run: bars on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// How often a log without a terminal hears of a job that works.
-const LINES_EVERY: Duration = Duration::from_secs(30);
+use crate::format::duration;
 
-/// The terminal or the log.
+/// Time between two lines about a running job where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Standard error, a terminal or a log.
 pub struct Display {
     bars: Option<Bars>,
-    working: BTreeMap<usize, Working>,
+    running: BTreeMap<usize, Running>,
     started: Instant,
     overall_reported: Instant,
 }
@@ -22,7 +24,7 @@ struct Bars {
     overall: ProgressBar,
 }
 
-struct Working {
+struct Running {
     name: String,
     bar: Option<ProgressBar>,
     started: Instant,
@@ -36,20 +38,20 @@ impl Default for Display {
 }
 
 impl Display {
-    /// Bars where standard error is a terminal that can draw them, else lines.
+    /// Bars if standard error is a terminal that can draw them, else lines.
     pub fn new() -> Self {
         let all = MultiProgress::new();
         let bars = (!all.is_hidden()).then(|| {
             let overall = all.add(bar("{prefix:<42} {bar:24.green/dim} {msg}", "study"));
             Bars { all, overall }
         });
-        Self { bars, working: BTreeMap::new(), started: Instant::now(), overall_reported: Instant::now() }
+        Self { bars, running: BTreeMap::new(), started: Instant::now(), overall_reported: Instant::now() }
     }
 
     /// Prints a line above the bars.
     pub fn print(&self, text: &str) {
         match &self.bars {
-            // A closed standard error is no reason to stop working.
+            // A closed standard error is no failure.
             Some(bars) => drop(bars.all.println(text)),
             None => drop(writeln!(std::io::stderr(), "{text}")),
         }
@@ -60,43 +62,43 @@ impl Display {
         self.print(&format!("  {}", console::style(text).for_stderr().dim()));
     }
 
-    /// A job begins.
+    /// Adds a job that starts.
     pub fn begin(&mut self, job: usize, name: &str) {
         let bar = self.bars.as_ref().map(|bars| {
             bars.all.insert_before(&bars.overall, bar("{prefix:<42} {bar:24.cyan/dim} {msg} · {elapsed}", name))
         });
         let now = Instant::now();
-        self.working.insert(job, Working { name: name.to_owned(), bar, started: now, reported: now });
+        self.running.insert(job, Running { name: name.to_owned(), bar, started: now, reported: now });
     }
 
-    /// How far a job is.
+    /// Shows the progress of a job.
     pub fn progress(&mut self, job: usize, label: &str, done: u64, total: u64, note: &str) {
-        let Some(working) = self.working.get_mut(&job) else { return };
+        let Some(running) = self.running.get_mut(&job) else { return };
         let note = if note.is_empty() { String::new() } else { format!(" · {note}") };
         let message = format!("{label} {done}/{total}{note}");
-        match &working.bar {
+        match &running.bar {
             Some(bar) => {
                 bar.set_length(total);
                 bar.set_position(done);
                 bar.set_message(message);
             }
-            None if working.reported.elapsed() >= LINES_EVERY => {
-                working.reported = Instant::now();
-                let line = format!("… {} · {message} · {}", working.name, duration(working.started.elapsed()));
+            None if running.reported.elapsed() >= LINE_INTERVAL => {
+                running.reported = Instant::now();
+                let line = format!("… {} · {message} · {}", running.name, duration(running.started.elapsed()));
                 self.print(&line);
             }
             None => {}
         }
     }
 
-    /// A job has ended.
+    /// Removes a job that exited.
     pub fn end(&mut self, job: usize) {
-        if let Some(Working { bar: Some(bar), .. }) = self.working.remove(&job) {
+        if let Some(Running { bar: Some(bar), .. }) = self.running.remove(&job) {
             bar.finish_and_clear();
         }
     }
 
-    /// How far all of it is.
+    /// Shows the progress of the run.
     pub fn overall(&mut self, done: usize, total: usize, left: Option<Duration>) {
         let left = left.map_or(String::new(), |left| format!(" · about {} left", duration(left)));
         let message = format!("{done}/{total} jobs · {}{left}", duration(self.started.elapsed()));
@@ -106,7 +108,7 @@ impl Display {
                 bars.overall.set_position(done as u64);
                 bars.overall.set_message(message);
             }
-            None if self.overall_reported.elapsed() >= 2 * LINES_EVERY => {
+            None if self.overall_reported.elapsed() >= 2 * LINE_INTERVAL => {
                 self.overall_reported = Instant::now();
                 self.print(&format!("… {message}"));
             }
@@ -114,7 +116,7 @@ impl Display {
         }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn close(&mut self) {
         if let Some(bars) = self.bars.take() {
             bars.overall.finish_and_clear();
@@ -138,23 +140,4 @@ pub fn print(text: &str) {
 /// Prints a line on standard error. A closed one is no failure.
 pub fn print_error(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
-}
-
-/// A time as a person reads it: `4.2 s`, `3 min 05 s`, `2 h 07 min`.
-pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-/// A size as a person reads it.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

@@ -23,14 +23,14 @@ impl Executor<'_> {
             let name = job.name();
             let action = match job.dependencies.iter().find(|dependency| runs[**dependency]) {
                 Some(dependency) => {
-                    let reason = format!("{} runs before it", self.jobs[*dependency].name());
+                    let reason = format!("{} runs first", self.jobs[*dependency].name());
                     Action::Run { reason, from_scratch: false, cache_key: CacheKey::default() }
                 }
                 None => self.action(job, state, history)?,
             };
             match action {
-                Action::Skip(reason) => print(&format!("{name} · skip: {reason}")),
-                Action::Omit(reason) => print(&format!("{name} · left out: {reason}")),
+                Action::Skip(reason) => print(&format!("{name} · {reason}")),
+                Action::Omit(reason) => print(&format!("{name} · omitted: {reason}")),
                 Action::Run { reason, .. } => {
                     let trained = |&duplicate: &usize| runs[duplicate] || self.is_up_to_date(duplicate, state, history);
                     let duplicate = job.duplicates.iter().copied().find(trained);

@@ -1,8 +1,8 @@
-//! What a run would cost, said before it starts: hours, bytes, memory.
+//! The estimated cost of a run: time, bytes, memory.
 
-use crate::display::{duration, size};
+use crate::format::{duration, size};
 use crate::lineage::History;
-use crate::pace::{Pace, span};
+use crate::pace::{Pace, from_seconds};
 use crate::plan::Job;
 
 /// The cost of some jobs.
@@ -22,30 +22,26 @@ impl Estimate {
         let mut measured = false;
         for job in jobs {
             if let Some(seconds) = history.took(&job.name(), &job.command(programs)) {
-                pace.learn(job, span(seconds));
+                pace.add(job, from_seconds(seconds));
                 measured = true;
             }
         }
         Self { pace, measured, seconds: 0.0, bytes: 0.0, memory: Vec::new() }
     }
 
-    /// One more job.
+    /// Adds a job.
     pub(crate) fn add(&mut self, job: &Job) {
         self.seconds += self.pace.seconds(job).unwrap_or(job.cost.seconds / job.threads() as f64);
         self.bytes += job.cost.bytes;
         self.memory.push(job.cost.memory);
     }
 
-    /// In words, for so many jobs at once.
+    /// The estimate as a sentence, for so many jobs at once.
     pub(crate) fn describe(mut self, parallel: usize) -> String {
         self.memory.sort_by(|one, other| other.total_cmp(one));
         let memory: f64 = self.memory.iter().take(parallel).sum();
-        let time = duration(span(self.seconds / parallel as f64));
-        let basis = if self.measured { "after what ran here before" } else { "a guess, before anything ran here" };
-        format!(
-            "it would take about {time} ({basis}), write {} and hold up to {} of memory",
-            size(self.bytes as u64),
-            size(memory as u64)
-        )
+        let time = duration(from_seconds(self.seconds / parallel as f64));
+        let basis = if self.measured { "from earlier runs" } else { "a rough guess: nothing was measured here yet" };
+        format!("estimate: about {time} ({basis}), {} written, up to {} of memory", size(self.bytes), size(memory))
     }
 }

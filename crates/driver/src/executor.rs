@@ -8,7 +8,7 @@ use crate::display::Display;
 use crate::lineage::History;
 use crate::near::nearest;
 use crate::plan::{Job, Stage};
-use crate::stale::{self, Decision};
+use crate::stale::{self, Decision, Evidence};
 use crate::state::{CacheKey, Record, State, Status};
 
 /// The jobs of a study, which of them are selected, and how they run.
@@ -48,13 +48,14 @@ impl Executor<'_> {
             Ok(cache_key) => cache_key,
             Err(missing) => return self.missing_input(job, &missing),
         };
-        let present = stale::outputs(job, root, state)?;
+        let outputs = stale::outputs(job, root, state)?;
         let name = job.name();
         let (record, lineage) = (state.record(&name), history.done(&name));
-        Ok(match stale::decide(job, &cache_key, record, lineage, &present, force) {
+        let evidence = Evidence { cache_key: &cache_key, record, lineage, outputs: &outputs, force };
+        Ok(match stale::decide(job, evidence) {
             Decision::Skip { reason } => {
                 if record.is_none() {
-                    state.insert(&name, Record { status: Status::Done, cache_key, outputs: present })?;
+                    state.insert(&name, Record { status: Status::Done, cache_key, outputs })?;
                 }
                 Action::Skip(reason)
             }
@@ -73,7 +74,7 @@ impl Executor<'_> {
         let job = &self.jobs[position];
         match duplicate.and_then(|duplicate| self.jobs[duplicate].run.as_deref()) {
             None => (job.clone(), String::new()),
-            Some(run) => (job.duplicate_of(run), format!("; the same training as {run}'s, which is copied")),
+            Some(run) => (job.duplicate_of(run), format!("; duplicate of {run}, copied")),
         }
     }
 
@@ -107,7 +108,7 @@ impl Executor<'_> {
         let count = self.jobs.iter().zip(&self.selected).filter(is_replaced).count();
         (count > 0).then(|| {
             let (trainings, them) = if count == 1 { ("training", "it") } else { ("trainings", "them") };
-            format!("note: {count} finished {trainings} had other parameters; to keep {them}, name another folder by --artifacts")
+            format!("note: {count} finished {trainings} with other parameters will be replaced; to keep {them}, use another folder (--artifacts)")
         })
     }
 
@@ -132,9 +133,9 @@ impl Executor<'_> {
         }
         match stale.as_slice() {
             [] => {}
-            [one] => display.print(&format!("note: out of date and not asked for: {one}")),
+            [one] => display.print(&format!("note: stale but not selected: {one}")),
             [one, rest @ ..] => {
-                display.print(&format!("note: out of date and not asked for: {one} and {} more", rest.len()));
+                display.print(&format!("note: stale but not selected: {one} and {} more", rest.len()));
             }
         }
         Ok(())

@@ -87,7 +87,7 @@ impl Experiment {
     /// Takes the texts' files from the folder that the experiment's file lies in.
     pub fn place_sources(&mut self, folder: &Path) {
         for source in self.datasets.values_mut().filter_map(|dataset| dataset.source.as_mut()) {
-            *source = folder.join(&*source).to_string_lossy().into_owned();
+            *source = folder.join(&*source).display().to_string();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The table of every execution, for people and for whoever asks where a number comes from.
+//! The table `lineage`: every execution of a job.
 
 use cli::Fault;
 use schemas::tables::Lineage;
@@ -12,7 +12,10 @@ pub struct History {
 }
 
 impl History {
-    /// Reads what has been written.
+    /// Reads the table, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn open(artifacts: Artifacts) -> Result<Self, Fault> {
         let rows = match artifacts.read::<Lineage>(&Partition::study()) {
             Ok(loaded) => loaded.rows,
@@ -22,24 +25,27 @@ impl History {
         Ok(Self { artifacts, rows })
     }
 
-    /// Whether nothing ever ran.
+    /// Whether no job ever ran.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The fingerprint of a job's last execution, if it ended well.
+    /// The fingerprint of a job's last execution, if it succeeded.
     pub fn done(&self, job: &str) -> Option<&str> {
         let last = self.rows.iter().rev().find(|row| row.node == job)?;
         (last.status == "done").then_some(last.fingerprint.as_str())
     }
 
-    /// The seconds of a job's last execution, if it ended well and was started by this command.
+    /// The seconds of a job's last execution, if it succeeded and had this command.
     pub fn took(&self, job: &str, command: &str) -> Option<f64> {
         let last = self.rows.iter().rev().find(|row| row.node == job)?;
         (last.status == "done" && last.command == command).then_some(last.wall_secs)
     }
 
-    /// Writes one more execution.
+    /// Adds an execution and writes the table.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn add(&mut self, row: Lineage) -> Result<(), Fault> {
         self.rows.push(row);
         let provenance = Provenance::new("driver", serde_json::json!({}));

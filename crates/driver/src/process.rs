@@ -1,6 +1,6 @@
-//! One stage's process: started, listened to, waited for, ended.
+//! A stage's process: started, read, signalled, reaped.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,37 +10,48 @@ use std::time::{Duration, Instant};
 
 use cli::{Fault, Notice, RELAY};
 
-/// What a process tells.
+/// What happens to a process.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A line that it wrote: a notice, or anything else as it is.
+    /// It wrote a line: a notice, or any other text as it is.
     Line {
-        /// The job.
+        /// The job that it runs.
         job: usize,
-        /// The notice, or the line.
+        /// The notice, or the text.
         line: Result<Notice, String>,
     },
-    /// It ended.
-    Ended {
-        /// The job.
+    /// It exited and is to be reaped.
+    Exited {
+        /// The job that it ran.
         job: usize,
-        /// How.
-        status: ExitStatus,
         /// How long it took.
         wall: Duration,
-        /// The largest resident set, where the system says.
-        peak_rss_bytes: Option<u64>,
     },
 }
 
-/// A process that runs.
+/// How a process exited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exit {
+    /// Its exit code or the signal that killed it.
+    pub(crate) status: ExitStatus,
+    /// Its largest resident set in bytes, where the system reports it.
+    pub(crate) peak_rss_bytes: Option<u64>,
+}
+
+/// A child process that has not been reaped.
+///
+/// The system keeps its id reserved until then, and [`reap`](Self::reap) consumes it, so that a signal never reaches a
+/// process that got the same id later. No pidfd is needed for that, which macOS does not have.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: libc::pid_t,
 }
 
 impl Process {
-    /// Starts a program; what it tells arrives as events of `job`.
+    /// Starts a program; its output and its exit arrive as events of `job`.
+    ///
+    /// # Errors
+    /// The program cannot be started.
     pub(crate) fn start(job: usize, program: &Path, flags: &[String], events: Sender<Event>) -> Result<Self, Fault> {
         let mut command = Command::new(program);
         command.args(flags).env(RELAY, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -50,31 +61,70 @@ impl Process {
         unsafe { command.pre_exec(with_parent) };
         let (sender, receiver) = std::sync::mpsc::channel();
         let path = program.to_owned();
-        // The thread that starts a process also waits for it: the system ends the process with that very thread.
+        // The thread that starts a process stays until it exits: PR_SET_PDEATHSIG is about that thread.
         thread::spawn(move || {
             let started = Instant::now();
             match command.spawn() {
                 Ok(child) => {
-                    let _ = sender.send(Ok(child.id()));
-                    watch(job, child, started, &events);
+                    let pid = child.id();
+                    let _ = sender.send(Ok(pid));
+                    forward_lines(job, child, &events);
+                    wait_for_exit(pid);
+                    let _ = events.send(Event::Exited { job, wall: started.elapsed() });
                 }
                 Err(error) => {
                     let _ = sender.send(Err(Fault::input(format!("cannot start {}: {error}", path.display()))));
                 }
             }
         });
-        let pid = receiver.recv().map_err(|_| Fault::defect("the thread that starts a process ended"))??;
-        Ok(Self { pid: libc::pid_t::try_from(pid).map_err(|_| Fault::defect("a process number out of range"))? })
+        let pid = receiver.recv().map_err(|_| Fault::defect("the thread that starts a process panicked"))??;
+        Ok(Self { pid: libc::pid_t::try_from(pid).map_err(|_| Fault::defect("a process id above i32::MAX"))? })
     }
 
-    /// Asks the process to end; with `force` it is ended.
-    pub(crate) fn end(&self, force: bool) {
-        // SAFETY: kill has no memory effects; the process is ours and is waited for only after its pipes have closed.
-        unsafe { libc::kill(self.pid, if force { libc::SIGKILL } else { libc::SIGTERM }) };
+    /// Asks the process to exit by SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
+    /// Kills the process by SIGKILL.
+    pub(crate) fn kill(&self) {
+        self.signal(libc::SIGKILL);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: kill has no memory effects. The id is the child's, which only `reap` gives back. A child that exited
+        // is not affected.
+        unsafe { libc::kill(self.pid, signal) };
+    }
+
+    /// Reaps the process: waits for its exit and asks the system what it used.
+    ///
+    /// # Errors
+    /// The system does not have the child, which is a bug.
+    pub(crate) fn reap(self) -> Result<Exit, Fault> {
+        let mut status = 0;
+        // SAFETY: a zeroed rusage is a valid rusage.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: both pointers are to live locals; the child is ours and nothing else reaps it.
+        while unsafe { libc::wait4(self.pid, &raw mut status, 0, &raw mut usage) } != self.pid {
+            let error = std::io::Error::last_os_error();
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(Fault::defect(format!("cannot reap process {}: {error}", self.pid)));
+            }
+        }
+        let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+        let peak = u64::try_from(usage.ru_maxrss).ok().filter(|peak| *peak > 0);
+        Ok(Exit { status: ExitStatus::from_raw(status), peak_rss_bytes: peak.map(|peak| peak * unit) })
     }
 }
 
-/// Whether a signal is ignored, as whoever started this program wished: nohup does so.
+/// Makes children wait to be reaped, which they do not where the parent of the driver ignored SIGCHLD.
+pub(crate) fn keep_exited_children() {
+    // SAFETY: the default action of SIGCHLD runs no code.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Whether a signal is ignored since the parent of this program wanted it so, as nohup does with SIGHUP.
 pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
     // SAFETY: a zeroed sigaction is a valid one, and with no new action nothing but the local is written.
     unsafe {
@@ -83,14 +133,14 @@ pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-/// A driver that is killed takes its stages along, so that no two ever work on one job.
+/// Terminates the child when the driver is killed, so that no two drivers ever have a process of the same job.
 fn die_with_parent(parent: u32) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
-    // SAFETY: prctl with PR_SET_PDEATHSIG reads no memory of ours.
+    // SAFETY: prctl with PR_SET_PDEATHSIG reads no memory of ours, and _exit does not return.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-        // The parent may have ended before the call.
-        if libc::getppid() as u32 != parent {
+        // The parent may have exited before the call.
+        if std::os::unix::process::parent_id() != parent {
             libc::_exit(1);
         }
     }
@@ -98,21 +148,20 @@ fn die_with_parent(parent: u32) -> std::io::Result<()> {
     Ok(())
 }
 
-fn watch(job: usize, mut child: Child, started: Instant, events: &Sender<Event>) {
+/// Sends what a child writes, line by line, until it closes its output.
+fn forward_lines(job: usize, mut child: Child, events: &Sender<Event>) {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         if let Some(stdout) = stdout {
-            scope.spawn(|| relay(job, stdout, events));
+            scope.spawn(|| forward(job, stdout, events));
         }
         if let Some(stderr) = stderr {
-            scope.spawn(|| relay(job, stderr, events));
+            scope.spawn(|| forward(job, stderr, events));
         }
     });
-    let (status, peak_rss_bytes) = wait(child);
-    let _ = events.send(Event::Ended { job, status, wall: started.elapsed(), peak_rss_bytes });
 }
 
-fn relay(job: usize, stream: impl Read, events: &Sender<Event>) {
+fn forward(job: usize, stream: impl Read, events: &Sender<Event>) {
     let mut stream = BufReader::new(stream);
     let mut bytes = Vec::new();
     while let Ok(1..) = stream.read_until(b'\n', &mut bytes) {
@@ -123,23 +172,62 @@ fn relay(job: usize, stream: impl Read, events: &Sender<Event>) {
     }
 }
 
-/// Waits, and asks the system what the process used.
-fn wait(child: Child) -> (ExitStatus, Option<u64>) {
-    let pid = child.id() as libc::pid_t;
-    let mut status = 0;
-    // SAFETY: a zeroed rusage is a valid rusage.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+/// Waits until a child exits, without reaping it. [`Process::reap`] reports a failure.
+fn wait_for_exit(pid: u32) {
+    // SAFETY: a zeroed siginfo_t is a valid one.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both pointers are to live locals; the child is ours and nothing else waits for it.
-        let waited = unsafe { libc::wait4(pid, &mut status, 0, &mut usage) };
-        if waited == pid {
-            break;
-        }
-        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            return (ExitStatus::from_raw(1 << 8), None);
+        // SAFETY: the pointer is to a live local.
+        let result = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
+        if result == 0 || std::io::Error::last_os_error().kind() != ErrorKind::Interrupted {
+            return;
         }
     }
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    let peak = u64::try_from(usage.ru_maxrss).ok().filter(|peak| *peak > 0).map(|peak| peak * unit);
-    (ExitStatus::from_raw(status), peak)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Starts a shell's script and waits until its exit is reported, as the scheduler does.
+    fn exited(script: &str, act: impl FnOnce(&Process)) -> Process {
+        let (sender, events) = channel();
+        let flags = ["-c", script].map(str::to_owned);
+        let process = Process::start(3, Path::new("/bin/sh"), &flags, sender).unwrap();
+        act(&process);
+        while !matches!(events.recv().unwrap(), Event::Exited { job: 3, .. }) {}
+        process
+    }
+
+    fn is_reserved(pid: libc::pid_t) -> bool {
+        // SAFETY: signal 0 is sent to nobody.
+        unsafe { libc::kill(pid, 0) == 0 }
+    }
+
+    #[test]
+    fn the_id_of_a_process_stays_reserved_until_it_is_reaped() {
+        let process = exited("exit 7", |_| {});
+        assert!(is_reserved(process.pid), "a signal could reach another process");
+        process.terminate();
+        let pid = process.pid;
+        let exit = process.reap().unwrap();
+        assert_eq!((exit.status.code(), exit.peak_rss_bytes.is_some_and(|peak| peak > 100_000)), (Some(7), true));
+        assert!(!is_reserved(pid));
+    }
+
+    #[test]
+    fn a_process_is_terminated_and_killed() {
+        let terminated = exited("exec sleep 60", Process::terminate).reap().unwrap();
+        assert_eq!(terminated.status.signal(), Some(libc::SIGTERM));
+        let killed = exited("exec sleep 60", Process::kill).reap().unwrap();
+        assert_eq!(killed.status.signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_named() {
+        let fault = Process::start(0, Path::new("/no/such/program"), &[], channel().0).unwrap_err();
+        assert!(fault.to_string().starts_with("cannot start /no/such/program: "), "{fault}");
+    }
 }

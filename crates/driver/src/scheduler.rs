@@ -1,4 +1,4 @@
-//! Running the graph: what is ready, several at once, until all is done or something fails.
+//! Running the DAG: ready jobs, several at once, until all are done or one fails.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -12,26 +12,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use cli::{Fault, Notice};
 use schemas::tables::Lineage;
 use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+use signal_hook::low_level::signal_name;
 
-use crate::display::{Display, duration, size};
+use crate::display::Display;
 use crate::executor::{Action, Executor};
+use crate::format::{duration, size};
 use crate::lineage::History;
-use crate::pace::{Pace, span};
+use crate::pace::{Pace, from_seconds};
 use crate::plan::Job;
-use crate::process::{Event, Process, is_ignored};
+use crate::process::{Event, Exit, Process, is_ignored, keep_exited_children};
 use crate::stale;
 use crate::state::{CacheKey, Record, State, Status};
 
-/// How long a stage that was asked to end may take to do so.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stage may take to exit after SIGTERM, before it is killed.
+const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// How a run of the pipeline ended.
 pub enum Outcome {
-    /// Everything that was asked for is there, but for what was left out: for each job, whether it is there as it should be.
+    /// All selected jobs are done or omitted: for each job, whether it is done.
     Complete(Vec<bool>),
-    /// A job failed; the exit code to end with.
+    /// A job failed; the exit code.
     Failed(u8),
-    /// A signal ended it; the exit code to end with.
+    /// A signal stopped it; the exit code.
     Interrupted(u8),
 }
 
@@ -52,22 +54,28 @@ struct Running {
     cache_key: CacheKey,
     started_at: SystemTime,
     started: Instant,
+    /// From 0 to 1, by its own progress.
     fraction: f64,
-    message: Option<String>,
+    /// Why it failed, in its own words.
+    error: Option<String>,
 }
 
 impl Executor<'_> {
-    /// Runs what is stale.
+    /// Runs the selected jobs that are stale.
+    ///
+    /// # Errors
+    /// The driver itself cannot go on; a job that fails is an [`Outcome`].
     pub fn run(&self, state: &mut State, history: &mut History, display: &mut Display) -> Result<Outcome, Fault> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM, SIGHUP] {
-            // Under nohup a closed terminal is to end nothing.
+            // Under nohup a closed terminal must not stop the run.
             if number == SIGHUP && is_ignored(number) {
                 continue;
             }
             let value = usize::try_from(number).map_err(|_| Fault::defect("a negative signal"))?;
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
         }
+        keep_exited_children();
         self.note_stale(state, history, display)?;
         if let Some(note) = self.note_replaced(state) {
             display.print(&note);
@@ -78,7 +86,6 @@ impl Executor<'_> {
         }
         let (sender, events) = channel();
         let phase = |selected: &bool| if *selected { Phase::Waiting } else { Phase::NotSelected };
-        let phases = self.selected.iter().map(phase).collect();
         let scheduler = Scheduler {
             executor: self,
             critical_paths: self.critical_paths(),
@@ -87,13 +94,13 @@ impl Executor<'_> {
             display,
             sender,
             events,
-            phases,
+            phases: self.selected.iter().map(phase).collect(),
             running: BTreeMap::new(),
             pace: Pace::default(),
             signal,
             failure: None,
         };
-        scheduler.finish()
+        scheduler.run()
     }
 }
 
@@ -108,16 +115,17 @@ struct Scheduler<'plan> {
     phases: Vec<Phase>,
     running: BTreeMap<usize, Running>,
     pace: Pace,
+    /// The signal that the driver got, 0 for none.
     signal: Arc<AtomicUsize>,
+    /// The exit code of the first job that failed.
     failure: Option<u8>,
 }
 
 impl Scheduler<'_> {
-    fn finish(mut self) -> Result<Outcome, Fault> {
-        let result = self.run_all();
+    fn run(mut self) -> Result<Outcome, Fault> {
+        let result = self.run_jobs();
         if result.is_err() {
-            // A fault of the driver's own ends what it started.
-            self.running.values().for_each(|running| running.process.end(false));
+            self.running.values().for_each(|running| running.process.terminate());
         }
         result?;
         self.state.save_hashes()?;
@@ -128,59 +136,52 @@ impl Scheduler<'_> {
         })
     }
 
-    fn run_all(&mut self) -> Result<(), Fault> {
-        let mut asked_to_exit: Option<Instant> = None;
+    fn run_jobs(&mut self) -> Result<(), Fault> {
+        let mut terminated: Option<Instant> = None;
         loop {
-            let signalled = self.signal.load(Ordering::Relaxed) != 0;
-            if !signalled && self.failure.is_none() {
+            let interrupted = self.signal.load(Ordering::Relaxed) != 0;
+            if !interrupted && self.failure.is_none() {
                 self.start_ready()?;
             }
             if self.running.is_empty() {
                 return Ok(());
             }
-            if signalled {
-                let since = *asked_to_exit.get_or_insert_with(|| {
-                    self.running.values().for_each(|running| running.process.end(false));
+            if interrupted {
+                let since = *terminated.get_or_insert_with(|| {
+                    self.running.values().for_each(|running| running.process.terminate());
                     Instant::now()
                 });
-                if since.elapsed() > PATIENCE {
-                    self.running.values().for_each(|running| running.process.end(true));
+                if since.elapsed() > GRACE_PERIOD {
+                    self.running.values().for_each(|running| running.process.kill());
                 }
             }
             match self.events.recv_timeout(Duration::from_millis(100)) {
                 Ok(Event::Line { job, line }) => self.handle_line(job, line),
-                Ok(Event::Ended { job, status, wall, peak_rss_bytes }) => {
-                    self.handle_exit(job, status, wall, peak_rss_bytes)?;
-                }
+                Ok(Event::Exited { job, wall }) => self.handle_exit(job, wall)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Fault::defect("nobody can tell of the stages")),
+                Err(RecvTimeoutError::Disconnected) => return Err(Fault::defect("the channel of events is closed")),
             }
             self.update_overall();
         }
     }
 
-    /// Starts what is ready, the costliest chain first, as long as there is room.
+    /// Starts ready jobs, the longest critical path first, up to the number that may run at once.
     fn start_ready(&mut self) -> Result<(), Fault> {
         while self.running.len() < self.executor.parallel_jobs && self.failure.is_none() {
             let is_ready = |job: &Job| {
-                let finished =
-                    |dependency: &usize| !matches!(self.phases[*dependency], Phase::Waiting | Phase::Running);
+                let finished = |index: &usize| !matches!(self.phases[*index], Phase::Waiting | Phase::Running);
                 job.dependencies.iter().all(finished)
             };
-            let ready = self
-                .executor
-                .jobs
-                .iter()
-                .enumerate()
-                .filter(|(position, job)| self.phases[*position] == Phase::Waiting && is_ready(job))
-                .filter(|(position, _)| !self.awaits_duplicate(*position));
-            let Some((position, _)) = ready
-                .rev()
-                .max_by(|(one, _), (other, _)| self.critical_paths[*one].total_cmp(&self.critical_paths[*other]))
+            let jobs = self.executor.jobs.iter().enumerate();
+            let ready = jobs
+                .filter(|(index, job)| self.phases[*index] == Phase::Waiting && is_ready(job))
+                .filter(|(index, _)| !self.awaits_duplicate(*index));
+            let path = |index: usize| self.critical_paths[index];
+            let Some((index, _)) = ready.rev().max_by(|(one, _), (other, _)| path(*one).total_cmp(&path(*other)))
             else {
                 return Ok(());
             };
-            self.dispatch(position)?;
+            self.dispatch(index)?;
             if self.signal.load(Ordering::Relaxed) != 0 {
                 return Ok(());
             }
@@ -188,9 +189,10 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    fn dispatch(&mut self, position: usize) -> Result<(), Fault> {
+    /// Starts, skips or omits a job that is ready.
+    fn dispatch(&mut self, index: usize) -> Result<(), Fault> {
         let executor = self.executor;
-        let job = &executor.jobs[position];
+        let job = &executor.jobs[index];
         let name = job.name();
         let omitted = job.dependencies.iter().find(|dependency| self.phases[**dependency] == Phase::Omitted);
         let action = match omitted {
@@ -199,29 +201,29 @@ impl Scheduler<'_> {
         };
         match action {
             Ok(Action::Skip(reason)) => {
-                self.phases[position] = Phase::Done;
-                self.display.print(&format!("· {name} · skip: {reason}"));
+                self.phases[index] = Phase::Done;
+                self.display.print(&format!("· {name} · {reason}"));
             }
             Ok(Action::Omit(reason)) => {
-                self.phases[position] = Phase::Omitted;
-                self.display.print(&format!("· {name} · left out: {reason}"));
+                self.phases[index] = Phase::Omitted;
+                self.display.print(&format!("· {name} · omitted: {reason}"));
             }
             Ok(Action::Run { reason, from_scratch, cache_key }) => {
                 if from_scratch {
-                    // Before the record says that it began: whoever goes on finds nothing of old.
+                    // Before it is recorded as started, so that what resumes it finds no older files.
                     stale::remove(job, Path::new(&executor.root))?;
                 }
                 let record = Record { status: Status::Started, cache_key: cache_key.clone(), outputs: BTreeMap::new() };
                 self.state.insert(&name, record)?;
-                let duplicate = self.finished_duplicate(position);
-                let (job, remark) = executor.with_duplicate(position, duplicate);
+                let duplicate = self.finished_duplicate(index);
+                let (job, remark) = executor.with_duplicate(index, duplicate);
                 let command = job.command(&executor.programs);
                 self.display.print(&format!("▸ {name} · run: {reason}{remark}"));
                 self.display.detail(&command);
                 let program = Path::new(&executor.programs).join(job.stage.name());
-                let process = Process::start(position, &program, &job.flags(), self.sender.clone())?;
-                self.display.begin(position, &name);
-                self.phases[position] = Phase::Running;
+                let process = Process::start(index, &program, &job.flags(), self.sender.clone())?;
+                self.display.begin(index, &name);
+                self.phases[index] = Phase::Running;
                 let running = Running {
                     process,
                     command,
@@ -230,12 +232,12 @@ impl Scheduler<'_> {
                     started_at: SystemTime::now(),
                     started: Instant::now(),
                     fraction: 0.0,
-                    message: None,
+                    error: None,
                 };
-                self.running.insert(position, running);
+                self.running.insert(index, running);
             }
             Err(fault) => {
-                self.phases[position] = Phase::Failed;
+                self.phases[index] = Phase::Failed;
                 self.failure = Some(fault.kind() as u8);
                 self.display.print(&format!("error: {fault}"));
             }
@@ -243,74 +245,67 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Whether a training waits for one that is the same but for the run's name, to be copied from it: the first of such duplicates
-    /// is computed, and the others follow.
-    fn awaits_duplicate(&self, position: usize) -> bool {
-        self.executor.jobs[position].duplicates.iter().any(|&duplicate| match self.phases[duplicate] {
+    /// Whether a training waits for a duplicate to copy: the first of several duplicates is trained, then the others are
+    /// copied.
+    fn awaits_duplicate(&self, index: usize) -> bool {
+        self.executor.jobs[index].duplicates.iter().any(|&duplicate| match self.phases[duplicate] {
             Phase::Running => true,
-            Phase::Waiting => duplicate < position,
+            Phase::Waiting => duplicate < index,
             _ => false,
         })
     }
 
-    /// Whether a job that waits will be copied and not computed.
-    fn will_be_copied(&self, position: usize) -> bool {
+    /// Whether a waiting training will be copied.
+    fn will_be_copied(&self, index: usize) -> bool {
         let trained = |&duplicate: &usize| self.phases[duplicate] == Phase::Done;
-        self.awaits_duplicate(position) || self.executor.jobs[position].duplicates.iter().any(trained)
+        self.awaits_duplicate(index) || self.executor.jobs[index].duplicates.iter().any(trained)
     }
 
-    /// A training that is there and the same but for the run's name.
-    fn finished_duplicate(&mut self, position: usize) -> Option<usize> {
+    /// A duplicate of a training that is trained.
+    fn finished_duplicate(&mut self, index: usize) -> Option<usize> {
         let executor = self.executor;
-        executor.jobs[position].duplicates.iter().copied().find(|&duplicate| {
-            let done_now = self.phases[duplicate] == Phase::Done;
-            done_now || executor.is_up_to_date(duplicate, self.state, self.history)
+        executor.jobs[index].duplicates.iter().copied().find(|&duplicate| {
+            self.phases[duplicate] == Phase::Done || executor.is_up_to_date(duplicate, self.state, self.history)
         })
     }
 
-    fn handle_line(&mut self, position: usize, line: Result<Notice, String>) {
-        let name = self.executor.jobs[position].name();
+    fn handle_line(&mut self, index: usize, line: Result<Notice, String>) {
         match line {
             Ok(Notice::Progress { label, done, total, note }) => {
-                if let Some(running) = self.running.get_mut(&position) {
+                if let Some(running) = self.running.get_mut(&index) {
                     running.fraction = done as f64 / total.max(1) as f64;
                 }
-                self.display.progress(position, &label, done, total, &note);
+                self.display.progress(index, &label, done, total, &note);
             }
-            Ok(Notice::Message { text }) => self.display.print(&format!("  {name}: {text}")),
+            Ok(Notice::Message { text }) => {
+                self.display.print(&format!("  {}: {text}", self.executor.jobs[index].name()));
+            }
             Ok(Notice::Failed { text }) => {
-                if let Some(running) = self.running.get_mut(&position) {
-                    running.message = Some(text);
+                if let Some(running) = self.running.get_mut(&index) {
+                    running.error = Some(text);
                 }
             }
             Err(text) => self.display.print(&text),
         }
     }
 
-    fn handle_exit(
-        &mut self,
-        position: usize,
-        status: ExitStatus,
-        wall: Duration,
-        peak: Option<u64>,
-    ) -> Result<(), Fault> {
-        let job = &self.executor.jobs[position];
+    fn handle_exit(&mut self, index: usize, wall: Duration) -> Result<(), Fault> {
+        let job = &self.executor.jobs[index];
         let name = job.name();
-        let Some(running) = self.running.remove(&position) else { return Ok(()) };
-        self.display.end(position);
+        let Some(running) = self.running.remove(&index) else { return Ok(()) };
+        let Exit { status, peak_rss_bytes } = running.process.reap()?;
+        self.display.end(index);
         let present = stale::outputs(job, Path::new(&self.executor.root), self.state)?;
-        let missing =
-            job.outputs.iter().map(|path| path.to_string_lossy()).find(|path| !present.contains_key(path.as_ref()));
-        let failure = match (status.success(), missing) {
+        let failure = match (status.success(), stale::missing(job, &present)) {
             (true, None) => None,
-            (true, Some(path)) => Some((1, format!("it ended well and did not write {path}"))),
-            (false, _) => Some(explain(status, running.message.as_deref(), self.executor.parallel_jobs)),
+            (true, Some(path)) => Some((1, format!("exited 0 but did not write {path}"))),
+            (false, _) => Some(explain(status, running.error, self.executor.parallel_jobs)),
         };
-        let interrupted = self.interrupted(status);
+        let interrupted = self.was_interrupted(status);
         let fingerprint = running.cache_key.fingerprint();
         let outcome = match &failure {
             None => Status::Done,
-            // Asked to end, it goes on from where it was.
+            // Such a job resumes.
             Some(_) if interrupted => Status::Started,
             Some(_) => Status::Failed,
         };
@@ -324,38 +319,38 @@ impl Scheduler<'_> {
             fingerprint,
             status: if failure.is_none() { "done" } else { "failed" }.to_owned(),
             wall_secs: wall.as_secs_f64(),
-            peak_rss_bytes: peak,
+            peak_rss_bytes,
             started_at_secs: since.as_secs_f64(),
         })?;
-        let peak = peak.map_or(String::new(), |peak| format!(" · peak memory {}", size(peak)));
+        let peak = peak_rss_bytes.map_or(String::new(), |peak| format!(" · peak memory {}", size(peak as f64)));
         let cost = format!("{}{peak}", duration(wall));
         match failure {
             None => {
-                self.phases[position] = Phase::Done;
+                self.phases[index] = Phase::Done;
                 if !running.is_duplicate {
-                    self.pace.learn(job, wall);
+                    self.pace.add(job, wall);
                 }
                 self.display.print(&format!("✓ {name} · {cost}"));
             }
             Some(_) if interrupted => {
-                self.phases[position] = Phase::Failed;
+                self.phases[index] = Phase::Failed;
                 self.display.print(&format!("· {name} · interrupted after {cost}"));
             }
             Some((code, message)) => {
-                self.phases[position] = Phase::Failed;
+                self.phases[index] = Phase::Failed;
                 self.failure.get_or_insert(code);
                 self.display.print(&format!("error: {name} failed after {cost}: {message}"));
                 self.display.detail(&running.command);
                 if !self.running.is_empty() {
-                    self.display.print("what runs beside it is finished, then the pipeline stops");
+                    self.display.print("finishing the jobs that run, then stopping");
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether a stage ended because a person asked for it; a terminal tells driver and stages at once.
-    fn interrupted(&self, status: ExitStatus) -> bool {
+    /// Whether a stage was stopped by the user: a terminal sends SIGINT to the driver and to its stages at once.
+    fn was_interrupted(&self, status: ExitStatus) -> bool {
         if status.signal() == Some(SIGINT) {
             let _ = self.signal.compare_exchange(0, SIGINT as usize, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -369,19 +364,19 @@ impl Scheduler<'_> {
         let projected = |running: &Running| {
             (running.fraction > 0.02).then(|| running.started.elapsed().as_secs_f64() / running.fraction)
         };
-        // What works now says what others like it will take, before the first of them has ended.
+        // Running jobs tell how long others like them will take, before the first of them is done.
         let mut pace = self.pace.clone();
-        for (position, running) in self.running.iter().filter(|(_, running)| !running.is_duplicate) {
+        for (index, running) in self.running.iter().filter(|(_, running)| !running.is_duplicate) {
             if let Some(seconds) = projected(running) {
-                pace.learn(&self.executor.jobs[*position], span(seconds));
+                pace.add(&self.executor.jobs[*index], from_seconds(seconds));
             }
         }
         let mut seconds = Some(0.0);
-        for (position, job) in self.executor.jobs.iter().enumerate() {
-            let running = self.running.get(&position);
-            let share = match self.phases[position] {
-                // It will be copied, in no time.
-                Phase::Waiting if self.will_be_copied(position) => continue,
+        for (index, job) in self.executor.jobs.iter().enumerate() {
+            let running = self.running.get(&index);
+            let share = match self.phases[index] {
+                // A copy takes next to no time.
+                Phase::Waiting if self.will_be_copied(index) => continue,
                 Phase::Waiting => 1.0,
                 Phase::Running => running.map_or(0.0, |running| 1.0 - running.fraction),
                 _ => continue,
@@ -389,26 +384,29 @@ impl Scheduler<'_> {
             let cost = running.and_then(projected).or_else(|| pace.seconds(job));
             seconds = seconds.zip(cost).map(|(sum, cost)| sum + share * cost);
         }
-        let left = seconds.map(|seconds| span(seconds / self.executor.parallel_jobs as f64));
+        let left = seconds.map(|seconds| from_seconds(seconds / self.executor.parallel_jobs as f64));
         self.display.overall(done, selected, left);
     }
 }
 
-/// The exit code and the message of a stage that failed while so many ran at once.
-fn explain(status: ExitStatus, message: Option<&str>, parallel: usize) -> (u8, String) {
-    let message = message.map(str::to_owned);
+/// The exit code and the message for a stage that failed with `error` while up to `parallel` jobs ran at once.
+fn explain(status: ExitStatus, error: Option<String>, parallel: usize) -> (u8, String) {
     match (status.code(), status.signal()) {
         (Some(code @ 1..=3), _) => {
-            let said = message.unwrap_or_else(|| format!("exit code {code}"));
-            (code as u8, said)
+            let code = u8::try_from(code).unwrap_or(1);
+            (code, error.unwrap_or_else(|| format!("exited with code {code}")))
         }
-        (Some(code), _) => (1, message.unwrap_or_else(|| format!("exit code {code}, a defect of the stage"))),
-        // SIGKILL is the system's, SIGABRT the program's own way to end without memory.
-        (None, Some(SIGKILL | SIGABRT)) => {
-            let instead =
-                if parallel > 1 { "try --jobs 1, or a smaller model or batch" } else { "try a smaller model or batch" };
-            (3, format!("it was ended, as happens when memory runs out: {instead}"))
+        (Some(code), _) => (1, error.unwrap_or_else(|| format!("exited with code {code}: internal error (bug)"))),
+        // The system kills with SIGKILL; a Rust program that cannot allocate aborts.
+        (None, Some(signal @ (SIGKILL | SIGABRT))) => {
+            let name = signal_name(signal).unwrap_or_default();
+            let fewer = if parallel > 1 { "--jobs 1, or " } else { "" };
+            (3, format!("killed ({name}), probably out of memory: try {fewer}a smaller model or batch"))
         }
-        (None, signal) => (1, format!("it was ended by signal {}", signal.unwrap_or_default())),
+        (None, signal) => {
+            let signal = signal.unwrap_or_default();
+            let name = signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned);
+            (1, format!("killed ({name})"))
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! What the driver remembers between two of its runs: what each job was made from, and the hashes of files.
+//! What the driver remembers between its runs: a record of each job, and the hashes of files.
 //!
-//! Both lie beside the tables, are written whole under another name and renamed. If they are lost, lineage stands in: more is
-//! hashed and run than needed, and what was changed until then passes as what was written.
+//! Both lie beside the tables. If they are lost, the table `lineage` stands in: more is hashed and run than needed, and
+//! outputs that were modified before count as up to date.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use cli::Fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What decides a job's outputs.
+/// What a job's outputs depend on.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CacheKey {
     /// The program's hash.
@@ -36,30 +36,30 @@ impl CacheKey {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It began, and nobody saw it end.
+    /// It started and has not exited, or was interrupted.
     Started,
-    /// It ended well.
+    /// It succeeded.
     Done,
-    /// It ended with a fault.
+    /// It failed.
     Failed,
-    /// It was asked to run again, and has not begun.
+    /// A run with --force was to rerun it and has not started it.
     #[serde(alias = "asked")]
     Forced,
 }
 
-/// What is known of a job.
+/// What is remembered of a job.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Record {
-    /// How far it came.
+    /// Its status.
     pub status: Status,
-    /// What it was made from.
+    /// What it depended on.
     #[serde(alias = "ingredients")]
     pub cache_key: CacheKey,
-    /// The hashes of what it wrote, where it is done.
+    /// The hash of each of its outputs that existed when it exited.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// A file's hash, and what the file looked like when it was taken.
+/// A file's hash, with the metadata by which a change is noticed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Hashed {
     bytes: u64,
@@ -68,44 +68,53 @@ struct Hashed {
     blake3: String,
 }
 
-/// The memory of the driver in one folder of artifacts.
+/// The records and hashes of one folder of artifacts.
 #[derive(Debug)]
 pub struct State {
     root: PathBuf,
     writes: bool,
     records: BTreeMap<String, Record>,
     hashes: BTreeMap<String, Hashed>,
-    hashed_anew: bool,
+    hashes_changed: bool,
 }
 
 const RECORDS: &str = ".state.json";
 const HASHES: &str = ".hashes.json";
 
 impl State {
-    /// Reads what is remembered; with `writes` false nothing is ever written.
+    /// Reads the state; if not `writes`, nothing is ever written.
+    ///
+    /// # Errors
+    /// A file cannot be read.
     pub fn open(root: &Path, writes: bool) -> Result<Self, Fault> {
         Ok(Self {
             root: root.to_owned(),
             writes,
             records: load(&root.join(RECORDS))?,
             hashes: load(&root.join(HASHES))?,
-            hashed_anew: false,
+            hashes_changed: false,
         })
     }
 
-    /// What is known of a job.
+    /// The record of a job.
     pub fn record(&self, job: &str) -> Option<&Record> {
         self.records.get(job)
     }
 
-    /// Remembers what is known of a job now.
+    /// Replaces the record of a job.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn insert(&mut self, job: &str, record: Record) -> Result<(), Fault> {
         self.records.insert(job.to_owned(), record);
         self.save_hashes()?;
         self.save(RECORDS, &self.records)
     }
 
-    /// Remembers of jobs that ran that they are to run again, also if this run of the driver does not come that far.
+    /// Marks recorded jobs as to be rerun, even if this run of the driver is interrupted before.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn mark_forced(&mut self, jobs: impl Iterator<Item = String>) -> Result<(), Fault> {
         for job in jobs {
             if let Some(record) = self.records.get_mut(&job) {
@@ -115,25 +124,31 @@ impl State {
         self.save(RECORDS, &self.records)
     }
 
-    /// The jobs that are remembered.
+    /// The names of the recorded jobs.
     pub fn jobs(&self) -> impl Iterator<Item = &str> {
         self.records.keys().map(String::as_str)
     }
 
-    /// Whether nothing was ever remembered here, or all of it is lost.
+    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Writes the hashes that were taken.
+    /// Writes the hashes, if any changed.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn save_hashes(&mut self) -> Result<(), Fault> {
-        if std::mem::take(&mut self.hashed_anew) {
+        if std::mem::take(&mut self.hashes_changed) {
             self.save(HASHES, &self.hashes)?;
         }
         Ok(())
     }
 
-    /// The hash of a file's bytes, taken anew only if the file was replaced or changed; none if there is no such file.
+    /// The BLAKE3 hash of a file, computed only if its metadata changed; none if there is no such file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn hash(&mut self, path: &Path) -> Result<Option<String>, Fault> {
         let fault = |error| Fault::input(format!("cannot read {}: {error}", path.display()));
         let metadata = match fs::metadata(path) {
@@ -143,7 +158,7 @@ impl State {
         };
         let modified_nanos = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         let (bytes, inode) = (metadata.len(), metadata.ino());
-        let key = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().into_owned();
+        let key = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
         if let Some(known) = self.hashes.get(&key)
             && (known.bytes, known.modified_nanos, known.inode) == (bytes, modified_nanos, inode)
         {
@@ -153,7 +168,7 @@ impl State {
         File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(fault)?;
         let blake3 = hasher.finalize().to_hex().to_string();
         self.hashes.insert(key, Hashed { bytes, modified_nanos, inode, blake3: blake3.clone() });
-        self.hashed_anew = true;
+        self.hashes_changed = true;
         Ok(Some(blake3))
     }
 
@@ -174,7 +189,7 @@ impl State {
     }
 }
 
-/// What a file remembers; what is not there or not readable is forgotten.
+/// The content of a file; the default if there is no such file or it is corrupt.
 fn load<T: DeserializeOwned + Default>(path: &Path) -> Result<T, Fault> {
     match fs::read(path) {
         Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
@@ -188,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_taken_anew_when_the_file_is_replaced() {
+    fn a_hash_is_computed_again_when_the_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mut state = State::open(folder.path(), true).unwrap();
@@ -204,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_forgotten_and_written_again() {
+    fn a_corrupt_file_is_ignored_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(RECORDS), "{\"train\": {").unwrap();
         // A killed driver leaves such a file, which nobody reads.

@@ -1,8 +1,9 @@
-//! The driver at work, on stages that shell scripts play.
+//! The driver end to end, with shell scripts for stages.
 
 mod scene;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,7 +23,7 @@ fn everything_runs_once_and_then_nothing_does() {
     said.has("▸ prep shakespeare_char · run: never ran");
     said.has("  programs/prep --artifacts artifacts/smoke --dataset shakespeare_char --data data --threads");
     said.has("✓ train shakespeare_char/run_3/1338 · ");
-    said.has("train shakespeare_char/run_3/1338 · run: never ran; the same training as run_1's, which is copied");
+    said.has("train shakespeare_char/run_3/1338 · run: never ran; duplicate of run_1, copied");
     said.has("peak memory");
     said.has("1.7500 ± 0.2500");
     said.has("-0.500 [-0.750, -0.250]");
@@ -39,15 +40,15 @@ fn everything_runs_once_and_then_nothing_does() {
 
     let said = scene.run_well(&[]);
     assert_eq!(scene.ran(), [""; 0]);
-    said.has("· plot · skip: unchanged");
+    said.has("· plot · up to date");
     assert_eq!(scene.lineage().len(), 31);
-    // The threads decide nothing, and neither does the driver's memory as long as there is lineage.
+    // The number of threads changes nothing, and without state lineage stands in.
     fs::remove_file(scene.path("artifacts/smoke/.state.json")).unwrap();
     fs::remove_file(scene.path("artifacts/smoke/.hashes.json")).unwrap();
-    scene.run_well(&["--jobs", "5"]).has("· plot · skip: unchanged, by lineage");
+    scene.run_well(&["--jobs", "5"]).has("· plot · up to date (by lineage)");
     assert_eq!(scene.ran(), [""; 0]);
     fs::write(scene.path("artifacts/smoke/report/index.html"), "another").unwrap();
-    scene.run_well(&[]).has("▸ plot · run: output report/index.html was changed by something else");
+    scene.run_well(&[]).has("▸ plot · run: output report/index.html changed");
     assert_eq!(scene.ran().len(), 1);
 }
 
@@ -59,23 +60,23 @@ fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
     let stray = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1337/step=20";
     assert!(scene.has(stray));
     let said = scene.run_well(&["--set", "train.max_iters=10", "--run", "run_1", "--seed", "1337", "--only", "train"]);
-    said.has("note: 1 finished training had other parameters; to keep it, name another folder by --artifacts");
+    said.has("note: 1 finished training with other parameters will be replaced; to keep it, use another folder (--artifacts)");
     said.has(
-        "train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps 0,5,10,20 → 0,5,10, and 1 more changed",
+        "train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps changed: 0,5,10,20 → 0,5,10 (and 1 more)",
     );
     assert_eq!(scene.ran().len(), 1);
     assert!(!scene.has(stray));
     assert!(scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1338/step=20"));
     assert_eq!(fs::read_to_string(scene.path("data/download")).unwrap(), "keep me");
-    // And back again: the job, and what reads it and finds the same bytes, does not run.
+    // Back again: the training runs, and what reads the same bytes from it does not.
     let said = scene.run_well(&[]);
-    said.has("train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps 0,5,10 → 0,5,10,20");
-    said.has("snapshot shakespeare_char/run_1/1337 · skip: unchanged");
+    said.has("train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps changed: 0,5,10 → 0,5,10,20");
+    said.has("snapshot shakespeare_char/run_1/1337 · up to date");
     assert_eq!(scene.ran().len(), 1);
 }
 
 #[test]
-fn whatever_is_not_as_it_was_is_the_reason_to_run() {
+fn whatever_changed_is_the_reason_to_run() {
     let scene = Scene::new();
     scene.run_well(&[]);
     scene.ran();
@@ -88,18 +89,18 @@ fn whatever_is_not_as_it_was_is_the_reason_to_run() {
     fs::write(scene.path("programs/plot"), script).unwrap();
     let said = scene.run_well(&[]);
     said.has("snapshot shakespeare_char/run_2/1337 · run: output windows/dataset=shakespeare_char/run=run_2/seed=1337/windows.parquet is missing");
-    said.has("metrics shakespeare_char/run_1/1337 · run: output baselines/dataset=shakespeare_char/run=run_1/seed=1337/baselines.parquet was changed");
+    said.has("metrics shakespeare_char/run_1/1337 · run: output baselines/dataset=shakespeare_char/run=run_1/seed=1337/baselines.parquet changed");
     said.has("plot · run: program changed");
     assert_eq!(scene.ran().len(), 3);
     scene.run_well(&["--force", "--only", "metrics", "--run", "run_2"]).has("run: --force");
     assert_eq!(scene.ran().len(), 2);
-    // What was made before is not what is asked for.
+    // A forced training is not copied from one of before.
     let said = scene.run_well(&["--force", "--only", "train", "--run", "run_2"]);
     said.has("train shakespeare_char/run_2/1337 · run: --force\n");
 }
 
 #[test]
-fn a_text_of_ones_own_is_an_input() {
+fn a_custom_text_is_an_input() {
     let scene = Scene::new();
     let flags = ["--set", "datasets=[mine]", "--only", "prep"];
     fs::write(scene.path("min.txt"), "").unwrap();
@@ -113,7 +114,7 @@ fn a_text_of_ones_own_is_an_input() {
 }
 
 #[test]
-fn a_failure_ends_the_run_with_its_code_and_is_taken_up_again() {
+fn a_failure_stops_the_run_with_its_code_and_is_retried() {
     let scene = Scene::new();
     fs::write(scene.path("fail_snapshot"), "").unwrap();
     let said = scene.run(&[]);
@@ -121,7 +122,7 @@ fn a_failure_ends_the_run_with_its_code_and_is_taken_up_again() {
     said.has("error: snapshot shakespeare_char/run_");
     said.has(": no luck");
     said.has("  programs/snapshot --artifacts artifacts/smoke");
-    said.has("goes on from there");
+    said.has("finished jobs are kept; to resume: ./scripts/run_pipeline.sh --profile smoke");
     assert!(!scene.ran().iter().any(|line| line.starts_with("plot")));
     assert_eq!(
         scene.lineage().iter().filter(|row| row.status == "failed").count(),
@@ -134,17 +135,17 @@ fn a_failure_ends_the_run_with_its_code_and_is_taken_up_again() {
 }
 
 #[test]
-fn a_stage_that_does_not_write_what_it_should_has_a_defect() {
+fn a_stage_that_does_not_write_an_output_has_a_bug() {
     let scene = Scene::new();
     let path = scene.path("programs/prep");
     fs::write(&path, "#!/bin/sh\n").unwrap();
     let said = scene.run(&["--only", "prep"]);
     assert_eq!(said.code, Some(1));
-    said.has("it ended well and did not write corpus/dataset=shakespeare_char/split=train/corpus.parquet");
+    said.has("exited 0 but did not write corpus/dataset=shakespeare_char/split=train/corpus.parquet");
 }
 
 #[test]
-fn an_interrupted_training_goes_on_unless_it_is_another_one() {
+fn an_interrupted_training_resumes_unless_its_parameters_changed() {
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let scene = Scene::new();
         let child = scene.start_slow("train");
@@ -153,7 +154,7 @@ fn an_interrupted_training_goes_on_unless_it_is_another_one() {
         let said = Said::of(child.wait_with_output().unwrap());
         assert_eq!(said.code, Some(code), "{}", said.err);
         said.has("interrupted after");
-        said.has("to go on where it stopped: ./scripts/run_pipeline.sh --profile smoke");
+        said.has("to resume: ./scripts/run_pipeline.sh --profile smoke");
         assert!(!alive(&pid));
         let job = scene.ran().pop().unwrap();
         let run = |key: &str| job.split(key).nth(1).unwrap().split(' ').next().unwrap().to_owned();
@@ -163,43 +164,43 @@ fn an_interrupted_training_goes_on_unless_it_is_another_one() {
 
         let narrow = ["--run", &run, "--seed", &seed];
         let same = scene.run_well(&narrow);
-        same.has(&format!("train shakespeare_char/{run}/{seed} · run: was interrupted, goes on"));
-        assert!(scene.has(&half), "what it had written is what it goes on from");
+        same.has(&format!("train shakespeare_char/{run}/{seed} · run: was interrupted, resumes"));
+        assert!(scene.has(&half), "it resumes from what it had written");
 
         let other = [&narrow[..], &["--set", "train.max_iters=10", "--only", "train"]].concat();
         scene.run_well(&other);
-        assert!(!scene.has(&half), "another training begins with nothing");
+        assert!(!scene.has(&half), "another training starts from scratch");
     }
 }
 
 #[test]
-fn what_force_did_not_reach_runs_without_it() {
+fn jobs_that_force_did_not_reach_are_rerun_without_it() {
     let scene = Scene::new();
     scene.run_well(&[]);
     scene.ran();
     let child = scene.start_slow_by("generate", scene.command(&["--jobs", "1", "--force", "--seed", "1337"]));
     signal(&child, "-TERM");
     let said = Said::of(child.wait_with_output().unwrap());
-    said.has("to go on where it stopped: ./scripts/run_pipeline.sh --profile smoke --programs programs --jobs 1 --seed 1337\n");
+    said.has("to resume: ./scripts/run_pipeline.sh --profile smoke --programs programs --jobs 1 --seed 1337\n");
     let before = scene.ran().len();
     let said = scene.run_well(&["--seed", "1337"]);
-    said.has("run: was interrupted, goes on");
-    said.has("run: --force, of a run that was interrupted");
-    let chosen = said.err.matches(" · skip: ").count() + said.err.matches(" · run: ").count();
+    said.has("run: was interrupted, resumes");
+    said.has("run: --force of an interrupted run");
+    let chosen = said.err.matches(" · up to date").count() + said.err.matches(" · run: ").count();
     assert_eq!(before + scene.ran().len(), chosen + 1, "each once, but for the one that was interrupted");
 }
 
 #[test]
-fn tables_of_another_study_are_told() {
+fn tables_of_another_study_are_noted() {
     let scene = Scene::new();
     let said = scene.run_well(&[]);
     assert!(!said.out.contains("of another study"));
     let said = scene.run_well(&["--set", "seeds=[1338]", "--only", "prep"]);
-    said.has("note: tables of generate shakespeare_char/run_0/1337 and 13 more are also here, of another study");
+    said.has("note: the folder also has tables of another study (generate shakespeare_char/run_0/1337 and 13 more)");
 }
 
 #[test]
-fn a_hangup_ends_nothing_under_nohup() {
+fn a_hangup_stops_nothing_under_nohup() {
     let scene = Scene::new();
     let driver = scene.command(&["--jobs", "1"]);
     let mut command = Command::new("nohup");
@@ -213,14 +214,14 @@ fn a_hangup_ends_nothing_under_nohup() {
 }
 
 #[test]
-fn what_lies_in_a_strange_folder_stays() {
+fn files_that_the_pipeline_did_not_write_stay() {
     let scene = Scene::new();
     fs::create_dir_all(scene.path("artifacts/smoke/plots")).unwrap();
     fs::write(scene.path("artifacts/smoke/plots/mine.png"), "mine").unwrap();
     for flags in [&[][..], &["--dry-run"]] {
         let said = scene.run(flags);
         assert_eq!(said.code, Some(3));
-        said.has("artifacts/smoke/plots is not of this pipeline, which has never worked in artifacts/smoke");
+        said.has("artifacts/smoke/plots was not written by this pipeline, which never ran in artifacts/smoke");
     }
     assert!(scene.has("artifacts/smoke/plots/mine.png") && scene.ran().is_empty());
 }
@@ -238,9 +239,9 @@ fn a_killed_driver_takes_its_stages_along_and_leaves_whole_files() {
         serde_json::from_slice::<serde_json::Value>(&text).expect("the file is whole");
     }
     let said = scene.run_well(&[]);
-    said.has("· run: was interrupted, goes on");
+    said.has("· run: was interrupted, resumes");
     let before = scene.lineage();
-    scene.run_well(&[]).has("· plot · skip: unchanged");
+    scene.run_well(&[]).has("· plot · up to date");
     assert_eq!(scene.lineage(), before);
 }
 
@@ -254,7 +255,7 @@ fn killed_at_any_moment_the_same_command_finishes() {
         child.wait().unwrap();
     }
     scene.run_well(&[]);
-    scene.run_well(&[]).has("· plot · skip: unchanged");
+    scene.run_well(&[]).has("· plot · up to date");
 }
 
 #[test]
@@ -263,28 +264,28 @@ fn two_drivers_never_share_a_folder() {
     let child = scene.start_slow("prep");
     let said = scene.run(&[]);
     assert_eq!(said.code, Some(3));
-    said.has(&format!("another run of the pipeline (process {}) works on artifacts/smoke", child.id()));
+    said.has(&format!("another run of the pipeline (process {}) has locked artifacts/smoke", child.id()));
     signal(&child, "-TERM");
     child.wait_with_output().unwrap();
     scene.run_well(&["--only", "prep"]);
 }
 
 #[test]
-fn a_rehearsal_runs_and_writes_nothing() {
+fn a_dry_run_runs_and_writes_nothing() {
     let scene = Scene::new();
     let said = scene.run_well(&["--dry-run"]);
     assert!(!scene.has("artifacts") && scene.ran().is_empty());
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
-    said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs before it");
+    said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs first");
     said.has("31 of 31 jobs would run");
     assert_eq!(said.out.matches(" --same-as run_1").count(), 4, "two runs of two seeds copy");
     scene.run_well(&[]);
     scene.ran();
     scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");
     let said = scene.run_well(&["--dry-run", "--set", "train.max_iters=10", "--run", "run_0", "--seed", "1337"]);
-    said.has("train shakespeare_char/run_0/1337 · run: parameter checkpoint_steps 0,20 → 0,10, and 1 more changed");
+    said.has("train shakespeare_char/run_0/1337 · run: parameter checkpoint_steps changed: 0,20 → 0,10 (and 1 more)");
     assert!(scene.ran().is_empty());
-    // A reader that has seen enough is no failure.
+    // A closed standard output is no failure.
     let mut child = scene.command(&["--dry-run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let said = Said::of(child.wait_with_output().unwrap());
@@ -305,7 +306,7 @@ fn a_printed_command_does_the_same_when_it_is_pasted() {
         lines
     };
     assert_eq!(sorted(ran), sorted(pasted));
-    scene.run_well(&[]).has("· plot · skip: unchanged");
+    scene.run_well(&[]).has("· plot · up to date");
     assert!(scene.ran().is_empty());
 }
 
@@ -316,22 +317,22 @@ fn a_part_of_the_study_runs_without_the_rest() {
     assert_eq!(said.code, Some(3));
     said.has("which `snapshot shakespeare_char/run_");
     said.has("run that first, or everything without --only");
-    // The whole study is not there, so what needs it waits for it.
+    // Stages of the whole study are omitted where it is incomplete.
     let said = scene.run_well(&["--seed", "1338", "--run", "run_0"]);
     assert_eq!(scene.ran().len(), 3);
-    said.has("· correlate · left out: it needs the whole study, and `");
-    said.has("· plot · left out: it needs correlate");
+    said.has("· correlate · omitted: it needs the whole study, and `");
+    said.has("· plot · omitted: it needs correlate");
     let said = scene.run(&["--only", "correlate", "--seed", "1338"]);
     assert_eq!(said.code, Some(3));
     said.has("correlate needs artifacts/smoke/");
-    // What it builds upon and was not asked for is told.
+    // A stale dependency that is not selected is noted.
     scene.run_well(&[]);
     let said = scene.run_well(&["--only", "generate", "--run", "run_0", "--seed", "1338", "--set", "train.n_embd=32"]);
-    said.has("note: out of date and not asked for: train shakespeare_char/run_0/1338 (parameter n_embd 16 → 32)");
+    said.has("note: stale but not selected: train shakespeare_char/run_0/1338 (parameter n_embd changed: 16 → 32)");
 }
 
 #[test]
-fn what_is_mistyped_is_said_with_what_was_meant() {
+fn a_mistyped_name_gets_a_suggestion() {
     let scene = Scene::new();
     let wrong = |flags: &[&str], said: &str| {
         let output = scene.run(flags);
@@ -343,12 +344,9 @@ fn what_is_mistyped_is_said_with_what_was_meant() {
     wrong(&["metrics"], "unexpected argument 'metrics'");
     wrong(&["--run", "run0"], "--run run0: there is no `run0` (did you mean `run_0`?)");
     wrong(&["--dataset", "shakespear_char"], "did you mean `shakespeare_char`?");
-    wrong(
-        &["--dataset", "text8"],
-        "--dataset text8: profile `smoke` does not learn it; add it by --set datasets=[text8]",
-    );
-    wrong(&["--seed", "7"], "--seed 7: profile `smoke` does not train with it");
-    wrong(&["--jobs", "0"], "--jobs 0");
+    wrong(&["--dataset", "text8"], "--dataset text8: not in profile `smoke`; add it by --set datasets=[text8]");
+    wrong(&["--seed", "7"], "--seed 7: not in profile `smoke`; add it by --set seeds=[7]");
+    wrong(&["--jobs", "0"], "--jobs must be at least 1");
     wrong(&["--set", "train.max_iter=5"], "did you mean `max_iters`?");
     let missing = scene.run(&["--file", "other.yaml"]);
     assert_eq!(missing.code, Some(3));
@@ -369,4 +367,49 @@ fn the_stages_know_the_flags_that_they_are_given() {
             assert!(help.contains(flag.as_str()), "{} does not know {flag}", job.stage);
         }
     }
+}
+
+#[test]
+fn a_path_that_is_not_utf8_is_refused_before_anything_runs() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let scene = Scene::new();
+    let folder = OsStr::from_bytes(b"caf\xe9");
+    if fs::create_dir(scene.path("").join(folder)).is_err() {
+        return; // macOS has no such names.
+    }
+    let file = Path::new(folder).join("pipeline.yaml");
+    fs::copy(scene.path("pipeline.yaml"), scene.path("").join(&file)).unwrap();
+    for (flag, path) in [("--artifacts", folder), ("--file", file.as_os_str()), ("--programs", folder)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_driver"));
+        command.args(["--profile", "smoke"]).arg(flag).arg(path).current_dir(scene.path(""));
+        let said = Said::of(command.output().unwrap());
+        assert_eq!(said.code, Some(2), "{flag}: {}", said.err);
+        said.has(&format!("error: {flag} caf\u{fffd}"));
+        said.has("the path is not UTF-8; rename it");
+    }
+    // So is the folder of the program itself, which has the stages beside it.
+    let driver = scene.path("").join(folder).join("driver");
+    fs::copy(env!("CARGO_BIN_EXE_driver"), &driver).unwrap();
+    let said =
+        Said::of(Command::new(driver).args(["--profile", "smoke"]).current_dir(scene.path("")).output().unwrap());
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    said.has("error: the folder of the programs caf\u{fffd}: the path is not UTF-8; rename it");
+    assert!(!scene.has("artifacts") && scene.ran().is_empty());
+}
+
+#[test]
+fn exits_are_seen_where_the_parent_ignored_them() {
+    let scene = Scene::new();
+    let mut command = scene.command(&["--only", "prep"]);
+    // SAFETY: signal is async-signal-safe, and ignoring a signal runs no code.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+            Ok(())
+        })
+    };
+    let said = Said::of(command.output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said.has("✓ prep shakespeare_char");
 }

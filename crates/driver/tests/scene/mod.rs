@@ -1,4 +1,4 @@
-//! A folder in which the driver works, with stages played by shell scripts that write what the plan says they write.
+//! A folder for the driver, with shell scripts as stages that write the outputs that the plan states.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use schemas::{Artifacts, Partition, Provenance};
 pub(crate) const PIPELINE: &str = include_str!("../../../../pipeline.yaml");
 const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
 
-/// A folder with a pipeline.yaml and programs that play the stages of the profile `smoke`.
+/// A folder with a pipeline.yaml and scripts for the jobs of the profile `smoke`.
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
 }

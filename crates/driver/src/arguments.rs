@@ -1,0 +1,181 @@
+//! The command line of the driver.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use cli::Fault;
+
+use crate::experiment::Experiment;
+use crate::plan::{Job, Stage, quote};
+use crate::study::{self, Study};
+
+/// [`Arguments::built_with`] as a flag, which the script passes.
+const BUILT_WITH: &str = "--built-with";
+
+const EXAMPLES: &str = "\
+Examples:
+  run_pipeline.sh                                         the whole study with the default profile
+  run_pipeline.sh --profile smoke                         a tiny study, in seconds
+  run_pipeline.sh --set train.max_iters=500 --dry-run     what a shorter training would run
+  run_pipeline.sh --only metrics --run run_2 --force      rerun one stage of one run
+Jobs whose inputs, parameters and program have not changed are up to date and are skipped. An interrupted run resumes.";
+
+/// Runs the study that pipeline.yaml describes
+#[derive(Debug, Parser)]
+#[command(name = "run_pipeline.sh", version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Profile of pipeline.yaml to run
+    #[arg(long, value_name = "NAME", default_value = "laptop", help_heading = "What")]
+    pub profile: String,
+
+    /// Set a parameter, such as train.max_iters=500; repeatable
+    #[arg(long = "set", value_name = "SECTION.PARAMETER=VALUE", help_heading = "What")]
+    pub settings: Vec<String>,
+
+    /// Select the jobs of this stage only; repeatable
+    #[arg(long, value_name = "STAGE", value_enum, help_heading = "What")]
+    pub only: Vec<Stage>,
+
+    /// Select the jobs of this dataset only (correlate and plot always read the whole study); repeatable
+    #[arg(long = "dataset", value_name = "NAME", help_heading = "What")]
+    pub datasets: Vec<String>,
+
+    /// Select the jobs of this run only; repeatable
+    #[arg(long = "run", value_name = "NAME", help_heading = "What")]
+    pub runs: Vec<String>,
+
+    /// Select the jobs of this seed only; repeatable
+    #[arg(long = "seed", value_name = "NUMBER", help_heading = "What")]
+    pub seeds: Vec<u64>,
+
+    /// Print what would run, why and by which command, without running it
+    #[arg(long, help_heading = "How")]
+    pub dry_run: bool,
+
+    /// Rerun jobs that are up to date
+    #[arg(long, help_heading = "How")]
+    pub force: bool,
+
+    /// Number of jobs that run at once [default: the profile's]
+    #[arg(long, value_name = "NUMBER", help_heading = "How")]
+    pub jobs: Option<usize>,
+
+    /// Folder of all tables [default: artifacts/PROFILE]
+    #[arg(long, value_name = "FOLDER", help_heading = "Where")]
+    pub artifacts: Option<PathBuf>,
+
+    /// File that describes the experiment
+    #[arg(long, value_name = "PATH", default_value = "pipeline.yaml", help_heading = "Where")]
+    pub file: PathBuf,
+
+    /// List the profiles, datasets and runs of pipeline.yaml
+    #[arg(long, help_heading = "What")]
+    pub list: bool,
+
+    /// The features that the script built the programs with
+    #[arg(long, value_name = "FEATURES", hide = true)]
+    pub built_with: Option<String>,
+
+    /// Folder of the stages' programs [default: the driver's own]
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub programs: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Root of the artifacts.
+    ///
+    /// # Errors
+    /// Its path is not UTF-8.
+    pub(crate) fn root(&self) -> Result<String, Fault> {
+        match &self.artifacts {
+            Some(folder) => utf8("--artifacts", folder),
+            None => Ok(format!("artifacts/{}", self.profile)),
+        }
+    }
+
+    /// Folder of the stages' programs, relative to the working folder if it lies below it.
+    ///
+    /// # Errors
+    /// Its path is not UTF-8.
+    pub(crate) fn programs(&self) -> Result<String, Fault> {
+        if let Some(folder) = &self.programs {
+            return utf8("--programs", folder);
+        }
+        let driver = std::env::current_exe()?;
+        let folder = driver.parent().unwrap_or(Path::new("."));
+        let folder = match folder.strip_prefix(std::env::current_dir()?) {
+            // A shell searches its path for a bare name.
+            Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+            Ok(below) => below,
+            Err(_) => folder,
+        };
+        utf8("the folder of the programs", folder)
+    }
+
+    /// Whether each job is selected.
+    ///
+    /// # Errors
+    /// A name is unknown, or no job is selected.
+    pub(crate) fn select(&self, experiment: &Experiment, study: &Study, jobs: &[Job]) -> Result<Vec<bool>, Fault> {
+        study::check_selected("--dataset", &self.datasets, &experiment.datasets)?;
+        study::check_selected("--run", &self.runs, &experiment.runs)?;
+        let not_in_profile = |flag: &str, value: &str, key: &str| {
+            Fault::parameter(format!(
+                "{flag} {value}: not in profile `{}`; add it by --set {key}=[{value}]",
+                self.profile
+            ))
+        };
+        if let Some(name) = self.datasets.iter().find(|name| !study.datasets.iter().any(|known| known.name == **name)) {
+            return Err(not_in_profile("--dataset", name, "datasets"));
+        }
+        let runs = study.datasets.iter().flat_map(|dataset| &dataset.runs);
+        if let Some(name) = self.runs.iter().find(|name| !runs.clone().any(|run| run.name == **name)) {
+            return Err(not_in_profile("--run", name, "runs"));
+        }
+        let trained_with = |seed: &u64| study.datasets.iter().any(|dataset| dataset.seeds.contains(seed));
+        if let Some(seed) = self.seeds.iter().find(|seed| !trained_with(seed)) {
+            return Err(not_in_profile("--seed", &seed.to_string(), "seeds"));
+        }
+        let is_selected = |job: &Job| {
+            (self.only.is_empty() || self.only.contains(&job.stage))
+                && job.dataset.as_ref().is_none_or(|name| self.datasets.is_empty() || self.datasets.contains(name))
+                && job.run.as_ref().is_none_or(|name| self.runs.is_empty() || self.runs.contains(name))
+                && job.seed.as_ref().is_none_or(|seed| self.seeds.is_empty() || self.seeds.contains(seed))
+        };
+        let selected: Vec<bool> = jobs.iter().map(is_selected).collect();
+        if !selected.contains(&true) {
+            return Err(Fault::parameter("no job has the selected stage, dataset, run and seed"));
+        }
+        Ok(selected)
+    }
+
+    /// Whether the selection leaves out a part of the study that stages of the whole study may need. Who selects such a
+    /// stage by name wants it run or refused.
+    pub(crate) fn is_partial(&self) -> bool {
+        let all = self.datasets.is_empty() && self.runs.is_empty() && self.seeds.is_empty();
+        !(all || self.only.iter().any(|stage| stage.whole_study()))
+    }
+}
+
+/// A path as text, for commands that are printed, recorded and pasted.
+pub(crate) fn utf8(what: &str, path: &Path) -> Result<String, Fault> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| Fault::parameter(format!("{what} {}: the path is not UTF-8; rename it", path.display())))
+}
+
+/// The command that resumes this run: its own without --force, which would rerun what it has rerun already; what it has
+/// not is remembered.
+pub(crate) fn resume_command(arguments: &Arguments) -> String {
+    let build = arguments.built_with.iter().flat_map(|features| ["--features".to_owned(), features.clone()]);
+    let mut given = std::env::args().skip(1);
+    let mut words = vec!["./scripts/run_pipeline.sh".to_owned()];
+    words.extend(build);
+    while let Some(word) = given.next() {
+        match word.as_str() {
+            "--force" => {}
+            BUILT_WITH => drop(given.next()),
+            _ => words.push(word),
+        }
+    }
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
