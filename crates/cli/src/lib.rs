@@ -1,35 +1,37 @@
-//! What every stage's command line shares: argument groups, progress, errors and exit codes.
+//! What every program of the pipeline does around its work: parse the command line, report progress, print the error that
+//! ended it, and exit with the code of its kind.
 //!
-//! A stage's `main` is one call of [`run`]; what it works on is described by the argument groups [`Place`], [`Node`] and
-//! [`Threads`]; how far it is, it tells its [`Terminal`]; and what goes wrong is a [`Fault`].
+//! A stage's `main` is one call of [`run`]; it reports progress to its [`Terminal`].
 
-mod arguments;
-mod fault;
-mod steps;
-mod study;
 mod terminal;
 
 use std::process::ExitCode;
 
-pub use arguments::{Node, Place, Threads, Verbosity, folder_name};
-pub use fault::{Fault, Kind};
-pub use steps::Steps;
-pub use study::{Part, Study, StudyDataset, StudyRun};
+use declarations::{Fault, Job, Stage};
+
 pub use terminal::{Notice, Progress, RELAY, Terminal};
 
-/// Parses the command line, runs the work and reports how it ended: exit code 0 done, 1 a defect of ours, 2 a wrong
-/// parameter, 3 an input that is missing, damaged or of another version.
-pub fn run<Arguments: clap::Parser>(
-    verbosity: impl Fn(&Arguments) -> Verbosity,
-    work: impl FnOnce(Arguments, &Terminal) -> Result<(), Fault>,
-) -> ExitCode {
-    let arguments = Arguments::parse();
-    let terminal = Terminal::new(verbosity(&arguments));
-    match work(arguments, &terminal) {
+/// Runs a stage: parses its command line, makes its thread pool, does the work. Exits with 0, or with the code of the error's
+/// [`Kind`](declarations::Kind).
+pub fn run<S: Stage>(work: impl FnOnce(&Job<S>, &Terminal) -> Result<(), Fault>) -> ExitCode {
+    let job = match Job::<S>::parse(std::env::args_os()) {
+        Ok(job) => job,
+        // Help and version come this way, too: clap prints each where it belongs and exits with 0 or 2.
+        Err(error) => error.exit(),
+    };
+    let terminal = Terminal::new(job.execution.quiet);
+    // The pool can be made once, and nothing has made it before.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(job.execution.threads).build_global();
+    exit(work(&job, &terminal), &terminal)
+}
+
+/// Prints the error that ended a program, if one did, and gives the exit code.
+pub fn exit(ended: Result<(), Fault>, terminal: &Terminal) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             terminal.fail(&fault);
-            ExitCode::from(fault.kind() as u8)
+            ExitCode::from(fault.kind().code())
         }
     }
 }

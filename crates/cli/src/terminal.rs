@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use declarations::Fault;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
-
-use crate::{Fault, Verbosity};
 
 /// The environment variable by which the driver asks a stage to tell its progress as lines of JSON ([`Notice`]) on
 /// standard error, so that it can draw the bars of several stages together. It changes nothing that a stage writes.
@@ -54,9 +53,9 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A terminal that says as much as was asked for.
-    pub fn new(verbosity: Verbosity) -> Self {
-        let manner = if verbosity.quiet {
+    /// A terminal; a quiet one prints nothing but errors.
+    pub fn new(quiet: bool) -> Self {
+        let manner = if quiet {
             Manner::Silent
         } else if std::env::var_os(RELAY).is_some() {
             Manner::Relay

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use cli::Fault;
+use declarations::{Fault, StageName};
 
 use crate::experiment::Experiment;
-use crate::plan::{Job, Stage, quote};
+use crate::plan::{Job, quote};
 use crate::study::{self, Study};
 
 /// [`Arguments::built_with`] as a flag, which the script passes.
@@ -34,7 +34,7 @@ pub struct Arguments {
 
     /// Select the jobs of this stage only; repeatable
     #[arg(long, value_name = "STAGE", value_enum, help_heading = "What")]
-    pub only: Vec<Stage>,
+    pub only: Vec<StageName>,
 
     /// Select the jobs of this dataset only (correlate and plot always read the whole study); repeatable
     #[arg(long = "dataset", value_name = "NAME", help_heading = "What")]
@@ -101,9 +101,10 @@ impl Arguments {
         if let Some(folder) = &self.programs {
             return utf8("--programs", folder);
         }
-        let driver = std::env::current_exe()?;
+        let unknown = |error: std::io::Error| Fault::input(format!("cannot tell where the programs lie: {error}"));
+        let driver = std::env::current_exe().map_err(unknown)?;
         let folder = driver.parent().unwrap_or(Path::new("."));
-        let folder = match folder.strip_prefix(std::env::current_dir()?) {
+        let folder = match folder.strip_prefix(std::env::current_dir().map_err(unknown)?) {
             // A shell searches its path for a bare name.
             Ok(below) if below.as_os_str().is_empty() => Path::new("."),
             Ok(below) => below,

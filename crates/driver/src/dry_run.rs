@@ -1,6 +1,6 @@
 //! `--dry-run`: what would run, why and at which cost.
 
-use cli::Fault;
+use declarations::Fault;
 
 use crate::display::print;
 use crate::estimate::Estimate;

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use cli::Fault;
+use declarations::Fault;
 
 use crate::display::Display;
 use crate::lineage::History;
 use crate::near::nearest;
-use crate::plan::{Job, Stage};
+use declarations::StageName;
+
+use crate::plan::Job;
 use crate::stale::{self, Decision, Evidence};
 use crate::state::{CacheKey, Record, State, Status};
 
@@ -102,7 +104,7 @@ impl Executor<'_> {
         let is_replaced = |(job, selected): &(&Job, &bool)| {
             let record = state.record(&job.name()).filter(|record| record.status == Status::Done);
             **selected
-                && job.stage == Stage::Train
+                && job.stage == StageName::Train
                 && record.is_some_and(|record| record.cache_key.arguments != stale::parameters(job))
         };
         let count = self.jobs.iter().zip(&self.selected).filter(is_replaced).count();

@@ -5,7 +5,6 @@
 //! remembered beside the tables ([`state`]) and recorded in the table `lineage`.
 
 mod arguments;
-pub mod cost;
 pub mod display;
 mod dry_run;
 mod estimate;
@@ -31,7 +30,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use cli::Fault;
+use declarations::{Fault, StageName};
 use schemas::Artifacts;
 
 pub use crate::arguments::Arguments;
@@ -40,7 +39,7 @@ use crate::display::{Display, print, print_error};
 use crate::executor::Executor;
 use crate::experiment::Experiment;
 use crate::lineage::History;
-use crate::plan::{Job, Stage, Threads};
+use crate::plan::{Job, Threads};
 use crate::scheduler::Outcome;
 use crate::state::State;
 use crate::study::Study;
@@ -63,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     }
     let root = arguments.root()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = plan::plan(&study, &root, Threads { shared: (cores / parallel_jobs).max(1), alone: cores });
+    let jobs = plan::plan(&study, &root, Threads { shared: (cores / parallel_jobs).max(1), alone: cores })?;
     let executor = Executor {
         selected: arguments.select(&experiment, &study, &jobs)?,
         partial: arguments.is_partial(),
@@ -181,13 +180,13 @@ fn note_foreign_tables(executor: &Executor<'_>, state: &State) -> Option<String>
 /// Prints the results of the jobs that are done.
 fn print_results(executor: &Executor<'_>, done: &[bool], study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
     let is_done = |stage| executor.jobs.iter().zip(done).any(|(job, done)| job.stage == stage && *done);
-    if is_done(Stage::Correlate) {
+    if is_done(StageName::Correlate) {
         const LOG_WIDTH: u16 = 120;
         let width = console::Term::stdout().size_checked().map_or(LOG_WIDTH, |(_, columns)| columns);
         print(&format!("\n{}", summary::results(artifacts)?));
         print(&summary::findings(artifacts, study, width.into())?);
     }
-    if is_done(Stage::Plot) {
+    if is_done(StageName::Plot) {
         let root = Path::new(&executor.root);
         print(&format!("Figures  {}", root.join("plots").display()));
         print(&format!("Report   {}", root.join("report/index.html").display()));

@@ -1,6 +1,6 @@
 //! The table `lineage`: every execution of a job.
 
-use cli::Fault;
+use declarations::Fault;
 use schemas::tables::Lineage;
 use schemas::{Artifacts, Error, Partition, Provenance};
 

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(fault) => {
             driver::display::print_error(&format!("error: {fault}"));
-            ExitCode::from(fault.kind() as u8)
+            ExitCode::from(fault.kind().code())
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::plan::{Job, Stage};
+use declarations::StageName;
+
+use crate::plan::Job;
 
 /// A duration of so many seconds, which may be negative or too large for one.
 pub(crate) fn from_seconds(seconds: f64) -> Duration {
@@ -11,7 +13,7 @@ pub(crate) fn from_seconds(seconds: f64) -> Duration {
 }
 
 /// A stage, and its run if it has one.
-type StageOfRun = (Stage, Option<String>);
+type StageOfRun = (StageName, Option<String>);
 
 /// The ratio of measured to estimated seconds, for each stage and run.
 #[derive(Clone, Debug, Default)]

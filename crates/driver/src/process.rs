@@ -8,7 +8,8 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cli::{Fault, Notice, RELAY};
+use cli::{Notice, RELAY};
+use declarations::Fault;
 
 /// What happens to a process.
 #[derive(Debug)]
@@ -77,8 +78,8 @@ impl Process {
                 }
             }
         });
-        let pid = receiver.recv().map_err(|_| Fault::defect("the thread that starts a process panicked"))??;
-        Ok(Self { pid: libc::pid_t::try_from(pid).map_err(|_| Fault::defect("a process id above i32::MAX"))? })
+        let pid = receiver.recv().map_err(|_| Fault::bug("the thread that starts a process panicked"))??;
+        Ok(Self { pid: libc::pid_t::try_from(pid).map_err(|_| Fault::bug("a process id above i32::MAX"))? })
     }
 
     /// Asks the process to exit by SIGTERM.
@@ -109,7 +110,7 @@ impl Process {
         while unsafe { libc::wait4(self.pid, &raw mut status, 0, &raw mut usage) } != self.pid {
             let error = std::io::Error::last_os_error();
             if error.kind() != ErrorKind::Interrupted {
-                return Err(Fault::defect(format!("cannot reap process {}: {error}", self.pid)));
+                return Err(Fault::bug(format!("cannot reap process {}: {error}", self.pid)));
             }
         }
         let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };

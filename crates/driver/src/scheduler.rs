@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cli::{Fault, Notice};
+use cli::Notice;
+use declarations::Fault;
 use schemas::tables::Lineage;
 use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook::low_level::signal_name;
@@ -72,8 +73,9 @@ impl Executor<'_> {
             if number == SIGHUP && is_ignored(number) {
                 continue;
             }
-            let value = usize::try_from(number).map_err(|_| Fault::defect("a negative signal"))?;
-            signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
+            let value = usize::try_from(number).map_err(|_| Fault::bug("a negative signal"))?;
+            signal_hook::flag::register_usize(number, Arc::clone(&signal), value)
+                .map_err(|error| Fault::bug(format!("signal {number} cannot be handled: {error}")))?;
         }
         keep_exited_children();
         self.note_stale(state, history, display)?;
@@ -159,7 +161,7 @@ impl Scheduler<'_> {
                 Ok(Event::Line { job, line }) => self.handle_line(job, line),
                 Ok(Event::Exited { job, wall }) => self.handle_exit(job, wall)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Fault::defect("the channel of events is closed")),
+                Err(RecvTimeoutError::Disconnected) => return Err(Fault::bug("the channel of events is closed")),
             }
             self.update_overall();
         }
@@ -220,7 +222,7 @@ impl Scheduler<'_> {
                 let command = job.command(&executor.programs);
                 self.display.print(&format!("▸ {name} · run: {reason}{remark}"));
                 self.display.detail(&command);
-                let program = Path::new(&executor.programs).join(job.stage.name());
+                let program = Path::new(&executor.programs).join(job.stage.word());
                 let process = Process::start(index, &program, &job.flags(), self.sender.clone())?;
                 self.display.begin(index, &name);
                 self.phases[index] = Phase::Running;
@@ -314,7 +316,7 @@ impl Scheduler<'_> {
         let since = running.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.history.add(Lineage {
             node: name.clone(),
-            stage: job.stage.name().to_owned(),
+            stage: job.stage.word().to_owned(),
             command: running.command.clone(),
             fingerprint,
             status: if failure.is_none() { "done" } else { "failed" }.to_owned(),

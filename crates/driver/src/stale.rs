@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use cli::Fault;
+use declarations::Fault;
 
 use crate::plan::Job;
 use crate::state::{CacheKey, Record, State, Status};
@@ -37,7 +37,7 @@ pub fn cache_key(
     programs: &Path,
     state: &mut State,
 ) -> Result<Result<CacheKey, PathBuf>, Fault> {
-    let program = programs.join(job.stage.name());
+    let program = programs.join(job.stage.word());
     let Some(program) = state.hash(&program)? else {
         return Err(Fault::input(format!(
             "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
@@ -59,8 +59,8 @@ pub fn cache_key(
 /// The values of each flag that outputs depend on.
 pub fn parameters(job: &Job) -> BTreeMap<String, Vec<String>> {
     let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for argument in job.arguments.iter().filter(|argument| argument.affects_outputs()) {
-        parameters.entry(argument.flag.clone()).or_default().push(argument.value.clone());
+    for argument in job.arguments.iter().filter(|argument| argument.decides) {
+        parameters.entry(argument.name.clone()).or_default().push(argument.value.clone());
     }
     parameters
 }
@@ -177,22 +177,22 @@ pub fn remove(job: &Job, root: &Path) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Argument, Stage};
+    use declarations::{Cost, Flag, StageName};
 
     fn job() -> Job {
         Job {
-            stage: Stage::Train,
+            stage: StageName::Train,
             dataset: None,
             run: None,
             seed: None,
-            arguments: vec![Argument { flag: "max_iters".into(), value: "2000".into() }],
+            arguments: vec![Flag { name: "max_iters".into(), value: "2000".into(), decides: true }],
             inputs: vec!["corpus".into()],
             external_inputs: vec![],
             outputs: vec!["log".into()],
             owned_folders: vec!["log".into()],
             dependencies: vec![],
             duplicates: vec![],
-            cost: crate::cost::Cost::default(),
+            cost: Cost::default(),
         }
     }
 

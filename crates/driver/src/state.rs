@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use cli::Fault;
+use declarations::Fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

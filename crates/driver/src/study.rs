@@ -1,12 +1,11 @@
 //! What is run: the experiment after a profile, a dataset, a run and `--set` have made their changes, in this order.
 
-use cli::{Fault, Part, Steps, StudyDataset, StudyRun};
+use declarations::{
+    Fault, Per, StageName, Steps, StudyDataset, StudyRun, StudySections, TrainingSections, file_name, prep,
+};
 use indexmap::IndexMap;
 
-use crate::experiment::{
-    Correlate, DatasetConfig, Experiment, Generate, Metrics, Prep, Profile, RunConfig, RunStage, Schedule, Snapshot,
-    Train,
-};
+use crate::experiment::{Experiment, Profile, RunConfig};
 use crate::near::unknown_key;
 use crate::yaml;
 
@@ -17,10 +16,8 @@ pub struct Study {
     pub datasets: Vec<Dataset>,
     /// How many jobs run at once.
     pub parallel_jobs: usize,
-    /// `prep`'s parameters.
-    pub prep: Prep,
-    /// `correlate`'s parameters.
-    pub correlate: Correlate,
+    /// The parameters of the stages without a job per training.
+    pub sections: StudySections,
 }
 
 /// A dataset with its seeds, steps and runs.
@@ -29,7 +26,7 @@ pub struct Dataset {
     /// Its name.
     pub name: String,
     /// Its entry in `pipeline.yaml`: `prep`'s parameters.
-    pub config: DatasetConfig,
+    pub config: prep::Derived,
     /// The seeds of every run.
     pub seeds: Vec<u64>,
     /// The snapshot steps; the last one ends the training.
@@ -45,49 +42,29 @@ pub struct Run {
     pub name: String,
     /// Its name for people.
     pub label: String,
-    /// Whether its checkpoints are looked at and measured.
-    pub snapshots: bool,
-    /// `train`'s parameters.
-    pub train: Train,
-    /// `snapshot`'s parameters.
-    pub snapshot: Snapshot,
-    /// `metrics`' parameters.
-    pub metrics: Metrics,
-    /// `generate`'s parameters.
-    pub generate: Generate,
-}
-
-impl Run {
-    /// Which tables the run has beyond those of training and its final samples.
-    pub fn parts(&self) -> Vec<Part> {
-        let generate = &self.generate;
-        let quality = generate.score && generate.track && generate.steps == Schedule::Snapshots;
-        let parts = [
-            (Part::Tracking, self.train.tracking),
-            (Part::Snapshots, self.snapshots),
-            (Part::Similarity, self.snapshots && self.metrics.layer_similarity),
-            (Part::Quality, quality),
-        ];
-        parts.into_iter().filter(|(_, has)| *has).map(|(part, _)| part).collect()
-    }
+    /// The stages that it goes through.
+    pub stages: Vec<StageName>,
+    /// The parameters of the stages with a job per training.
+    pub sections: TrainingSections,
 }
 
 impl Study {
-    /// The study as `correlate` and `plot` take it on their command line.
-    pub fn specification(&self) -> cli::Study {
+    /// The study as the stages that read all of it receive it.
+    pub fn specification(&self) -> declarations::Study {
         let datasets = self.datasets.iter().map(|dataset| StudyDataset {
             name: dataset.name.clone(),
             seeds: dataset.seeds.clone(),
             steps: dataset.steps.clone(),
-            eval_interval: dataset.runs[0].train.eval_interval,
+            eval_interval: dataset.runs[0].sections.train.eval_interval,
         });
         // Only runs decide the parts, so they are the same for every dataset.
-        let runs = self.datasets[0].runs.iter().map(|run| StudyRun {
+        let first = &self.datasets[0];
+        let runs = first.runs.iter().map(|run| StudyRun {
             name: run.name.clone(),
             label: run.label.clone(),
-            parts: run.parts(),
+            parts: run.plan(first).parts(),
         });
-        cli::Study { datasets: datasets.collect(), runs: runs.collect() }
+        declarations::Study { datasets: datasets.collect(), runs: runs.collect() }
     }
 
     /// Applies a profile and `--set` to the experiment.
@@ -107,14 +84,12 @@ impl Study {
         // Parameters of the whole study have no per-dataset and no per-run values.
         let changes: Vec<&Profile> = std::iter::once(profile).chain(&settings).collect();
 
-        let mut prep = experiment.prep.clone();
-        let mut correlate = experiment.correlate.clone();
+        let mut sections = experiment.study_sections();
         let mut parallel_jobs = 1;
         let mut names: Vec<String> = experiment.datasets.keys().cloned().collect();
         let mut runs: Vec<String> = experiment.runs.keys().cloned().collect();
         for change in &changes {
-            prep.change(&change.prep);
-            correlate.change(&change.correlate);
+            sections.change(*change);
             parallel_jobs = change.jobs.unwrap_or(parallel_jobs);
             names = change.datasets.clone().unwrap_or(names);
             runs = change.runs.clone().unwrap_or(runs);
@@ -131,7 +106,7 @@ impl Study {
             check_known("datasets", [&name], &experiment.datasets)?;
             datasets.push(overrides.dataset(&name, &experiment.datasets[&name], &runs)?);
         }
-        Ok(Self { datasets, parallel_jobs, prep, correlate })
+        Ok(Self { datasets, parallel_jobs, sections })
     }
 }
 
@@ -143,26 +118,28 @@ struct Overrides<'study> {
 }
 
 impl Overrides<'_> {
-    fn dataset(&self, name: &str, config: &DatasetConfig, runs: &[String]) -> Result<Dataset, Fault> {
+    fn dataset(&self, name: &str, config: &prep::Derived, runs: &[String]) -> Result<Dataset, Fault> {
         let seeds = self.seeds(name);
         no_repetition("seeds", &seeds)?;
         // Runs keep the file's order, whatever the order in which they are selected.
         let selected = self.experiment.runs.iter().filter(|(run, _)| runs.contains(run));
         let runs: Vec<Run> = selected.map(|(run, config)| self.run(name, run, config)).collect::<Result<_, Fault>>()?;
-        let first = &runs[0];
-        for run in &runs {
-            let same = run.train.max_iters == first.train.max_iters
-                && run.train.eval_interval == first.train.eval_interval
-                && run.snapshot.steps == first.snapshot.steps;
-            if !same {
-                return Err(Fault::parameter(format!(
-                    "`runs.{}` changes train.max_iters, train.eval_interval or snapshot.steps: they are one for all runs \
-                     of a dataset, so that runs can be compared; change them in a profile",
-                    run.name
-                )));
-            }
+        let compared = |run: &Run| {
+            let TrainingSections { train, snapshot, .. } = &run.sections;
+            (train.max_iters, train.eval_interval, snapshot.steps.clone())
+        };
+        let (max_iters, _, steps) = compared(&runs[0]);
+        if let Some(run) = runs.iter().find(|run| compared(run) != compared(&runs[0])) {
+            return Err(Fault::parameter(format!(
+                "`runs.{}` changes train.max_iters, train.eval_interval or snapshot.steps: they are one for all runs of a \
+                 dataset, so that runs can be compared; change them in a profile",
+                run.name
+            )));
         }
-        let steps = first.snapshot.steps.up_to(first.train.max_iters);
+        if steps.is_empty() {
+            return Err(Fault::parameter("`snapshot.steps` is empty: write steps such as 0,50,100-2000/100"));
+        }
+        let steps = steps.up_to(max_iters);
         Ok(Dataset { name: name.to_owned(), config: config.clone(), seeds, steps, runs })
     }
 
@@ -177,62 +154,46 @@ impl Overrides<'_> {
     }
 
     fn run(&self, dataset: &str, name: &str, config: &RunConfig) -> Result<Run, Fault> {
-        let experiment = self.experiment;
-        let mut run = Run {
-            name: name.to_owned(),
-            label: config.label.clone(),
-            snapshots: check_stages(name, config)?,
-            train: experiment.train.clone(),
-            snapshot: experiment.snapshot.clone(),
-            metrics: experiment.metrics.clone(),
-            generate: experiment.generate.clone(),
-        };
-        // A macro, since the sections of profile, dataset and run have the same names and not one type.
-        macro_rules! change {
-            ($changes:expr) => {
-                run.train.change(&$changes.train);
-                run.snapshot.change(&$changes.snapshot);
-                run.metrics.change(&$changes.metrics);
-                run.generate.change(&$changes.generate);
-            };
-        }
-        change!(self.profile);
+        check_stages(name, config)?;
+        let mut sections = self.experiment.training_sections();
+        sections.change(self.profile);
         if let Some(own) = self.profile.per_dataset.get(dataset) {
-            change!(own);
+            sections.change(own);
         }
-        change!(config);
+        sections.change(config);
         for setting in self.settings {
-            change!(setting);
+            sections.change(setting);
             if let Some(own) = setting.per_dataset.get(dataset) {
-                change!(own);
+                sections.change(own);
             }
         }
-        if run.snapshot.steps.as_slice().is_empty() {
-            return Err(Fault::parameter("`snapshot.steps` is empty: write steps such as 0,50,100-2000/100"));
-        }
-        if run.train.max_iters == 0 {
-            return Err(Fault::parameter("`train.max_iters` must be at least 1"));
-        }
-        Ok(run)
+        Ok(Run { name: name.to_owned(), label: config.label.clone(), stages: config.stages.clone(), sections })
     }
 }
 
-/// Whether a run has snapshots; every run trains and generates.
-fn check_stages(name: &str, config: &RunConfig) -> Result<bool, Fault> {
+/// Refuses stages that do not go together.
+fn check_stages(name: &str, config: &RunConfig) -> Result<(), Fault> {
     let has = |stage| config.stages.contains(&stage);
-    for stage in [RunStage::Train, RunStage::Generate] {
+    if let Some(stage) = config.stages.iter().find(|stage| stage.per() != Per::Training) {
+        let of_trainings = StageName::ALL.iter().filter(|stage| stage.per() == Per::Training).map(|stage| stage.word());
+        return Err(Fault::parameter(format!(
+            "`runs.{name}.stages` has {stage}, which has no job per run: list any of {}",
+            of_trainings.collect::<Vec<_>>().join(", ")
+        )));
+    }
+    for stage in [StageName::Train, StageName::Generate] {
         if !has(stage) {
             return Err(Fault::parameter(format!(
                 "`runs.{name}.stages` lacks {stage}: every run trains, and its speed of generation is a result"
             )));
         }
     }
-    if has(RunStage::Snapshot) != has(RunStage::Metrics) {
+    if has(StageName::Snapshot) != has(StageName::Metrics) {
         return Err(Fault::parameter(format!(
             "`runs.{name}.stages` has one of snapshot and metrics: metrics measures what snapshot saved, so list both or none"
         )));
     }
-    Ok(has(RunStage::Snapshot))
+    Ok(())
 }
 
 fn check_names(experiment: &Experiment) -> Result<(), Fault> {
@@ -240,7 +201,7 @@ fn check_names(experiment: &Experiment) -> Result<(), Fault> {
         if entries.is_empty() {
             return Err(Fault::parameter(format!("`{section}` is empty: it needs at least one entry")));
         }
-        entries.keys().try_for_each(|name| match cli::folder_name(name) {
+        entries.keys().try_for_each(|name| match file_name(name) {
             Ok(_) => Ok(()),
             Err(rule) => Err(Fault::parameter(format!("`{section}.{name}`: {rule}"))),
         })

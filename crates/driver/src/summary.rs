@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use cli::Fault;
 use console::{Style, measure_text_width};
+use declarations::Fault;
 use schemas::tables::{Findings, Results};
 use schemas::{Artifacts, Partition};
 

@@ -1,6 +1,6 @@
 //! Reading YAML so that what is wrong is said by its path, its line, what was expected and what was probably meant.
 
-use cli::Fault;
+use declarations::Fault;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Track;
 use serde_saphyr::Error;

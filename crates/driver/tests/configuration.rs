@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use cli::{Kind, Part};
+use declarations::{Kind, Part, StageName, TrainingSections};
 use driver::experiment::Experiment;
-use driver::plan::{Job, Stage, Threads, plan};
+use driver::plan::{Job, Threads, plan};
 use driver::study::Study;
 use driver::yaml;
 
@@ -24,6 +24,7 @@ fn resolve(profile: &str, settings: &[&str]) -> Result<Study, String> {
 
 fn jobs(profile: &str) -> Vec<Job> {
     plan(&resolve(profile, &[]).expect("a profile"), &format!("artifacts/{profile}"), Threads { shared: 1, alone: 2 })
+        .expect("valid parameters")
 }
 
 /// The message about the project's file with one text replaced.
@@ -84,13 +85,63 @@ fn what_is_wrong_is_said_by_path_expectation_and_finding() {
         said("  steps: 0,50,100-2000/100", "  steps: 0,5O")
             .starts_with("`snapshot.steps`: `5O` in `0,5O` is not a step: write numbers and ranges"),
     );
-    assert_eq!(
-        said("  grad_clip: 1.0                    # longest gradient, over all parameters at once\n", ""),
-        "`train.grad_clip` is missing: every section of a stage is written whole"
-    );
     assert!(said("\ncorrelate:\n  permutations: 10000", "\nx: 1 #").contains("`x` is not known"));
     assert!(said("  n_head: 4\n", "  n_head: 4\n  n_head: 4\n").contains("`n_head` is there twice"));
     assert!(wrong("  n_head: 4\n", " n_head: 4\n").starts_with("pipeline.yaml, line "));
+}
+
+/// What the file leaves out has the default that is declared; and what the project's file says of a stage is that default.
+#[test]
+fn the_file_states_the_declared_defaults() {
+    let short = yaml::parse::<Experiment>(
+        "datasets: { shakespeare_char: {} }\nseeds: [1]\nruns: { run_0: { label: x, stages: [train, generate] } }\n\
+         profiles: { p: {} }\n",
+        "short.yaml",
+    );
+    let (short, whole) = (short.expect("sections can be left out"), experiment());
+    assert_eq!(short.training_sections(), whole.training_sections());
+    assert_eq!(short.study_sections(), whole.study_sections());
+}
+
+/// Values that no data are needed to refuse are refused when jobs are planned, by their key and where they hold.
+#[test]
+fn impossible_values_are_refused_before_anything_runs() {
+    let refused = |settings: &[&str]| {
+        let fault = plan(&resolve("laptop", settings).unwrap(), "artifacts", Threads { shared: 1, alone: 1 });
+        let fault = fault.expect_err("the value is impossible");
+        assert_eq!(fault.kind(), Kind::Parameter);
+        fault.to_string()
+    };
+    assert_eq!(
+        refused(&["train.n_head=3"]),
+        "`train.n_embd` is 128: it must be a multiple of n_head, which is 3, since heads have equal shares \
+         (run_0 of shakespeare_char)"
+    );
+    assert_eq!(
+        refused(&["train.dropout=1.0"]),
+        "`train.dropout` is 1: it must be at least 0 and below 1 (run_0 of shakespeare_char)"
+    );
+    assert_eq!(
+        refused(&["train.max_iters=0"]),
+        "`train.max_iters` is 0: it must be at least 1 (run_0 of shakespeare_char)"
+    );
+    for wrong in [
+        "generate.temperature=0",
+        "generate.top_k=0",
+        "generate.samples=0",
+        "generate.prompt=''",
+        "snapshot.val_windows=0",
+        "snapshot.val_windows=65535",
+        "train.batch_size=0",
+        "train.learning_rate=-1",
+        "train.block_size=70000",
+        "correlate.permutations=0",
+    ] {
+        let (key, _) = wrong.split_once('=').unwrap();
+        let said = refused(&[wrong]);
+        let near = key.replace("val_windows", "repeat_windows");
+        assert!(said.starts_with(&format!("`{key}` ")) || said.starts_with(&format!("`{near}` ")), "{wrong}: {said}");
+    }
 }
 
 #[test]
@@ -100,6 +151,10 @@ fn what_makes_no_sense_together_is_said() {
         "`runs.run_1.stages` has one of snapshot and metrics: metrics measures what snapshot saved, so list both or none"
     );
     assert!(wrong("stages: [train, generate]", "stages: [train]").contains("`runs.run_0.stages` lacks generate"));
+    assert!(
+        wrong("stages: [train, generate]", "stages: [train, generate, plot]")
+            .contains("plot, which has no job per run")
+    );
     assert!(wrong("stages: [train, generate]", "stages: [train, generat]").contains("did you mean `generate`?"));
     assert!(wrong("  run_0:\n", "  ../run:\n").contains("`runs.../run`: it names a folder"));
     assert!(
@@ -153,7 +208,7 @@ fn the_last_change_holds() {
     };
     let (shakespeare, enwik8) = (text(&paper, "shakespeare_char"), text(&paper, "enwik8"));
     assert_eq!((shakespeare.seeds.len(), enwik8.seeds.len()), (3, 1));
-    let train = |text: &driver::study::Dataset| text.runs[0].train.clone();
+    let train = |text: &driver::study::Dataset| text.runs[0].sections.train.clone();
     let (first, second) = (train(&shakespeare), train(&enwik8));
     assert_eq!((first.n_layer, first.batch_size, first.max_iters, first.beta2), (6, 64, 5000, 0.99));
     assert_eq!((second.n_layer, second.batch_size, second.max_iters, second.min_lr), (6, 32, 100_000, 5e-5));
@@ -162,7 +217,8 @@ fn the_last_change_holds() {
     let study = resolve("laptop", &["train.max_iters=250", "train.tracking=false", "generate.samples=3"]).unwrap();
     let text = &study.datasets[0];
     assert_eq!(text.steps.to_string(), "0,50,100,200,250");
-    assert!(text.runs.iter().all(|training| !training.train.tracking && training.generate.samples == 3));
+    let changed = |sections: &TrainingSections| !sections.train.tracking && sections.generate.samples == 3;
+    assert!(text.runs.iter().all(|run| changed(&run.sections)));
     let study = resolve("laptop", &["seeds=[1]", "datasets=[text8, shakespeare_char]", "jobs=7"]).unwrap();
     assert_eq!(
         (study.datasets[1].seeds.as_slice(), study.datasets[0].name.as_str(), study.parallel_jobs),
@@ -181,28 +237,46 @@ fn a_schedule_can_grow_by_a_factor() {
     assert!(text.steps.is_log_spaced() && !resolve("laptop", &[]).unwrap().datasets[0].steps.is_log_spaced());
     // The star means nothing to a shell that it is pasted into.
     let command = |job: &Job| job.command("target/release");
-    let snapshot = jobs("early").iter().find(|job| job.stage == Stage::Snapshot).map(command).unwrap();
+    let snapshot = jobs("early").iter().find(|job| job.stage == StageName::Snapshot).map(command).unwrap();
     assert!(snapshot.contains("--steps '0,1-512*2,600-2000/100'"), "{snapshot}");
 }
 
 #[test]
 fn correlate_writes_for_each_run_what_the_run_has() {
     let jobs = jobs("smoke");
-    let job = |stage: Stage| jobs.iter().find(|job| job.stage == stage).expect("a job");
-    let (correlate, plot) = (job(Stage::Correlate), job(Stage::Plot));
+    let job = |stage: StageName| jobs.iter().find(|job| job.stage == stage).expect("a job");
+    let (correlate, plot) = (job(StageName::Correlate), job(StageName::Plot));
     for table in ["onsets", "head_matches"] {
         let has = |files: &[std::path::PathBuf], run: u8| {
             let path = format!("{table}/dataset=shakespeare_char/run=run_{run}/{table}.parquet");
             files.iter().any(|file| file == Path::new(&path))
         };
         for run in 0..4 {
-            assert_eq!((has(&correlate.outputs, run), has(&plot.inputs, run)), (run > 0, run > 0), "{table} {run}");
+            assert_eq!((has(&correlate.outputs, run), has(&plot.inputs, run)), (run > 0, run == 3), "{table} {run}");
         }
     }
-    for figure in ["head_trajectories", "onsets"] {
+    for figure in ["head_trajectories", "onsets", "findings"] {
         let path = format!("plots/{figure}_shakespeare_char.svg");
         assert!(plot.outputs.iter().any(|file| file == Path::new(&path)), "{figure}");
     }
+    // It depends on what it draws from and on nothing else.
+    let reads = |table: &str| plot.inputs.iter().filter(|file| file.starts_with(table)).count();
+    assert_eq!([reads("timings"), reads("layer_metrics"), reads("head_outputs"), reads("tracking")], [0; 4]);
+    assert_eq!([reads("head_metrics"), reads("baselines"), reads("attention")], [2, 1, 3], "of run_3");
+}
+
+/// A label is any text: it reaches the stages as it is written.
+#[test]
+fn a_label_survives_the_command_line() {
+    let label = "plain parts=quality  a label=b 'x' \"y\" é";
+    let text = PIPELINE.replace("label: Baseline", &format!("label: \"{}\"", label.replace('"', "\\\"")));
+    let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
+    let study = Study::resolve(&experiment, "smoke", &[]).unwrap();
+    let jobs = plan(&study, "artifacts", Threads { shared: 1, alone: 1 }).unwrap();
+    let correlate = jobs.iter().find(|job| job.stage == StageName::Correlate).unwrap();
+    let words = std::iter::once("correlate".to_owned()).chain(correlate.flags());
+    let job = declarations::Job::<declarations::correlate::Correlate>::parse(words).expect("a command line");
+    assert_eq!(job.parameters.study.runs[0].label, label);
 }
 
 #[test]
@@ -254,57 +328,70 @@ fn every_job_comes_after_its_dependencies() {
 #[test]
 fn commands_are_as_a_person_would_type_them() {
     let jobs = jobs("laptop");
-    let command = |stage: Stage, run: Option<&str>| {
+    let command = |stage: StageName, run: Option<&str>| {
         let job = jobs.iter().find(|job| job.stage == stage && job.run.as_deref() == run).expect("a job");
         job.command("target/release")
     };
     assert_eq!(
-        command(Stage::Prep, None),
+        command(StageName::Prep, None),
         "target/release/prep --artifacts artifacts/laptop --dataset shakespeare_char --data data --threads 1"
     );
     assert_eq!(
-        command(Stage::Train, Some("run_0")),
+        command(StageName::Train, Some("run_0")),
         "target/release/train --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
-         --n-layer 6 --n-head 4 --n-embd 128 --block-size 64 --bias false --dropout 0 --batch-size 12 \
-         --gradient-accumulation-steps 1 --max-iters 2000 --learning-rate 0.001 --min-lr 0.0001 --warmup-iters 100 \
-         --weight-decay 0.1 --beta1 0.9 --beta2 0.99 --grad-clip 1 --precision float32 --eval-interval 100 --eval-iters 20 \
-         --log-interval 10 --tracking false --device cpu --checkpoint-steps 0,2000 --threads 1"
+         --checkpoint-steps 0,2000 --n-layer 6 --n-head 4 --n-embd 128 --block-size 64 --bias false --dropout 0 \
+         --batch-size 12 --gradient-accumulation-steps 1 --precision float32 --max-iters 2000 --learning-rate 0.001 \
+         --min-lr 0.0001 --warmup-iters 100 --weight-decay 0.1 --beta1 0.9 --beta2 0.99 --grad-clip 1 \
+         --eval-interval 100 --eval-iters 20 --log-interval 10 --tracking false --device cpu --threads 1"
     );
+    let tracked = command(StageName::Train, Some("run_1"));
     assert!(
-        command(Stage::Train, Some("run_1"))
-            .ends_with("--tracking true --device cpu --checkpoint-steps 0,50,100-2000/100 --threads 1")
+        tracked.contains("--checkpoint-steps 0,50,100-2000/100") && tracked.contains("--tracking true"),
+        "{tracked}"
     );
     assert_eq!(
-        command(Stage::Snapshot, Some("run_1")),
+        command(StageName::Snapshot, Some("run_1")),
         "target/release/snapshot --artifacts artifacts/laptop --dataset shakespeare_char --run run_1 --seed 1337 \
          --steps 0,50,100-2000/100 --val-windows 8 --repeat-windows 4 --device cpu --threads 1"
     );
     assert_eq!(
-        command(Stage::Metrics, Some("run_2")),
+        command(StageName::Metrics, Some("run_2")),
         "target/release/metrics --artifacts artifacts/laptop --dataset shakespeare_char --run run_2 --seed 1337 \
          --steps 0,50,100-2000/100 --layer-similarity true --threads 1"
     );
     let generate = "--samples 10 --length 500 --temperature 0.8 --top-k 200 --context-policy exact";
     assert_eq!(
-        command(Stage::Generate, Some("run_0")),
+        command(StageName::Generate, Some("run_0")),
         format!(
             "target/release/generate --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
              --steps 2000 {generate} --score false --track false --device cpu --threads 1"
         )
     );
     assert!(
-        command(Stage::Generate, Some("run_3"))
+        command(StageName::Generate, Some("run_3"))
             .contains(&format!("--steps 0,50,100-2000/100 {generate} --score true --track true"))
     );
-    let study = "--dataset 'shakespeare_char seeds=1337,1338,1339 steps=0,50,100-2000/100 eval_interval=100' \
-                 --run 'run_0 parts= label=Baseline' --run 'run_1 parts=tracking,snapshots label=Attention tracking' \
-                 --run 'run_2 parts=tracking,snapshots,similarity label=Cross-layer analysis' \
-                 --run 'run_3 parts=tracking,snapshots,similarity,quality label=Generation quality'";
+    let run = |number: u8, label: &str, parts: &str| {
+        format!(r#"{{"name":"run_{number}","label":"{label}","parts":[{parts}]}}"#)
+    };
+    let study = format!(
+        r#"--study '{{"datasets":[{{"name":"shakespeare_char","seeds":[1337,1338,1339],"steps":"0,50,100-2000/100","eval_interval":100}}],"runs":[{}]}}'"#,
+        [
+            run(0, "Baseline", ""),
+            run(1, "Attention tracking", r#""tracking","snapshots""#),
+            run(2, "Cross-layer analysis", r#""tracking","snapshots","similarity""#),
+            run(3, "Generation quality", r#""tracking","snapshots","similarity","quality""#),
+        ]
+        .join(",")
+    );
     assert_eq!(
-        command(Stage::Correlate, None),
+        command(StageName::Correlate, None),
         format!("target/release/correlate --artifacts artifacts/laptop {study} --permutations 10000 --threads 2")
     );
-    assert_eq!(command(Stage::Plot, None), format!("target/release/plot --artifacts artifacts/laptop {study}"));
+    assert_eq!(
+        command(StageName::Plot, None),
+        format!("target/release/plot --artifacts artifacts/laptop {study} --threads 2")
+    );
 }
 
 #[test]
@@ -315,11 +402,11 @@ fn a_text_of_ones_own_is_handed_to_prep() {
     );
     let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
     let study = Study::resolve(&experiment, "smoke", &["datasets=[mine]".to_owned()]).unwrap();
-    let jobs = plan(&study, "artifacts", Threads { shared: 1, alone: 1 });
+    let jobs = plan(&study, "artifacts", Threads { shared: 1, alone: 1 }).unwrap();
     assert_eq!(
         jobs[0].command("bin"),
-        "bin/prep --artifacts artifacts --dataset mine --data data --source 'a b.txt' --encoding bytes \
-         --train-fraction 0.8 --val-fraction 0.1 --threads 1"
+        "bin/prep --artifacts artifacts --dataset mine --source 'a b.txt' --encoding bytes --train-fraction 0.8 \
+         --val-fraction 0.1 --data data --threads 1"
     );
     assert_eq!(jobs[0].external_inputs, [Path::new("a b.txt")]);
 }

@@ -8,12 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use driver::experiment::Experiment;
-use driver::plan::{Threads, plan};
-use driver::study::Study;
-use driver::yaml;
-
-use scene::{PIPELINE, Said, Scene, alive, signal, wait_until};
+use scene::{Said, Scene, alive, signal, wait_until};
 
 #[test]
 fn everything_runs_once_and_then_nothing_does() {
@@ -352,21 +347,6 @@ fn a_mistyped_name_gets_a_suggestion() {
     assert_eq!(missing.code, Some(3));
     missing.has("cannot read other.yaml");
     scene.run_well(&["--list"]).has("run_3              Generation quality (train, snapshot, metrics, generate)");
-}
-
-/// Every flag that the plan passes is one that the stage takes, where the stages' programs are built.
-#[test]
-fn the_stages_know_the_flags_that_they_are_given() {
-    let folder = Path::new(env!("CARGO_BIN_EXE_driver")).parent().unwrap();
-    let experiment: Experiment = yaml::parse(PIPELINE, "pipeline.yaml").unwrap();
-    let study = Study::resolve(&experiment, "laptop", &[]).unwrap();
-    for job in plan(&study, "artifacts", Threads { shared: 1, alone: 1 }) {
-        let Ok(help) = Command::new(folder.join(job.stage.name())).arg("--help").output() else { continue };
-        let help = String::from_utf8(help.stdout).unwrap();
-        for flag in job.flags().iter().filter(|flag| flag.starts_with("--")) {
-            assert!(help.contains(flag.as_str()), "{} does not know {flag}", job.stage);
-        }
-    }
 }
 
 #[test]

@@ -1,47 +1,30 @@
 //! Where a model computes.
 
-use clap::ValueEnum;
+use declarations::Device;
 
 use crate::Error;
 
-/// A device to compute on.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum DeviceChoice {
-    /// The processor
-    #[default]
-    Cpu,
-    /// An NVIDIA GPU (in builds with `--features cuda`)
-    Cuda,
-    /// A GPU through Vulkan (in builds with `--features vulkan`)
-    Vulkan,
-}
-
-impl DeviceChoice {
-    /// Refuses a device that this build or this machine does not have, before Burn panics over it on another thread.
-    ///
-    /// # Errors
-    /// [`Error::Device`] saying what is missing and what to do.
-    pub fn check(self) -> Result<(), Error> {
-        match self {
-            DeviceChoice::Cpu => Ok(()),
-            #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda => {
-                require(
-                    "cuda",
-                    &[&["libcuda.so.1", "libcuda.so"], &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"]],
-                )?;
-                must_answer::<burn::backend::Cuda>("cuda")
-            }
-            #[cfg(not(feature = "cuda"))]
-            DeviceChoice::Cuda => Err(not_built("cuda")),
-            #[cfg(feature = "vulkan")]
-            DeviceChoice::Vulkan => {
-                require("vulkan", &[&["libvulkan.so.1", "libvulkan.so"]])?;
-                must_answer::<burn::backend::Vulkan>("vulkan")
-            }
-            #[cfg(not(feature = "vulkan"))]
-            DeviceChoice::Vulkan => Err(not_built("vulkan")),
+/// Refuses a device that this build or this machine does not have, before Burn panics over it on another thread.
+///
+/// # Errors
+/// [`Error::Device`] saying what is missing and what to do.
+pub fn check_device(device: Device) -> Result<(), Error> {
+    match device {
+        Device::Cpu => Ok(()),
+        #[cfg(feature = "cuda")]
+        Device::Cuda => {
+            require("cuda", &[&["libcuda.so.1", "libcuda.so"], &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"]])?;
+            must_answer::<burn::backend::Cuda>("cuda")
         }
+        #[cfg(not(feature = "cuda"))]
+        Device::Cuda => Err(not_built("cuda")),
+        #[cfg(feature = "vulkan")]
+        Device::Vulkan => {
+            require("vulkan", &[&["libvulkan.so.1", "libvulkan.so"]])?;
+            must_answer::<burn::backend::Vulkan>("vulkan")
+        }
+        #[cfg(not(feature = "vulkan"))]
+        Device::Vulkan => Err(not_built("vulkan")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can be wrong with a model.
 
+use declarations::Fault;
+
 /// Why a model could not be built or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,4 +21,13 @@ pub enum Error {
     /// The device is not there, or this build cannot use it.
     #[error("{0}")]
     Device(String),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Config(_) | Error::Device(_) => Self::parameter(error.to_string()),
+            Error::Checkpoint { .. } => Self::input(error.to_string()),
+        }
+    }
 }

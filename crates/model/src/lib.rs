@@ -13,19 +13,19 @@ mod gpt;
 mod observe;
 mod ops;
 mod optimizer;
-mod precision;
 mod session;
 mod tracking;
 mod trainer;
 mod weights;
 
+pub use declarations::{ContextPolicy, Device, Precision};
+
 pub use config::{GptConfig, ParameterShape};
-pub use device::DeviceChoice;
+pub use device::check_device;
 pub use error::Error;
 pub use observe::{Model, Observation};
 pub use optimizer::{AdamW, Moments};
-pub use precision::Precision;
-pub use session::{ContextPolicy, HeadRow, Prediction, Session};
+pub use session::{HeadRow, Prediction, Session};
 pub use tracking::HeadAttention;
 pub use trainer::{Batch, StepReport, Trainer};
 pub use weights::{Tensor, Weights};

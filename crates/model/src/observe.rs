@@ -9,7 +9,7 @@ use schemas::tables::Checkpoints;
 use crate::gpt::{self, Gpt, Linear};
 use crate::ops::{self, Dropout, GptOps, Heads};
 use crate::session::{OnDevice, Reading};
-use crate::{DeviceChoice, Error, GptConfig, Precision, Weights};
+use crate::{Device, Error, GptConfig, Precision, Weights};
 
 /// A trained model on a device, for inference.
 pub struct Model {
@@ -34,7 +34,7 @@ impl Model {
     /// # Errors
     /// [`Error::Checkpoint`] if the file does not hold the model that its footer describes, [`Error::Device`] where the device
     /// is not to be had.
-    pub fn load(device: DeviceChoice, checkpoint: &Loaded<Checkpoints>) -> Result<Self, Error> {
+    pub fn load(device: Device, checkpoint: &Loaded<Checkpoints>) -> Result<Self, Error> {
         Self::new(device, Weights::from_checkpoint(checkpoint)?)
     }
 
@@ -42,18 +42,16 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Device`] where the device is not to be had.
-    pub fn new(device: DeviceChoice, weights: Weights) -> Result<Self, Error> {
-        device.check()?;
+    pub fn new(device: Device, weights: Weights) -> Result<Self, Error> {
+        crate::check_device(device)?;
         // However it was trained: what a model is like is seen in float32.
         let (config, precision) = (weights.config, Precision::Float32);
         let inference: Box<dyn Inference> = match device {
-            DeviceChoice::Cpu => Box::new(Gpt::<Flex>::new(weights, precision, &Default::default())),
+            Device::Cpu => Box::new(Gpt::<Flex>::new(weights, precision, &Default::default())),
             #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda => Box::new(Gpt::<burn::backend::Cuda>::new(weights, precision, &Default::default())),
+            Device::Cuda => Box::new(Gpt::<burn::backend::Cuda>::new(weights, precision, &Default::default())),
             #[cfg(feature = "vulkan")]
-            DeviceChoice::Vulkan => {
-                Box::new(Gpt::<burn::backend::Vulkan>::new(weights, precision, &Default::default()))
-            }
+            Device::Vulkan => Box::new(Gpt::<burn::backend::Vulkan>::new(weights, precision, &Default::default())),
             #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
             other => return Err(Error::Device(format!("this build has no {other:?}"))),
         };

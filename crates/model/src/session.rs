@@ -1,35 +1,14 @@
 //! Reading texts character by character and predicting the next, with a key-value cache.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use clap::ValueEnum;
 
-use crate::Model;
 use crate::gpt::{self, Gpt};
 use crate::observe::output_norms_of;
 use crate::ops::{self, Dropout, GptOps, Heads};
-
-/// What the model sees once a text is longer than its block.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum ContextPolicy {
-    /// The last block of characters, positions counted anew, as nanoGPT does: every character recomputes the window
-    #[default]
-    Exact,
-    /// Once the block is full, the last half of it is read anew and grows from there: a tenth of the work and less
-    Rollover,
-}
-
-impl fmt::Display for ContextPolicy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            ContextPolicy::Exact => "exact",
-            ContextPolicy::Rollover => "rollover",
-        })
-    }
-}
+use crate::{ContextPolicy, Model};
 
 /// What the model makes of the texts so far.
 #[derive(Clone, Debug, PartialEq)]

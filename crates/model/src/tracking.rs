@@ -73,7 +73,8 @@ fn window(config: &GptConfig, pass: &LayerPass, text: usize, head: usize) -> (Su
     let mut sums = [0.0; 4];
     for query in 1..time {
         let attending = &queries[query * size..][..size];
-        let scores = keys.chunks_exact(size).take(query + 1).map(|key| attention_metrics::inner_product(attending, key));
+        let scores =
+            keys.chunks_exact(size).take(query + 1).map(|key| attention_metrics::inner_product(attending, key));
         softmax(scores, &mut row);
         let values = [
             attention_metrics::entropy_nats(&row),

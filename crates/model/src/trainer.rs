@@ -9,7 +9,7 @@ use crate::gpt::{self, Gpt};
 use crate::ops::{self, GptOps};
 use crate::optimizer::Optimizer;
 use crate::tracking::{self, LayerPass};
-use crate::{AdamW, DeviceChoice, Error, GptConfig, HeadAttention, Moments, Precision, Weights};
+use crate::{AdamW, Device, Error, GptConfig, HeadAttention, Moments, Precision, Weights};
 
 /// Texts to learn from or to be evaluated on.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,27 +44,25 @@ impl Trainer {
     /// # Errors
     /// [`Error::Device`] where the device is not to be had, or cannot multiply in that precision.
     pub fn new(
-        device: DeviceChoice,
+        device: Device,
         precision: Precision,
         weights: Weights,
         adamw: AdamW,
         moments: Option<&[Moments]>,
         updates: u32,
     ) -> Result<Self, Error> {
-        device.check()?;
-        if precision != Precision::Float32 && device != DeviceChoice::Cpu {
+        crate::check_device(device)?;
+        if precision != Precision::Float32 && device != Device::Cpu {
             return Err(Error::Device(format!(
                 "--precision {precision}: the processor alone has it; leave it out, or use --device cpu"
             )));
         }
         Ok(Self(match device {
-            DeviceChoice::Cpu => learner::<Autodiff<Flex>>(precision, weights, adamw, moments, updates),
+            Device::Cpu => learner::<Autodiff<Flex>>(precision, weights, adamw, moments, updates),
             #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda => learner::<Autodiff<burn::backend::Cuda>>(precision, weights, adamw, moments, updates),
+            Device::Cuda => learner::<Autodiff<burn::backend::Cuda>>(precision, weights, adamw, moments, updates),
             #[cfg(feature = "vulkan")]
-            DeviceChoice::Vulkan => {
-                learner::<Autodiff<burn::backend::Vulkan>>(precision, weights, adamw, moments, updates)
-            }
+            Device::Vulkan => learner::<Autodiff<burn::backend::Vulkan>>(precision, weights, adamw, moments, updates),
             #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
             other => return Err(Error::Device(format!("this build has no {other:?}"))),
         }))

@@ -3,18 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use model::{
-    AdamW, Batch, ContextPolicy, DeviceChoice, GptConfig, Model, Precision, Session, Tensor, Trainer, Weights,
-};
+use model::{AdamW, Batch, ContextPolicy, Device, GptConfig, Model, Precision, Session, Tensor, Trainer, Weights};
 use serde::Deserialize;
 
 /// The tests run on the device that the build is for: `cargo test -p model --features vulkan` runs them on a GPU.
-const DEVICE: DeviceChoice = if cfg!(feature = "cuda") {
-    DeviceChoice::Cuda
+const DEVICE: Device = if cfg!(feature = "cuda") {
+    Device::Cuda
 } else if cfg!(feature = "vulkan") {
-    DeviceChoice::Vulkan
+    Device::Vulkan
 } else {
-    DeviceChoice::Cpu
+    Device::Cpu
 };
 
 /// Absolute, in float32.

@@ -6,11 +6,11 @@
 pub mod questions;
 mod text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
-use cli::{Fault, Place, Verbosity};
-use polars::prelude::{LazyFrame, PlRefPath, PolarsResult, ScanArgsParquet};
+use declarations::Fault;
+use polars::prelude::{LazyFrame, PlRefPath, PolarsError, PolarsResult, ScanArgsParquet};
 
 /// Answers a question about the study, with the study's tables and Polars
 #[derive(Clone, Debug, Parser)]
@@ -24,9 +24,9 @@ pub struct Arguments {
     #[arg(value_enum)]
     pub question: Question,
 
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "documented by the group")]
-    pub place: Place,
+    /// Folder that holds all tables of the study
+    #[arg(long, value_name = "FOLDER", default_value = "artifacts/laptop", help_heading = "Where")]
+    pub artifacts: PathBuf,
 
     /// Text that was learned, such as shakespeare_char
     #[arg(long, value_name = "NAME", default_value = "shakespeare_char", help_heading = "Where")]
@@ -35,10 +35,6 @@ pub struct Arguments {
     /// Run of the study; run_3 has every table
     #[arg(long, value_name = "NAME", default_value = "run_3", help_heading = "Where")]
     pub run: String,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "documented by the group")]
-    pub verbosity: Verbosity,
 }
 
 /// The questions.
@@ -59,29 +55,30 @@ pub enum Question {
 pub fn run(arguments: &Arguments) -> Result<(), Fault> {
     let (dataset, run) = (arguments.dataset.as_str(), arguments.run.as_str());
     let table = |name: &str| -> Result<LazyFrame, Fault> {
-        let folder = arguments.place.artifacts.join(name);
+        let folder = arguments.artifacts.join(name);
         if !folder.is_dir() {
             let folder = folder.display();
             return Err(Fault::input(format!(
                 "{folder} is missing: run the pipeline first, or name another --artifacts"
             )));
         }
-        Ok(questions::of(scan(&folder)?, dataset, run))
+        Ok(questions::of(scan(&folder).map_err(|error| Fault::input(error.to_string()))?, dataset, run))
     };
     let answer = match arguments.question {
         Question::EntropyByLayer => questions::entropy_by_layer(table("head_metrics")?),
         Question::Similarity => questions::similarity(table("layer_similarity")?),
         Question::Quality => questions::quality(table("sample_scores")?, table("evaluations")?),
     };
-    let answer = answer.collect()?;
+    let unreadable = |error: PolarsError| Fault::input(error.to_string());
+    let answer = answer.collect().map_err(unreadable)?;
     if answer.height() == 0 {
-        let artifacts = arguments.place.artifacts.display();
+        let artifacts = arguments.artifacts.display();
         return Err(Fault::parameter(format!(
             "{artifacts} has no rows of the dataset `{dataset}` and the run `{run}` for this question: name others by \
              --dataset and --run (similarity needs a run with layer similarities, quality one that scores its samples)"
         )));
     }
-    print!("{}", text::aligned(&answer)?);
+    print!("{}", text::aligned(&answer).map_err(unreadable)?);
     Ok(())
 }
 

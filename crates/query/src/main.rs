@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
 fn main() -> ExitCode {
-    cli::run(|arguments: &query::Arguments| arguments.verbosity, |arguments, _| query::run(&arguments))
+    cli::exit(query::run(&query::Arguments::parse()), &cli::Terminal::new(false))
 }

@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn the_readme_shows_what_is_asked() {
         let code = include_str!("questions.rs");
-        let shown = include_str!("../../../README.md").split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+        let shown =
+            include_str!("../../../README.md").split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
         let lines: Vec<_> =
             shown.expect("a block of Rust").lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         assert!(lines.len() > 10, "three questions");

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use cli::{Fault, Part, Study, StudyDataset, StudyRun, Terminal};
+use cli::Terminal;
+use declarations::correlate::Correlate;
+use declarations::{Fault, Inputs, Part, Reads, Study, StudyDataset, StudyRun};
 use schemas::tables::{
     Baselines, Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers,
     SampleScores, Timings, TrainingLog,
 };
-use schemas::{Artifacts, Loaded, Partition, Source, Table};
+use schemas::{Loaded, Partition, Source, Table};
 
 /// A dataset of the study.
 #[derive(Clone, Debug, Default)]
@@ -110,8 +112,7 @@ pub struct Tracked {
 ///
 /// # Errors
 /// A study that names something twice; a table that is missing, damaged, or lacks a snapshot step.
-pub fn read(artifacts: &Artifacts, study: &Study, terminal: &Terminal) -> Result<Vec<Dataset>, Fault> {
-    check(study)?;
+pub fn read(inputs: &Inputs<Correlate>, study: &Study, terminal: &Terminal) -> Result<Vec<Dataset>, Fault> {
     let trainings: usize = study.datasets.iter().map(|dataset| dataset.seeds.len() * study.runs.len()).sum();
     let progress = terminal.progress("read", trainings as u64);
     let mut datasets = Vec::new();
@@ -121,7 +122,7 @@ pub fn read(artifacts: &Artifacts, study: &Study, terminal: &Terminal) -> Result
             let mut read =
                 Run { name: run.name.clone(), label: run.label.clone(), parts: run.parts.clone(), ..Run::default() };
             for seed in &dataset.seeds {
-                let training = Training { artifacts, dataset, run, seed: *seed };
+                let training = Training { inputs, dataset, run, seed: *seed };
                 training.read_into(&mut read)?;
                 progress.advance(1);
             }
@@ -131,43 +132,16 @@ pub fn read(artifacts: &Artifacts, study: &Study, terminal: &Terminal) -> Result
             name: dataset.name.clone(),
             steps: dataset.steps.as_slice().to_vec(),
             eval_interval: dataset.eval_interval,
-            tracked: read_tracked(artifacts, dataset, &study.runs)?,
+            tracked: read_tracked(inputs, study, dataset)?,
             runs,
         });
     }
     Ok(datasets)
 }
 
-fn check(study: &Study) -> Result<(), Fault> {
-    fn repeated<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
-        let mut seen = BTreeSet::new();
-        items.into_iter().find_map(|item| seen.replace(item))
-    }
-    if let Some(name) = repeated(study.datasets.iter().map(|dataset| &dataset.name)) {
-        return Err(Fault::parameter(format!("--dataset {name} is given twice: name each dataset once")));
-    }
-    if let Some(name) = repeated(study.runs.iter().map(|run| &run.name)) {
-        return Err(Fault::parameter(format!("--run {name} is given twice: name each run once")));
-    }
-    for StudyDataset { name, seeds, steps, eval_interval } in &study.datasets {
-        if let Some(seed) = repeated(seeds.iter()) {
-            return Err(Fault::parameter(format!(
-                "--dataset {name}: seed {seed} is given twice, and one training is one replicate"
-            )));
-        }
-        if steps.last().is_none() {
-            return Err(Fault::parameter(format!("--dataset {name}: steps is empty; the last one ends the training")));
-        }
-        if *eval_interval == 0 {
-            return Err(Fault::parameter(format!("--dataset {name}: eval_interval is 0, and it must be at least 1")));
-        }
-    }
-    Ok(())
-}
-
 /// One training, to be read.
 struct Training<'study> {
-    artifacts: &'study Artifacts,
+    inputs: &'study Inputs<Correlate>,
     dataset: &'study StudyDataset,
     run: &'study StudyRun,
     seed: u64,
@@ -183,13 +157,13 @@ impl Training<'_> {
         let steps = self.dataset.steps.as_slice().to_vec();
         let mut seed = Seed { seed: self.seed, steps, ..Seed::default() };
         seed.training_log = self.rows("", measured)?;
-        let timings = self.artifacts.read::<Timings>(&self.partition().stage("train"))?;
+        let timings = self.inputs.read::<Timings>(&self.partition().stage("train"))?;
         measured.push(timings.source);
         seed.same_as = timings.provenance.extra.get("same_as").cloned();
         seed.train_timings = timings.rows;
         seed.generate_timings = self.rows("generate", measured)?;
         seed.evaluations = self.rows("", measured)?;
-        learned.push(self.artifacts.source::<Evaluations>(&self.partition())?);
+        learned.push(self.inputs.source::<Evaluations>(&self.partition())?);
         if self.run.has(Part::Snapshots) {
             self.covers::<Evaluations>(seed.evaluations.iter().map(|row| row.step))?;
             // Of windows of one character there is nothing to say, so the tables on attention may rightly be empty.
@@ -226,22 +200,28 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn rows<T: Table>(&self, stage: &str, sources: &mut Vec<Source>) -> Result<Vec<T>, Fault> {
-        let Loaded { rows, source, .. } = self.artifacts.read::<T>(&self.partition().stage(stage))?;
+    fn rows<T: Table>(&self, stage: &str, sources: &mut Vec<Source>) -> Result<Vec<T>, Fault>
+    where
+        Correlate: Reads<T>,
+    {
+        let Loaded { rows, source, .. } = self.inputs.read::<T>(&self.partition().stage(stage))?;
         sources.push(source);
         Ok(rows)
     }
 
     /// That a table has every snapshot step.
-    fn covers<T: Table>(&self, found: impl Iterator<Item = u32>) -> Result<(), Fault> {
+    fn covers<T: Table>(&self, found: impl Iterator<Item = u32>) -> Result<(), Fault>
+    where
+        Correlate: Reads<T>,
+    {
         let found: BTreeSet<u32> = found.collect();
         match self.dataset.steps.iter().find(|step| !found.contains(step)) {
             None => Ok(()),
             Some(step) => {
-                let path: PathBuf = self.artifacts.path::<T>(&self.partition())?;
+                let path: PathBuf = self.inputs.path::<T>(&self.partition())?;
                 let (path, name, producer) = (path.display(), &self.dataset.name, T::PRODUCER);
                 Err(Fault::input(format!(
-                    "{path} has no row of step {step}, which is among the steps of --dataset {name}: rerun `{producer}` with \
+                    "{path} has no row of step {step}, which is among the steps of {name}: rerun `{producer}` with \
                      these steps, or leave the step out"
                 )))
             }
@@ -249,9 +229,8 @@ impl Training<'_> {
     }
 }
 
-fn read_tracked(artifacts: &Artifacts, dataset: &StudyDataset, runs: &[StudyRun]) -> Result<Option<Tracked>, Fault> {
-    let first = |tracking: bool| runs.iter().find(|run| run.has(Part::Tracking) == tracking);
-    let (Some(without), Some(with), Some(last)) = (first(false), first(true), dataset.steps.last()) else {
+fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDataset) -> Result<Option<Tracked>, Fault> {
+    let (Some([without, with]), Some(last)) = (study.without_and_with_tracking(), dataset.steps.last()) else {
         return Ok(None);
     };
     let mut tracked = Tracked { runs: [without.name.clone(), with.name.clone()], ..Tracked::default() };
@@ -259,7 +238,7 @@ fn read_tracked(artifacts: &Artifacts, dataset: &StudyDataset, runs: &[StudyRun]
         let mut weights = Vec::new();
         for run in [without, with] {
             let partition = Partition::dataset(&dataset.name).run(&run.name).seed(*seed).step(last);
-            let Loaded { rows, source, .. } = artifacts.read::<Checkpoints>(&partition)?;
+            let Loaded { rows, source, .. } = inputs.read::<Checkpoints>(&partition)?;
             tracked.sources.push(source);
             weights.push(rows);
         }

@@ -23,93 +23,48 @@ mod synthetic;
 pub mod timeline;
 pub mod training;
 
-use clap::{Args, Parser};
-use cli::{Fault, Part, Place, Study, Terminal, Threads, Verbosity};
+use cli::Terminal;
+use declarations::correlate::Correlate;
+use declarations::{Fault, Job, Part};
 use schemas::tables::{Correlations, Findings, Onsets};
-use schemas::{Artifacts, Partition, Provenance, Source};
-use serde::Serialize;
+use schemas::{Partition, Source};
 
 use inputs::{Dataset, Run};
-
-/// Correlates attention with learning and generated text, and tests the study's claims
-///
-/// Reads the whole study as --dataset and --run describe it and writes the tables correlations (one file a dataset and
-/// run that has snapshots or quality), onsets and head_matches (one file a dataset and run that has snapshots), findings (one
-/// file a dataset) and results (one file).
-#[derive(Clone, Debug, Parser)]
-#[command(
-    version,
-    after_help = "Example:\n  correlate --artifacts artifacts/laptop \\\n    \
-    --dataset 'shakespeare_char seeds=1337,1338,1339 steps=0,50,100-2000/100 eval_interval=100' \\\n    \
-    --run 'run_0 parts= label=Baseline' \\\n    \
-    --run 'run_3 parts=tracking,snapshots,similarity,quality label=Generation quality'"
-)]
-pub struct Arguments {
-    /// Where the tables lie.
-    #[command(flatten)]
-    pub place: Place,
-    /// What decides the content.
-    #[command(flatten)]
-    pub parameters: Parameters,
-    /// Threads.
-    #[command(flatten)]
-    pub threads: Threads,
-    /// Verbosity.
-    #[command(flatten)]
-    pub verbosity: Verbosity,
-}
-
-/// What decides the content of the tables.
-#[derive(Args, Clone, Debug, Serialize)]
-pub struct Parameters {
-    /// The study.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub study: Study,
-
-    /// Random rearrangements behind each p-value; where there are no more in all, all are looked at instead
-    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "What")]
-    pub permutations: u32,
-}
 
 /// Reads the study, computes, and writes the five tables.
 ///
 /// # Errors
 /// A study that contradicts itself, inputs that are missing or damaged, outputs that cannot be written.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
-    arguments.threads.install();
-    let artifacts = Artifacts::new(&arguments.place.artifacts);
-    let parameters = &arguments.parameters;
-    let study = inputs::read(&artifacts, &parameters.study, terminal)?;
+pub fn run(job: &Job<Correlate>, terminal: &Terminal) -> Result<(), Fault> {
+    let Job { parameters, outputs, .. } = job;
+    let study = inputs::read(&job.inputs, &parameters.study, terminal)?;
 
     let results = results::results(&study)?;
     let correlations = correlations(&study, parameters.permutations, terminal);
     let findings: Vec<_> = study.iter().map(|dataset| (dataset, claims::findings(&study, dataset))).collect();
 
-    let config = serde_json::to_value(parameters)
-        .map_err(|error| Fault::defect(format!("the parameters cannot be written as JSON: {error}")))?;
-    let provenance = Provenance::new("correlate", config);
+    let provenance = job.provenance();
     for (dataset, run, rows) in &correlations {
         let family = rows.iter().filter(|row| row.p_value.is_some()).count();
         let partition = Partition::dataset(&dataset.name).run(&run.name);
-        artifacts.write(&partition, &provenance.from_inputs(&run.learned).with("family_size", family), rows)?;
+        outputs.write(&partition, &provenance.from_inputs(&run.learned).with("family_size", family), rows)?;
     }
     let developed = study.iter().flat_map(|dataset| dataset.runs.iter().map(move |run| (dataset, run)));
     let mut onsets = Vec::new();
     for (dataset, run) in developed.filter(|(_, run)| run.has(Part::Snapshots)) {
         let partition = Partition::dataset(&dataset.name).run(&run.name);
         let provenance = provenance.from_inputs(&run.learned);
-        artifacts.write(&partition, &provenance, &matching::head_matches(run))?;
+        outputs.write(&partition, &provenance, &matching::head_matches(run))?;
         let rows = onsets::onsets(run);
-        artifacts.write(&partition, &provenance, &rows)?;
+        outputs.write(&partition, &provenance, &rows)?;
         onsets.push((dataset, run, rows));
     }
     for (dataset, rows) in &findings {
         let partition = Partition::dataset(&dataset.name);
-        artifacts.write(&partition, &provenance.from_inputs(behind_findings(&study, dataset)), rows)?;
+        outputs.write(&partition, &provenance.from_inputs(behind_findings(&study, dataset)), rows)?;
     }
     let measured = study.iter().flat_map(|dataset| &dataset.runs).flat_map(|run| &run.measured);
-    artifacts.write(&Partition::study(), &provenance.from_inputs(measured), &results)?;
+    outputs.write(&Partition::study(), &provenance.from_inputs(measured), &results)?;
 
     summarise(&correlations, &onsets, &findings, terminal);
     Ok(())

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use correlate::Arguments;
-
 fn main() -> ExitCode {
-    cli::run(|arguments: &Arguments| arguments.verbosity, |arguments, terminal| correlate::run(&arguments, terminal))
+    cli::run(correlate::run)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::{HeadMetrics, Onsets};
 
 use crate::association::{distinct, named, said};
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn noise_around_one_level_is_rarely_a_change() {
         for (schedule, most) in [("0,50,100-2000/100", 0.01), ("0,1-512*2,600-2000/100", 0.03)] {
-            let steps: cli::Steps = schedule.parse().expect("steps");
+            let steps: declarations::Steps = schedule.parse().expect("steps");
             let mut noise = stream("noise", &[&schedule]);
             // Twelve uniform numbers are as good as a normal one here.
             let mut normal = || (0..12).map(|_| noise.random::<f64>()).sum::<f64>();

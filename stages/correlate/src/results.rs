@@ -1,6 +1,6 @@
 //! The study's table of results.
 
-use cli::Fault;
+use declarations::Fault;
 use schemas::tables::Results;
 
 use crate::inputs::{Dataset, Run, Seed};

@@ -116,7 +116,7 @@ pub fn attention_measures(run: &Run) -> Vec<Measure> {
     for (name, value) in LAYER_METRICS {
         measures.extend(each(name, &|seed, layer| layer_series(seed, layer, value)));
     }
-    if run.has(cli::Part::Similarity) {
+    if run.has(declarations::Part::Similarity) {
         for (name, value) in LAYER_SIMILARITY {
             measures.extend(each(name, &|seed, layer| pair_series(seed, contains(layer), value)));
         }
@@ -132,7 +132,7 @@ pub fn outcomes(run: &Run) -> Vec<Measure> {
         by_seed: run.seeds.iter().map(series).collect(),
     };
     let mut outcomes = vec![measure("val_loss", &val_loss)];
-    if run.has(cli::Part::Quality) {
+    if run.has(declarations::Part::Quality) {
         outcomes.extend(SCORES.iter().map(|(name, value)| {
             measure(name, &|seed| mean_by(seed.sample_scores.iter().filter_map(|row| Some((row.step?, value(row))))))
         }));

@@ -28,11 +28,16 @@ impl Default for Shape {
 /// A dataset with `run_0`, which has no parts, and `run_3`, which has all.
 pub(crate) fn dataset(name: &str, shape: Shape) -> Dataset {
     let steps: Vec<u32> = (0..13).map(|step| step * shape.every).collect();
-    let run = |run: &str, parts: Vec<cli::Part>| {
+    let run = |run: &str, parts: Vec<declarations::Part>| {
         let seeds = (1337..1337 + shape.seeds).map(|seed| training(name, run, seed, &steps, shape, !parts.is_empty()));
         Run { name: run.to_owned(), label: format!("Run {run}"), seeds: seeds.collect(), parts, ..Run::default() }
     };
-    let all = vec![cli::Part::Tracking, cli::Part::Snapshots, cli::Part::Similarity, cli::Part::Quality];
+    let all = vec![
+        declarations::Part::Tracking,
+        declarations::Part::Snapshots,
+        declarations::Part::Similarity,
+        declarations::Part::Quality,
+    ];
     Dataset {
         name: name.to_owned(),
         eval_interval: shape.every,

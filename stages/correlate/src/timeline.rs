@@ -1,6 +1,6 @@
 //! How much of the training each snapshot stands for.
 
-use cli::Steps;
+use declarations::Steps;
 
 /// The stretch of the time axis that each step stands for: half-way to its neighbours, as in the trapezoid rule. Statistics
 /// over snapshots weigh them by it, so that a schedule that looks often at some part of the training gives that part no more

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
-use cli::{Kind, Part, Study, Terminal};
-use correlate::Arguments;
+use cli::Terminal;
+use declarations::correlate::{Correlate, Parameters};
+use declarations::{Execution, Job, Kind, Part, Study, StudyDataset, StudyRun};
 use random_streams::{ChaCha8Rng, RngExt, stream};
 use schemas::tables::{
     Baselines, Checkpoints, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerMetrics,
@@ -16,20 +16,30 @@ use schemas::{Artifacts, Loaded, Partition, Provenance};
 const LAYERS: u16 = 3;
 const SAMPLES: u16 = 6;
 
-fn arguments(root: &Path) -> Arguments {
-    let root = root.to_str().expect("a plain path");
-    let datasets =
-        ["shakespeare_char", "enwik8"].map(|name| format!("{name} seeds=1,2,3 steps=0-120/10 eval_interval=20"));
+fn study() -> Study {
+    let dataset = |name: &str| StudyDataset {
+        name: name.to_owned(),
+        seeds: vec![1, 2, 3],
+        steps: "0-120/10".parse().expect("steps"),
+        eval_interval: 20,
+    };
+    let parts = [Part::Tracking, Part::Snapshots, Part::Similarity, Part::Quality];
     let runs = [
-        "run_0 parts= label=Baseline",
-        "run_1 parts=tracking,snapshots label=Tracking",
-        "run_2 parts=tracking,snapshots,similarity label=Similarity",
-        "run_3 parts=tracking,snapshots,similarity,quality label=Generation quality",
+        ("run_0", "Baseline", 0),
+        ("run_1", "Tracking", 2),
+        ("run_2", "Similarity", 3),
+        ("run_3", "Generation quality", 4),
     ];
-    let mut words = vec!["correlate", "--artifacts", root, "--permutations", "200"];
-    datasets.iter().for_each(|dataset| words.extend(["--dataset", dataset]));
-    runs.iter().for_each(|run| words.extend(["--run", run]));
-    Arguments::parse_from(words)
+    let run = |(name, label, count): (&str, &str, usize)| StudyRun {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        parts: parts[..count].to_vec(),
+    };
+    Study { datasets: ["shakespeare_char", "enwik8"].map(dataset).to_vec(), runs: runs.map(run).to_vec() }
+}
+
+fn job(root: &Path, study: Study) -> Job<Correlate> {
+    Job::new(root, Partition::study(), Parameters { study, permutations: 200 }, Execution::default())
 }
 
 /// Writes what the stages before would have written.
@@ -231,10 +241,10 @@ impl Training<'_> {
 }
 
 /// Runs the stage on so many threads and returns its files.
-fn run(arguments: &Arguments, threads: usize) -> Vec<(PathBuf, Vec<u8>)> {
+fn run(job: &Job<Correlate>, threads: usize) -> Vec<(PathBuf, Vec<u8>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| correlate::run(arguments, &Terminal::silent())).expect("the stage succeeds");
-    let root = &arguments.place.artifacts;
+    pool.install(|| correlate::run(job, &Terminal::silent())).expect("the stage succeeds");
+    let root = job.outputs.root();
     let written: Vec<PathBuf> = ["shakespeare_char", "enwik8"]
         .iter()
         .flat_map(|dataset| {
@@ -259,10 +269,10 @@ fn run(arguments: &Arguments, threads: usize) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
     let folder = tempfile::tempdir().expect("a folder");
-    let arguments = arguments(folder.path());
-    write_study(folder.path(), &arguments.parameters.study);
-    let first = run(&arguments, 1);
-    assert!(first == run(&arguments, 2), "threads change the files");
+    let job = job(folder.path(), study());
+    write_study(folder.path(), &job.parameters.study);
+    let first = run(&job, 1);
+    assert!(first == run(&job, 2), "threads change the files");
 
     let artifacts = Artifacts::new(folder.path());
     let run_3 = Partition::dataset("enwik8").run("run_3");
@@ -334,37 +344,32 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
 #[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut arguments = arguments(folder.path());
-    let fails = |arguments: &Arguments| correlate::run(arguments, &Terminal::silent()).expect_err("it cannot succeed");
-    let missing = fails(&arguments);
+    let fails = |study: &Study| {
+        correlate::run(&job(folder.path(), study.clone()), &Terminal::silent()).expect_err("it cannot succeed")
+    };
+    let mut study = study();
+    let missing = fails(&study);
     assert_eq!(missing.kind(), Kind::Input);
     assert!(missing.to_string().contains("training_log"), "{missing}");
 
-    let study = arguments.parameters.study.clone();
-    arguments.parameters.study.datasets[0].seeds = vec![1, 1];
-    let twice = fails(&arguments);
-    assert_eq!(twice.kind(), Kind::Parameter);
-    assert!(twice.to_string().contains("seed 1 is given twice"), "{twice}");
-
-    // A study that names a step that was never looked at.
+    // A study that names a step that was never recorded.
     write_study(folder.path(), &study);
-    arguments.parameters.study = study;
-    arguments.parameters.study.datasets[0].steps = "0-130/10".parse().expect("steps");
-    let uncovered = fails(&arguments);
+    study.datasets[0].steps = "0-120/5".parse().expect("steps");
+    let uncovered = fails(&study);
     assert_eq!(uncovered.kind(), Kind::Input);
-    assert!(uncovered.to_string().contains("step 130"), "{uncovered}");
+    assert!(uncovered.to_string().contains("step 5"), "{uncovered}");
 }
 
 #[test]
 fn a_table_on_attention_is_of_the_study_or_empty() {
     let folder = tempfile::tempdir().expect("a folder");
-    let arguments = arguments(folder.path());
-    write_study(folder.path(), &arguments.parameters.study);
+    let job = job(folder.path(), study());
+    write_study(folder.path(), &job.parameters.study);
     let artifacts = Artifacts::new(folder.path());
     let trainings = || {
-        arguments.parameters.study.datasets.iter().flat_map(|dataset| {
+        job.parameters.study.datasets.iter().flat_map(|dataset| {
             let of_seed = |seed: &u64| Partition::dataset(&dataset.name).seed(*seed);
-            let runs = &arguments.parameters.study.runs;
+            let runs = &job.parameters.study.runs;
             dataset.seeds.iter().flat_map(move |seed| runs.iter().map(move |run| of_seed(seed).run(&run.name)))
         })
     };
@@ -373,7 +378,7 @@ fn a_table_on_attention_is_of_the_study_or_empty() {
         rows.iter_mut().for_each(|row| row.step += 1);
         artifacts.write(&node, &provenance, &rows).expect("written");
     }
-    let other = correlate::run(&arguments, &Terminal::silent()).expect_err("they are of other steps").to_string();
+    let other = correlate::run(&job, &Terminal::silent()).expect_err("they are of other steps").to_string();
     assert!(other.contains("head_metrics") && other.contains("has no row of step 0"), "{other}");
 
     let provenance = Provenance::new("metrics", serde_json::json!({}));
@@ -390,5 +395,5 @@ fn a_table_on_attention_is_of_the_study_or_empty() {
             artifacts.write::<SampleLayers>(&node, &provenance, &[]).expect("written");
         }
     }
-    correlate::run(&arguments, &Terminal::silent()).expect("a block of one character attends to nothing else");
+    correlate::run(&job, &Terminal::silent()).expect("a block of one character attends to nothing else");
 }

@@ -21,7 +21,8 @@ impl SemanticSpace {
     /// The mean cosine of adjacent segments of 100 characters (a last one under 50 dropped) in the space, −1 to 1; a pair
     /// with an empty vector counts 0. `None` under two segments.
     pub fn coherence(&self, text: &str) -> Option<f64> {
-        let vectors: Vec<Vec<f64>> = term_weighting::segments(text).into_iter().map(|segment| self.project(segment)).collect();
+        let vectors: Vec<Vec<f64>> =
+            term_weighting::segments(text).into_iter().map(|segment| self.project(segment)).collect();
         let pairs = vectors.len().checked_sub(1).filter(|&pairs| pairs > 0)?;
         Some(vectors.windows(2).map(|pair| cosine(&pair[0], &pair[1])).sum::<f64>() / pairs as f64)
     }

@@ -106,7 +106,8 @@ fn share(events: impl Iterator<Item = bool>) -> Option<f64> {
 
 /// The words of at least two letters. Counted in letters, since lower-casing can add a mark to a single one.
 fn words(text: &str) -> impl Iterator<Item = String> {
-    term_weighting::words(text).filter(|word| word.chars().filter(|&character| term_weighting::is_letter(character)).count() > 1)
+    term_weighting::words(text)
+        .filter(|word| word.chars().filter(|&character| term_weighting::is_letter(character)).count() > 1)
 }
 
 /// Every 16-gram of a text with its rolling hash, `Σ token·BASE^(15−position)` modulo 2⁶⁴.

@@ -6,7 +6,6 @@
 //! what they hold (`schemas`); the functions that compute them have the formulas.
 
 pub mod alphabet;
-mod arguments;
 pub mod coherence;
 pub mod corpus_search;
 pub mod generation;
@@ -18,13 +17,14 @@ pub mod tracked;
 pub mod trigram;
 pub mod writing;
 
-use cli::{Fault, Terminal};
+use cli::Terminal;
+use declarations::generate::{Generate, Parameters};
+use declarations::{Fault, Inputs, Job, Stage};
 use model::Model;
 use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
-use schemas::{Artifacts, Partition, Provenance, Reader, Source};
+use schemas::{Partition, Reader, Source};
 
 use crate::alphabet::Alphabet;
-pub use crate::arguments::{Arguments, Parameters};
 use crate::corpus_search::CorpusSearch;
 use crate::scoring::{MODEL, ScoredText, VALIDATION};
 use crate::trigram::TrigramCounts;
@@ -34,71 +34,67 @@ use crate::writing::{Writer, Written};
 ///
 /// # Errors
 /// A parameter that makes no sense for this dataset, or an input that is missing, damaged or does not fit.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
-    arguments.threads.install();
-    let parameters = &arguments.parameters;
-    let node = &arguments.node;
-    let artifacts = Artifacts::new(&arguments.place.artifacts);
-    let partition = Partition::dataset(&node.dataset).run(&node.run).seed(node.seed);
-    let last = parameters.steps.last().ok_or_else(|| {
-        Fault::parameter("--steps names no step: write numbers and ranges such as `0,50,100-2000/100`")
-    })?;
+pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
+    let Job { partition, parameters, inputs, outputs, .. } = job;
+    model::check_device(parameters.device)?;
+    let last = parameters.steps.last().ok_or_else(|| Fault::parameter("--steps names no step"))?;
 
-    let vocabulary = artifacts.read::<Vocabulary>(&partition)?;
+    let vocabulary = inputs.read::<Vocabulary>(partition)?;
     let alphabet = Alphabet::new(&vocabulary.rows);
     let prompt = prompt(parameters.prompt.as_deref(), &alphabet)?;
     // What is missing is said before anything is generated.
     for step in parameters.steps.iter() {
-        artifacts.open::<Checkpoints>(&partition.clone().step(step))?;
+        inputs.open::<Checkpoints>(&partition.clone().step(step))?;
     }
     let real_text = parameters.score || parameters.track;
-    let validation = real_text.then(|| read_split(&artifacts, &partition, "val", &alphabet)).transpose()?;
+    let validation = real_text.then(|| read_split(inputs, partition, "val", &alphabet)).transpose()?;
     let (windows, validation_source) = match &validation {
         Some((tokens, source)) => (references::validation_windows(tokens, parameters.length as usize), Some(source)),
         None => (Vec::new(), None),
     };
-    let scorer = parameters.score.then(|| Scorer::open(&artifacts, &partition)).transpose()?;
+    let scorer = parameters.score.then(|| Scorer::open(inputs, partition)).transpose()?;
 
-    let writer = Writer { arguments, alphabet: &alphabet, prompt: &prompt, windows: &windows };
+    let writer = Writer { parameters, seed: job.seed(), alphabet: &alphabet, prompt: &prompt, windows: &windows };
     let mut written = Written::default();
-    let mut inputs = vec![vocabulary.source.clone()];
+    let mut sources = vec![vocabulary.source.clone()];
     let texts = parameters.steps.iter().len() * usize::from(parameters.samples) + writer.followed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
     for step in parameters.steps.iter() {
-        let checkpoint = artifacts.read::<Checkpoints>(&partition.clone().step(step))?;
-        let model = Model::load(arguments.device, &checkpoint)?;
+        let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
+        let model = Model::load(parameters.device, &checkpoint)?;
         let (symbols, expected) = (alphabet.len(), model.config().vocab_size);
         if symbols != expected {
             return Err(Fault::input(format!(
                 "{} is of a model of {expected} symbols, and the vocabulary of {} has {symbols}: rerun `train`",
-                checkpoint.source.path, node.dataset
+                checkpoint.source.path,
+                job.dataset()
             )));
         }
-        inputs.push(checkpoint.source);
+        sources.push(checkpoint.source);
         writer.generate(&model, step, step == last, &progress, &mut written)?;
     }
     drop(progress);
 
-    let provenance = Provenance::new("generate", serde_json::to_value(parameters)?);
+    let provenance = job.provenance();
     let scores = match scorer {
         None => None,
         Some(scorer) => {
-            let (rows, sources) =
-                scorer.score(&node.dataset, &alphabet, &written.samples, &windows, parameters, terminal)?;
-            Some((rows, provenance.from_inputs(inputs.iter().chain(&sources).chain(validation_source))))
+            let (rows, scored_by) =
+                scorer.score(&job.dataset(), &alphabet, &written.samples, &windows, parameters, terminal)?;
+            Some((rows, provenance.from_inputs(sources.iter().chain(&scored_by).chain(validation_source))))
         }
     };
-    let from_models = provenance.from_inputs(&inputs);
+    let from_models = provenance.from_inputs(&sources);
     if let Some((rows, provenance)) = &scores {
-        artifacts.write(&partition, provenance, rows)?;
+        outputs.write(partition, provenance, rows)?;
     }
     if parameters.track {
-        let tracked = provenance.from_inputs(inputs.iter().chain(validation_source));
-        artifacts.write(&partition, &tracked, &written.attention)?;
-        artifacts.write(&partition, &from_models, &written.layers)?;
+        let tracked = provenance.from_inputs(sources.iter().chain(validation_source));
+        outputs.write(partition, &tracked, &written.attention)?;
+        outputs.write(partition, &from_models, &written.layers)?;
     }
-    artifacts.write(&partition, &from_models, &written.samples)?;
-    artifacts.write(&partition.stage("generate"), &from_models, &written.timings)?;
+    outputs.write(partition, &from_models, &written.samples)?;
+    outputs.write(&partition.clone().stage(Generate::NAME), &from_models, &written.timings)?;
     Ok(())
 }
 
@@ -107,7 +103,6 @@ fn prompt(asked: Option<&str>, alphabet: &Alphabet) -> Result<Vec<u16>, Fault> {
     match asked {
         None if alphabet.is_empty() => Err(Fault::input("the vocabulary is empty: rerun `prep` with a text")),
         None => Ok(alphabet.default_prompt()),
-        Some("") => Err(Fault::parameter("--prompt is empty: the model needs a character to start from")),
         Some(text) => alphabet.encode(text).map_err(|character| {
             Fault::parameter(format!("--prompt {text:?}: {character:?} is not in the dataset's vocabulary"))
         }),
@@ -123,14 +118,14 @@ struct Scorer {
 }
 
 impl Scorer {
-    fn open(artifacts: &Artifacts, partition: &Partition) -> Result<Self, Fault> {
-        let space = artifacts.read::<SemanticSpace>(partition)?;
+    fn open(inputs: &Inputs<Generate>, partition: &Partition) -> Result<Self, Fault> {
+        let space = inputs.read::<SemanticSpace>(partition)?;
         let train = partition.clone().split("train");
         Ok(Self {
             space: coherence::SemanticSpace::new(space.rows),
             space_source: space.source,
-            train: artifacts.open::<Corpus>(&train)?,
-            train_source: artifacts.source::<Corpus>(&train)?,
+            train: inputs.open::<Corpus>(&train)?,
+            train_source: inputs.source::<Corpus>(&train)?,
         })
     }
 
@@ -195,18 +190,18 @@ impl Scorer {
 
 /// A whole split of the text, and the file it came from.
 fn read_split(
-    artifacts: &Artifacts,
+    inputs: &Inputs<Generate>,
     partition: &Partition,
     split: &str,
     alphabet: &Alphabet,
 ) -> Result<(Vec<u16>, Source), Fault> {
     let partition = partition.clone().split(split);
-    let reader = artifacts.open::<Corpus>(&partition)?;
+    let reader = inputs.open::<Corpus>(&partition)?;
     let mut text = Vec::with_capacity(reader.rows());
     for group in 0..reader.groups() {
         text.append(&mut tokens(reader.group(group)?, alphabet, &reader)?);
     }
-    Ok((text, artifacts.source::<Corpus>(&partition)?))
+    Ok((text, inputs.source::<Corpus>(&partition)?))
 }
 
 /// The tokens of rows, which must be symbols.

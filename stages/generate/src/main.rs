@@ -6,8 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::LargeBlocks = allocator::LargeBlocks::new();
 
 fn main() -> ExitCode {
-    cli::run(
-        |arguments: &generate::Arguments| arguments.verbosity,
-        |arguments, terminal| generate::run(&arguments, terminal),
-    )
+    cli::run(generate::run)
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use cli::Fault;
+use declarations::Fault;
+use declarations::generate::Parameters;
 use model::{Model, Session};
 use random_streams::stream;
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
@@ -11,7 +12,6 @@ use crate::alphabet::Alphabet;
 use crate::generation::{Manner, follow, write};
 use crate::scoring::{MODEL, VALIDATION};
 use crate::tracked::Tracked;
-use crate::{Arguments, Parameters};
 
 /// What was generated and measured, all steps together.
 #[derive(Default)]
@@ -28,8 +28,10 @@ pub struct Written {
 
 /// What all steps share.
 pub struct Writer<'run> {
-    /// The command line.
-    pub arguments: &'run Arguments,
+    /// What is generated.
+    pub parameters: &'run Parameters,
+    /// The seed of the training.
+    pub seed: u64,
     /// The dataset's symbols.
     pub alphabet: &'run Alphabet,
     /// What every text starts from.
@@ -41,8 +43,8 @@ pub struct Writer<'run> {
 impl Writer<'_> {
     /// Texts that are fed again or fed alone for their attention.
     pub fn followed(&self) -> usize {
-        let samples = usize::from(self.arguments.parameters.samples);
-        if self.arguments.parameters.track { samples + samples.min(self.windows.len()) } else { 0 }
+        let samples = usize::from(self.parameters.samples);
+        if self.parameters.track { samples + samples.min(self.windows.len()) } else { 0 }
     }
 
     /// Samples of one model. The last step's are timed without tracking, which is how speed is defined, and followed again
@@ -58,12 +60,12 @@ impl Writer<'_> {
         progress: &cli::Progress,
         written: &mut Written,
     ) -> Result<(), Fault> {
-        let Parameters { samples, length, temperature, context_policy, track, .. } = self.arguments.parameters;
+        let Parameters { samples, length, temperature, context_policy, track, .. } = *self.parameters;
         let config = model.config();
         let batch = usize::from(samples);
-        let top_k = (self.arguments.parameters.top_k as usize).min(self.alphabet.len());
+        let top_k = (self.parameters.top_k as usize).min(self.alphabet.len());
         let manner = Manner { prompt: self.prompt, length: length as usize, temperature, top_k };
-        let key = |sample: u16| stream("sampling", &[&self.arguments.node.seed, &u64::from(step), &u64::from(sample)]);
+        let key = |sample: u16| stream("sampling", &[&self.seed, &u64::from(step), &u64::from(sample)]);
         let mut streams: Vec<_> = (0..samples).map(key).collect();
         let mut tracked = Tracked::new(batch, config.n_layer, config.n_head);
 

@@ -1,9 +1,11 @@
 //! The stage on small tables: what it writes, that it writes the same again, and what it refuses.
 
+use std::error::Error;
 use std::path::Path;
 
-use clap::Parser;
-use cli::{Fault, Kind, Terminal};
+use cli::Terminal;
+use declarations::generate::Generate;
+use declarations::{Fault, Job, Kind};
 use model::GptConfig;
 use random_streams::{Distribution, RngExt, StandardNormal, stream};
 use schemas::tables::{
@@ -81,13 +83,13 @@ fn inputs_of(
 fn generate(root: &Path, flags: &str) -> Result<(), Fault> {
     let root = root.to_str().expect("a UTF-8 path");
     let line = format!("generate --artifacts {root} --dataset little --run run_3 --seed 7 {flags}");
-    generate::run(&generate::Arguments::parse_from(line.split(' ')), &Terminal::silent())
+    generate::run(&Job::<Generate>::parse(line.split(' ')).expect("a command line"), &Terminal::silent())
 }
 
 const QUALITY: &str = "--steps 0,5 --samples 3 --length 60 --score true --track true";
 
 #[test]
-fn everything_is_written() -> Result<(), Fault> {
+fn everything_is_written() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     generate(folder.path(), QUALITY)?;
@@ -137,7 +139,7 @@ fn everything_is_written() -> Result<(), Fault> {
 }
 
 #[test]
-fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Result<(), Fault> {
+fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Result<(), Box<dyn Error>> {
     for policy in ["exact", "rollover"] {
         let folder = tempfile::tempdir()?;
         let artifacts = inputs_of(folder.path(), LEAST_SYMBOLS, &[], &LEAST_CONFIG)?;
@@ -164,9 +166,9 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
 }
 
 #[test]
-fn the_same_work_gives_the_same_bytes() -> Result<(), Fault> {
+fn the_same_work_gives_the_same_bytes() -> Result<(), Box<dyn Error>> {
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
-    let bytes = |root: &Path, threads: u32| -> Result<Vec<Vec<u8>>, Fault> {
+    let bytes = |root: &Path, threads: u32| -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         let artifacts = inputs(root)?;
         generate(root, &format!("{QUALITY} --threads {threads}"))?;
         let paths = [
@@ -182,7 +184,7 @@ fn the_same_work_gives_the_same_bytes() -> Result<(), Fault> {
 }
 
 #[test]
-fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
+fn what_is_asked_beside_changes_no_sample() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     generate(folder.path(), QUALITY)?;
@@ -203,8 +205,8 @@ fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
 }
 
 #[test]
-fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
-    let rows = |flags: &str| -> Result<Vec<SampleAttention>, Fault> {
+fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Box<dyn Error>> {
+    let rows = |flags: &str| -> Result<Vec<SampleAttention>, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let artifacts = inputs(folder.path())?;
         generate(folder.path(), flags)?;
@@ -220,7 +222,7 @@ fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
 }
 
 #[test]
-fn what_is_wrong_is_said() -> Result<(), Fault> {
+fn what_is_wrong_is_said() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     let fault = |flags: &str| {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use declarations::metrics::Metrics;
+use declarations::{Fault, Inputs};
 use schemas::attention::Window;
 use schemas::tables::{Attention, HeadOutputs, Windows};
-use schemas::{Artifacts, Error, Partition, Reader, Source, Table};
+use schemas::{Error, Partition, Reader, Source, Table};
 
 use crate::window::{Kind, Probe};
 
@@ -21,8 +23,8 @@ impl Probes {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a row is no probe window, or if `val` windows differ in length.
-    pub fn read(artifacts: &Artifacts, node: &Partition) -> Result<Self, Error> {
-        let loaded = artifacts.read::<Windows>(node)?;
+    pub fn read(inputs: &Inputs<Metrics>, partition: &Partition) -> Result<Self, Fault> {
+        let loaded = inputs.read::<Windows>(partition)?;
         let probes = loaded.rows.into_iter().map(probe).collect::<Result<Vec<_>, _>>();
         let probes = probes.and_then(|probes| {
             let mut lengths = probes.iter().filter(|probe| probe.kind == Kind::Val).map(|probe| probe.tokens.len());
@@ -36,7 +38,7 @@ impl Probes {
         });
         match probes {
             Ok(probes) => Ok(Self { probes, source: loaded.source }),
-            Err(reason) => Err(damaged::<Windows>(artifacts.path::<Windows>(node)?, reason)),
+            Err(reason) => Err(damaged::<Windows>(inputs.path::<Windows>(partition)?, reason).into()),
         }
     }
 
@@ -73,16 +75,16 @@ fn probe(row: Windows) -> Result<Probe, String> {
 
 /// Opens the attention of one step, which must be of all probe windows and of no others.
 pub fn open_attention(
-    artifacts: &Artifacts,
-    node: &Partition,
+    inputs: &Inputs<Metrics>,
+    partition: &Partition,
     step: u32,
     probes: &Probes,
-) -> Result<Reader<Attention>, Error> {
-    let reader = artifacts.open::<Attention>(&node.clone().step(step))?;
+) -> Result<Reader<Attention>, Fault> {
+    let reader = inputs.open::<Attention>(&partition.clone().step(step))?;
     let (found, expected) = (reader.groups(), probes.probes.len());
     if found != expected {
         let reason = format!("it holds {found} windows where `windows` lists {expected}");
-        return Err(damaged::<Attention>(reader.path(), reason));
+        return Err(damaged::<Attention>(reader.path(), reason).into());
     }
     Ok(reader)
 }
@@ -114,14 +116,14 @@ impl OutputNorms {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a norm is negative or not a number.
-    pub fn read(artifacts: &Artifacts, node: &Partition) -> Result<Self, Error> {
-        let loaded = artifacts.read::<HeadOutputs>(node)?;
-        let path = artifacts.path::<HeadOutputs>(node)?;
+    pub fn read(inputs: &Inputs<Metrics>, partition: &Partition) -> Result<Self, Fault> {
+        let loaded = inputs.read::<HeadOutputs>(partition)?;
+        let path = inputs.path::<HeadOutputs>(partition)?;
         if let Some(row) = loaded.rows.iter().find(|row| !(row.output_norm >= 0.0 && row.output_norm.is_finite())) {
             let HeadOutputs { step, layer, head, output_norm } = row;
             let reason =
                 format!("the row of step {step}, layer {layer}, head {head} says that a norm is {output_norm}");
-            return Err(damaged::<HeadOutputs>(path, reason));
+            return Err(damaged::<HeadOutputs>(path, reason).into());
         }
         let norms = loaded.rows.iter().map(|row| ((row.step, row.layer, row.head), row.output_norm)).collect();
         Ok(Self { norms, path, source: loaded.source })

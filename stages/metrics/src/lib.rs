@@ -18,78 +18,31 @@ pub mod window;
 use std::sync::mpsc;
 use std::thread;
 
-use clap::{ArgAction, Args, Parser};
-use cli::{Fault, Steps, Terminal};
+use cli::Terminal;
+use declarations::metrics::{Metrics, Parameters};
+use declarations::{Fault, Job};
 use rayon::prelude::*;
 use schemas::tables::{Attention, Baselines, HeadMetrics, LayerMetrics, LayerSimilarity};
-use schemas::{Artifacts, Error, Partition, Provenance, Reader, Source};
-use serde::Serialize;
+use schemas::{Error, Reader, Source};
 
 use inputs::{OutputNorms, Probes, damaged, open_attention, read_window};
 use window::Sums;
-
-/// Measure the attention of snapshots: by head, by layer, between layers, and what uniform attention would give
-#[derive(Clone, Debug, Parser)]
-#[command(
-    name = "metrics",
-    version,
-    after_help = "Example:
-  metrics --artifacts artifacts/laptop --dataset shakespeare_char --run run_2 --seed 1337 \\
-    --steps 0,50,100-2000/100 --layer-similarity true"
-)]
-pub struct Arguments {
-    /// Where the tables lie.
-    #[command(flatten)]
-    pub place: cli::Place,
-    /// Whose attention.
-    #[command(flatten)]
-    pub node: cli::Node,
-    /// What decides the content.
-    #[command(flatten)]
-    pub parameters: Parameters,
-    /// How many threads work.
-    #[command(flatten)]
-    pub threads: cli::Threads,
-    /// How much is said.
-    #[command(flatten)]
-    pub verbosity: cli::Verbosity,
-}
-
-/// What decides the content of the tables.
-#[derive(Args, Clone, Debug, Serialize)]
-#[command(next_help_heading = "What")]
-pub struct Parameters {
-    /// Snapshots to measure, by step: numbers and ranges such as 0,50,100-2000/100
-    #[arg(long, value_name = "STEPS")]
-    pub steps: Steps,
-
-    /// Also compare every pair of layers: the table layer_similarity
-    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
-    pub layer_similarity: bool,
-}
 
 /// Reads, measures, writes.
 ///
 /// # Errors
 /// A parameter fault if no step is asked for; an input fault if a table is missing, damaged, or does not fit the others.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
-    let Arguments { place, node, parameters, threads, .. } = arguments;
-    if parameters.steps.as_slice().is_empty() {
-        return Err(Fault::parameter("--steps names no step: write those of the snapshots, such as 0,50,100-2000/100"));
-    }
-    threads.install();
-    let artifacts = Artifacts::new(&place.artifacts);
-    let node = Partition::dataset(&node.dataset).run(&node.run).seed(node.seed);
-
-    let probes = Probes::read(&artifacts, &node)?;
-    let norms = OutputNorms::read(&artifacts, &node)?;
+pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
+    let Job { partition, parameters, inputs, outputs, .. } = job;
+    let probes = Probes::read(inputs, partition)?;
+    let norms = OutputNorms::read(inputs, partition)?;
     // What is missing is said before any work is done.
-    let open = |&step: &u32| open_attention(&artifacts, &node, step, &probes);
+    let open = |&step: &u32| open_attention(inputs, partition, step, &probes);
     let readers = parameters.steps.as_slice().iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let source = |&step: &u32| artifacts.source::<Attention>(&node.clone().step(step));
+    let source = |&step: &u32| inputs.source::<Attention>(&partition.clone().step(step));
     let (measured, sources) = rayon::join(
         || measure(&readers, &probes, parameters, terminal),
-        || parameters.steps.as_slice().par_iter().map(source).collect::<Result<Vec<Source>, Error>>(),
+        || parameters.steps.as_slice().par_iter().map(source).collect::<Result<Vec<Source>, Fault>>(),
     );
     let (measured, sources) = (measured?, sources?);
     if probes.val_length() < 2 {
@@ -98,20 +51,20 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
 
     let (heads, layers, pairs) = (head_rows(&measured), layer_rows(&measured, &norms)?, pair_rows(&measured));
     let baselines = baselines::baselines(probes.val_length(), &probes.blocks());
-    let provenance = Provenance::new("metrics", serde_json::to_value(parameters)?);
+    let provenance = job.provenance();
     let attention = provenance.from_inputs(sources.iter().chain([&probes.source]));
     let with_norms = provenance.from_inputs(sources.iter().chain([&probes.source, &norms.source]));
     let baselines_from = provenance.from_inputs([&probes.source]);
     // Side by side: a small file waits for the disk, too.
     let (by_head, by_layer) = rayon::join(
         || {
-            artifacts.write::<HeadMetrics>(&node, &attention, &heads)?;
-            artifacts.write::<Baselines>(&node, &baselines_from, &baselines)
+            outputs.write::<HeadMetrics>(partition, &attention, &heads)?;
+            outputs.write::<Baselines>(partition, &baselines_from, &baselines)
         },
         || {
-            artifacts.write::<LayerMetrics>(&node, &with_norms, &layers)?;
+            outputs.write::<LayerMetrics>(partition, &with_norms, &layers)?;
             match parameters.layer_similarity {
-                true => artifacts.write::<LayerSimilarity>(&node, &attention, &pairs),
+                true => outputs.write::<LayerSimilarity>(partition, &attention, &pairs),
                 false => Ok(()),
             }
         },

@@ -6,8 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::LargeBlocks = allocator::LargeBlocks::new();
 
 fn main() -> ExitCode {
-    cli::run(
-        |arguments: &metrics::Arguments| arguments.verbosity,
-        |arguments, terminal| metrics::run(&arguments, terminal),
-    )
+    cli::run(metrics::run)
 }

@@ -147,7 +147,10 @@ mod tests {
     fn pair(a: &[Vec<f64>], b: &[Vec<f64>]) -> PairSums {
         let mut window = WindowPairs::new(2);
         for (a, b) in a.iter().zip(b) {
-            window.add(&[a.clone(), b.clone()], &[attention_metrics::entropy_nats(a), attention_metrics::entropy_nats(b)]);
+            window.add(
+                &[a.clone(), b.clone()],
+                &[attention_metrics::entropy_nats(a), attention_metrics::entropy_nats(b)],
+            );
         }
         window.finish().remove(0)
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cli::Kind;
+use declarations::Kind;
 use schemas::tables::{Attention, Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows};
 use schemas::{Artifacts, Table};
 use snapshots::{Snapshots, arguments, node, run};

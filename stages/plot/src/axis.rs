@@ -1,6 +1,6 @@
 //! Axes: from values to positions, round ticks, and a panel's frame. The one place that knows how an axis is built.
 
-use cli::Steps;
+use declarations::Steps;
 
 use crate::canvas::{Align, Figure, Point};
 use crate::number;

@@ -1,12 +1,13 @@
 //! What is drawn, read from the tables.
 
-use cli::{Fault, Part, Study, StudyDataset, StudyRun};
+use declarations::plot::Plot;
+use declarations::{Fault, Inputs as Tables, Part, Reads, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
     Results, SampleScores, Samples, TrainingLog, Windows,
 };
-use schemas::{Artifacts, Partition, Provenance, Table};
+use schemas::{Partition, Provenance, Table};
 
 /// All that figures and report are made from.
 #[derive(Clone, Debug)]
@@ -117,49 +118,50 @@ impl Dataset {
 
     /// The first, the middle and the last snapshot step.
     pub fn telling_steps(&self) -> Vec<u32> {
-        telling(self.study.steps.as_slice())
+        self.study.steps.first_middle_last().iter().collect()
     }
-}
-
-/// The first, the middle and the last of some steps, each once.
-fn telling(steps: &[u32]) -> Vec<u32> {
-    let places = [0, steps.len() / 2, steps.len().saturating_sub(1)];
-    let mut telling: Vec<u32> = places.iter().filter_map(|&place| steps.get(place).copied()).collect();
-    telling.dedup();
-    telling
 }
 
 impl Inputs {
     /// Reads what the study says there is; what is missing is an error.
-    pub fn read(artifacts: &Artifacts, study: &Study) -> Result<Self, Fault> {
-        let results = artifacts.read::<Results>(&Partition::study())?.rows;
-        let datasets = study.datasets.iter().map(|dataset| Dataset::read(artifacts, dataset, &study.runs));
+    pub fn read(tables: &Tables<Plot>, study: &Study) -> Result<Self, Fault> {
+        let results = tables.read::<Results>(&Partition::study())?.rows;
+        let datasets = study.datasets.iter().map(|dataset| Dataset::read(tables, dataset, study));
         Ok(Self { results, datasets: datasets.collect::<Result<_, _>>()? })
     }
 }
 
 /// Reads a dataset's tables, remembering where they came from.
 struct Source<'study> {
-    artifacts: &'study Artifacts,
+    tables: &'study Tables<Plot>,
     dataset: &'study StudyDataset,
     origins: Vec<Origin>,
 }
 
 impl Source<'_> {
     /// A table of one run, for each seed.
-    fn seeds<T: Table>(&mut self, run: &StudyRun) -> Result<Vec<Vec<T>>, Fault> {
+    fn seeds<T: Table>(&mut self, run: &StudyRun) -> Result<Vec<Vec<T>>, Fault>
+    where
+        Plot: Reads<T>,
+    {
         self.dataset.seeds.iter().map(|&seed| self.seed::<T>(run, seed)).collect()
     }
 
     /// A table of one run, over its seeds.
-    fn run<T: Table>(&self, run: &StudyRun) -> Result<Vec<T>, Fault> {
-        Ok(self.artifacts.read::<T>(&Partition::dataset(&self.dataset.name).run(&run.name))?.rows)
+    fn run<T: Table>(&self, run: &StudyRun) -> Result<Vec<T>, Fault>
+    where
+        Plot: Reads<T>,
+    {
+        Ok(self.tables.read::<T>(&Partition::dataset(&self.dataset.name).run(&run.name))?.rows)
     }
 
     /// A table of one run and seed.
-    fn seed<T: Table>(&mut self, run: &StudyRun, seed: u64) -> Result<Vec<T>, Fault> {
+    fn seed<T: Table>(&mut self, run: &StudyRun, seed: u64) -> Result<Vec<T>, Fault>
+    where
+        Plot: Reads<T>,
+    {
         let partition = Partition::dataset(&self.dataset.name).run(&run.name).seed(seed);
-        let loaded = self.artifacts.read::<T>(&partition)?;
+        let loaded = self.tables.read::<T>(&partition)?;
         if Some(&seed) == self.dataset.seeds.first() {
             self.origins.push(Origin { run: Some(run.name.clone()), provenance: loaded.provenance });
         }
@@ -168,12 +170,12 @@ impl Source<'_> {
 }
 
 impl Dataset {
-    fn read(artifacts: &Artifacts, dataset: &StudyDataset, runs: &[StudyRun]) -> Result<Self, Fault> {
-        let seed = *dataset.seeds.first().ok_or_else(|| Fault::parameter(format!("`{dataset}` has no seeds")))?;
-        let last = |part| runs.iter().rev().find(|run| run.has(part));
-        let mut source = Source { artifacts, dataset, origins: Vec::new() };
+    fn read(tables: &Tables<Plot>, dataset: &StudyDataset, study: &Study) -> Result<Self, Fault> {
+        let seed = *dataset.seeds.first().ok_or_else(|| Fault::parameter(format!("{} has no seeds", dataset.name)))?;
+        let last = |part| study.last_with(part);
+        let mut source = Source { tables, dataset, origins: Vec::new() };
         let mut losses = Vec::new();
-        for run in runs {
+        for run in &study.runs {
             let (evaluations, training_log) = (source.seeds(run)?, source.seeds(run)?);
             losses.push(RunLosses { run: run.clone(), evaluations, training_log });
         }
@@ -186,15 +188,15 @@ impl Dataset {
             Some(run) => Some(QualityTables { run: run.name.clone(), rows: source.seeds(run)? }),
             None => None,
         };
-        let samples = match last(Part::Quality).or(runs.last()) {
+        let samples = match study.run_of_samples() {
             Some(run) => source.seed(run, seed)?,
             None => Vec::new(),
         };
-        let correlations = match last(Part::Quality).or(last(Part::Snapshots)) {
+        let correlations = match study.run_of_correlations() {
             Some(run) => source.run(run)?,
             None => Vec::new(),
         };
-        let findings = artifacts.read::<Findings>(&Partition::dataset(&dataset.name))?;
+        let findings = tables.read::<Findings>(&Partition::dataset(&dataset.name))?;
         let mut origins = source.origins;
         origins.push(Origin { run: None, provenance: findings.provenance });
         let (study, findings) = (dataset.clone(), findings.rows);
@@ -210,9 +212,9 @@ impl AttentionTables {
         let windows: Vec<Windows> = source.seed(run, seed)?;
         let place = windows.iter().position(|window| window.kind == "val");
         let mut maps = Vec::new();
-        for step in telling(source.dataset.steps.as_slice()) {
+        for step in source.dataset.steps.first_middle_last().iter() {
             let partition = Partition::dataset(&source.dataset.name).run(&run.name).seed(seed).step(step);
-            let reader = source.artifacts.open::<Attention>(&partition)?;
+            let reader = source.tables.open::<Attention>(&partition)?;
             // A row group is a window, in the windows' order.
             if let Some(group) = place.filter(|&place| place < reader.groups()) {
                 maps.push((step, reader.window(group)?));
@@ -220,18 +222,5 @@ impl AttentionTables {
         }
         let window = place.and_then(|place| windows.into_iter().nth(place));
         Ok(Self { run: run.name.clone(), head_metrics, baselines, onsets, matches, window, maps })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn telling_steps_are_first_middle_and_last() {
-        assert_eq!(telling(&[0, 50, 100, 200, 300]), [0, 100, 300]);
-        assert_eq!(telling(&[0, 100]), [0, 100]);
-        assert_eq!(telling(&[0]), [0]);
-        assert!(telling(&[]).is_empty());
     }
 }

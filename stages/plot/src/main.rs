@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run(|arguments: &plot::Arguments| arguments.verbosity, |arguments, terminal| plot::run(&arguments, terminal))
+    cli::run(plot::run)
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cli::{Place, Study, Terminal, Verbosity};
-use plot::Arguments;
+use cli::Terminal;
+use declarations::plot::{Parameters, Plot};
+use declarations::{Execution, Fault, Job, Kind, Study};
 use schemas::tables::HeadMetrics;
 use schemas::{Artifacts, Partition};
 
@@ -26,10 +27,9 @@ const NAMES: [&str; 10] = [
     "val_loss",
 ];
 
-fn plot(root: &Path, study: &Study) -> Result<(), cli::Fault> {
-    let place = Place { artifacts: root.to_owned() };
-    let arguments = Arguments { place, study: study.clone(), verbosity: Verbosity { quiet: true } };
-    plot::run(&arguments, &Terminal::silent())
+fn plot(root: &Path, study: &Study) -> Result<(), Fault> {
+    let job = Job::<Plot>::new(root, Partition::study(), Parameters { study: study.clone() }, Execution::default());
+    plot::run(&job, &Terminal::silent())
 }
 
 /// All files of pictures and report, by their paths below the root.
@@ -49,7 +49,7 @@ fn written(root: &Path) -> BTreeMap<String, Vec<u8>> {
 fn a_study_becomes_pictures_and_a_page() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = std::env::var_os("PLOT_STUDY").map_or_else(|| folder.path().to_owned(), Into::into);
-    let study = synthetic::study("1337,1338,1339", STEPS);
+    let study = synthetic::study(&[1337, 1338, 1339], STEPS);
     synthetic::write(&Artifacts::new(&root), &study);
     plot(&root, &study).expect("drawn");
 
@@ -166,7 +166,7 @@ fn a_log_spaced_schedule_has_a_logarithmic_axis() {
     let folder = tempfile::tempdir().expect("a folder");
     let root =
         std::env::var_os("PLOT_STUDY").map_or_else(|| folder.path().to_owned(), |root| Path::new(&root).join("log"));
-    let study = synthetic::study("1337,1338,1339", "0,1-512*2,600-2000/100");
+    let study = synthetic::study(&[1337, 1338, 1339], "0,1-512*2,600-2000/100");
     synthetic::write(&Artifacts::new(&root), &study);
     plot(&root, &study).expect("drawn");
     let files = written(&root);
@@ -180,7 +180,7 @@ fn a_log_spaced_schedule_has_a_logarithmic_axis() {
 #[test]
 fn one_seed_has_no_band_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
-    let study = synthetic::study("1337", "0,100,200");
+    let study = synthetic::study(&[1337], "0,100,200");
     synthetic::write(&Artifacts::new(folder.path()), &study);
     plot(folder.path(), &study).expect("drawn");
     let name = format!("plots/val_loss_{}.svg", synthetic::DATASET);
@@ -192,7 +192,7 @@ fn one_seed_has_no_band_and_says_so() {
 fn the_shortest_trainings_are_drawn() {
     for steps in ["0", "0,1"] {
         let folder = tempfile::tempdir().expect("a folder");
-        let study = synthetic::study("1,2", steps);
+        let study = synthetic::study(&[1, 2], steps);
         synthetic::write(&Artifacts::new(folder.path()), &study);
         plot(folder.path(), &study).expect("drawn");
         for (name, bytes) in written(folder.path()).iter().filter(|(name, _)| name.ends_with("svg")) {
@@ -204,7 +204,7 @@ fn the_shortest_trainings_are_drawn() {
 #[test]
 fn what_the_runs_lack_is_left_out() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut study = synthetic::study("1337,1338", "0,100,200");
+    let mut study = synthetic::study(&[1337, 1338], "0,100,200");
     study.runs.truncate(1);
     synthetic::write(&Artifacts::new(folder.path()), &study);
     plot(folder.path(), &study).expect("drawn");
@@ -218,13 +218,13 @@ fn what_the_runs_lack_is_left_out() {
 fn a_missing_table_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let artifacts = Artifacts::new(folder.path());
-    let study = synthetic::study("1337", "0,100");
+    let study = synthetic::study(&[1337], "0,100");
     synthetic::write(&artifacts, &study);
     let lost =
         artifacts.path::<HeadMetrics>(&Partition::dataset(synthetic::DATASET).run("run_3").seed(1337)).expect("a path");
     fs::remove_file(&lost).expect("removed");
     let fault = plot(folder.path(), &study).expect_err("a table is missing");
-    assert_eq!(fault.kind(), cli::Kind::Input);
+    assert_eq!(fault.kind(), Kind::Input);
     assert!(
         fault.to_string().contains(&lost.display().to_string()) && fault.to_string().contains("metrics"),
         "{fault}"

@@ -1,9 +1,10 @@
 //! The texts of the study: where they come from, what their bytes are and how they are split.
 
+use declarations::Encoding;
+
 use crate::control;
 use crate::digest::{Digest, Expected};
 use crate::download::Download;
-use crate::reading::Encoding;
 
 /// A text that this program knows.
 #[derive(Clone, Debug)]
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_name_is_known_and_nothing_else() {
-        assert!(NAMES.iter().all(|name| known(name).is_some() && cli::folder_name(name).is_ok()));
+        assert!(NAMES.iter().all(|name| known(name).is_some() && declarations::file_name(name).is_ok()));
         assert!(known("enwik9").is_none());
     }
 }

@@ -6,7 +6,8 @@ use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cli::{Fault, Progress, Terminal};
+use cli::{Progress, Terminal};
+use declarations::Fault;
 use ureq::Agent;
 use zip::ZipArchive;
 

@@ -13,17 +13,18 @@ pub mod vocabulary;
 
 use std::borrow::Cow;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
-use clap::{Args, Parser};
-use cli::{Fault, Place, Terminal, Threads, Verbosity};
+use cli::Terminal;
+use declarations::prep::{Parameters, Prep};
+use declarations::{Encoding, Fault, Job, Stage};
 use rayon::prelude::*;
 use schemas::tables::{Corpus, SemanticSpace};
-use schemas::{Artifacts, Partition, Provenance, Source, Writer};
+use schemas::{Provenance, Source, Writer};
 use serde::Serialize;
 
 use crate::dataset::Origin;
-use crate::reading::{Encoding, Splits, Text};
+use crate::reading::{Splits, Text};
 use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
 
 /// Rows of a row group of `corpus`.
@@ -31,66 +32,6 @@ const GROUP: usize = 1 << 20;
 
 /// Row groups that are encoded before they are written: two megabytes each at most.
 const AT_ONCE: usize = 16;
-
-/// What this stage is asked on its command line.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    name = "prep",
-    version,
-    about = "Turn a text into tokens, a vocabulary and a semantic space",
-    after_help = "Examples:\n  prep --dataset shakespeare_char\n  prep --dataset enwik8 --data data\n  \
-                  prep --dataset my_novel --source novel.txt --train-fraction 0.8 --val-fraction 0.1"
-)]
-pub struct Arguments {
-    /// Where the tables go.
-    #[command(flatten)]
-    pub place: Place,
-
-    /// Name of the text: shakespeare_char (built in), enwik8 or text8 (downloaded), control_lag, control_copy or
-    /// control_shuffled (made, with a known structure), or a name for the text in --source
-    #[arg(long, value_name = "NAME", value_parser = cli::folder_name, help_heading = "Where")]
-    pub dataset: String,
-
-    /// Folder of downloaded texts; what is there already is verified and used
-    #[arg(long, value_name = "FOLDER", default_value = "data", help_heading = "Where")]
-    pub data: PathBuf,
-
-    /// File that holds the text; one of a known text must be that very text
-    #[arg(long, value_name = "FILE", help_heading = "Where")]
-    pub source: Option<PathBuf>,
-
-    /// Address of the archive instead of the known ones; may be repeated
-    #[arg(long = "mirror", value_name = "URL", hide = true)]
-    pub mirrors: Vec<String>,
-
-    /// What decides the content beside the text.
-    #[command(flatten)]
-    pub parameters: Parameters,
-
-    /// How many threads work.
-    #[command(flatten)]
-    pub threads: Threads,
-
-    /// How much is said.
-    #[command(flatten)]
-    pub verbosity: Verbosity,
-}
-
-/// What decides the content beside the text, where it differs from what is known of the text.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Parameters {
-    /// What a character is [default: bytes for enwik8 and text8, utf8 for other texts]
-    #[arg(long, value_enum, help_heading = "Parameters")]
-    pub encoding: Option<Encoding>,
-
-    /// Leading share of the text that is learned from [default: 0.9]
-    #[arg(long, value_name = "SHARE", help_heading = "Parameters")]
-    pub train_fraction: Option<f64>,
-
-    /// Share after it that is validated on; what is left is for tests [default: 0.05 for enwik8 and text8, 0.1 for other texts]
-    #[arg(long, value_name = "SHARE", help_heading = "Parameters")]
-    pub val_fraction: Option<f64>,
-}
 
 /// The parameters with every default filled in, as the tables' footers tell them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -100,17 +41,17 @@ struct Settings {
     val_fraction: f64,
 }
 
-impl Parameters {
-    fn settings(&self, known: Option<&dataset::Dataset>) -> Result<Settings, Fault> {
+impl Settings {
+    fn new(parameters: &Parameters, known: Option<&dataset::Dataset>) -> Result<Self, Fault> {
         let encoding = known.map_or(Encoding::Utf8, |known| known.encoding);
         let train_fraction = known.map_or(0.9, |known| known.train_fraction);
         let val_fraction = known.map_or(0.1, |known| known.val_fraction);
-        let settings = Settings {
-            encoding: self.encoding.unwrap_or(encoding),
-            train_fraction: self.train_fraction.unwrap_or(train_fraction),
-            val_fraction: self.val_fraction.unwrap_or(val_fraction),
+        let settings = Self {
+            encoding: parameters.encoding.unwrap_or(encoding),
+            train_fraction: parameters.train_fraction.unwrap_or(train_fraction),
+            val_fraction: parameters.val_fraction.unwrap_or(val_fraction),
         };
-        let Settings { train_fraction: train, val_fraction: val, .. } = settings;
+        let Self { train_fraction: train, val_fraction: val, .. } = settings;
         if train > 0.0 && val > 0.0 && train + val <= 1.0 + 1e-9 {
             return Ok(settings);
         }
@@ -124,12 +65,11 @@ impl Parameters {
 ///
 /// # Errors
 /// A wrong parameter; a text that is missing, not what it should be, or of no use; a disk that refuses.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
-    arguments.threads.install();
-    let name = arguments.dataset.as_str();
-    let known = dataset::known(name);
-    let settings = arguments.parameters.settings(known.as_ref())?;
-    let (file, bytes) = bytes(arguments, known, terminal)?;
+pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
+    let (name, outputs) = (job.dataset(), &job.outputs);
+    let known = dataset::known(&name);
+    let settings = Settings::new(&job.parameters, known.as_ref())?;
+    let (file, bytes) = bytes(job, known, terminal)?;
     let text = Text::decode(&bytes, settings.encoding).map_err(|offset| {
         Fault::input(format!(
             "{file} is no UTF-8 at byte {offset}: convert it, or read its bytes with --encoding bytes"
@@ -152,11 +92,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
              read its bytes with --encoding bytes"
         ))
     })?;
-    let artifacts = Artifacts::new(&arguments.place.artifacts);
-    let partition = Partition::dataset(name);
+    let partition = &job.partition;
     let source = Source { path: file, blake3: hash.to_hex().to_string() };
-    let provenance = Provenance::new("prep", serde_json::to_value(settings)?).from_inputs([&source]);
-    artifacts.write(&partition, &provenance, vocabulary.rows())?;
+    let provenance = Provenance::new(Prep::NAME, footer(settings)?).from_inputs([&source]);
+    outputs.write(partition, &provenance, vocabulary.rows())?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
     let mut space = Vec::new();
     rayon::in_place_scope(|scope| {
@@ -164,14 +103,19 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
             space = semantic_space::semantic_space(&splits.train.segments(semantic_space::MOST_SEGMENTS));
         });
         splits.named().into_iter().try_for_each(|(split, part)| {
-            let writer = artifacts.create::<Corpus>(&partition.clone().split(split), &provenance)?;
+            let writer = outputs.create::<Corpus>(&partition.clone().split(split), &provenance)?;
             write_tokens(part, &vocabulary, writer, |characters| progress.advance(characters))
         })
     })?;
-    artifacts.write(&partition, &provenance, &space)?;
+    outputs.write(partition, &provenance, &space)?;
     drop(progress);
-    terminal.say(summary(name, sizes, vocabulary.rows().len(), &space));
+    terminal.say(summary(&name, sizes, vocabulary.rows().len(), &space));
     Ok(())
+}
+
+/// The settings as a footer's `config`.
+fn footer(settings: Settings) -> Result<serde_json::Value, Fault> {
+    serde_json::to_value(settings).map_err(|error| Fault::bug(error.to_string()))
 }
 
 /// Encodes row groups on all threads, and writes them in their order.
@@ -195,12 +139,12 @@ fn write_tokens(
 
 /// The name of the text's file and its bytes, verified where it is known what they must be.
 fn bytes(
-    arguments: &Arguments,
+    job: &Job<Prep>,
     known: Option<dataset::Dataset>,
     terminal: &Terminal,
 ) -> Result<(String, Cow<'static, [u8]>), Fault> {
-    let name = &arguments.dataset;
-    if let Some(path) = &arguments.source {
+    let (name, parameters) = (job.dataset(), &job.parameters);
+    if let Some(path) = parameters.source.as_ref().map(Path::new) {
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let bytes = match known {
             Some(known) => {
@@ -214,23 +158,21 @@ fn bytes(
     }
     match known.map(|known| known.origin) {
         Some(Origin::Embedded(bytes, expected)) => {
-            let damaged =
-                |reason| Fault::defect(format!("the text that is built in {reason}: build the program again"));
+            let damaged = |reason| Fault::bug(format!("the text that is built in {reason}: build the program again"));
             expected.check(bytes).map_err(damaged)?;
             Ok((format!("{name}.txt"), bytes.into()))
         }
         Some(Origin::Made(make, expected)) => {
             let bytes = make();
-            let other =
-                |reason| Fault::defect(format!("the text that is made {reason}: the program makes another one"));
+            let other = |reason| Fault::bug(format!("the text that is made {reason}: the program makes another one"));
             expected.check(&bytes).map_err(other)?;
             Ok((format!("{name}.txt"), bytes.into()))
         }
         Some(Origin::Remote(mut download)) => {
-            if !arguments.mirrors.is_empty() {
-                download.urls.clone_from(&arguments.mirrors);
+            if !parameters.mirrors.0.is_empty() {
+                download.urls.clone_from(&parameters.mirrors.0);
             }
-            Ok((name.clone(), download::obtain(&download, &arguments.data, terminal)?.into()))
+            Ok((name.clone(), download::obtain(&download, Path::new(&parameters.data), terminal)?.into()))
         }
         None => Err(Fault::parameter(format!(
             "--dataset `{name}` is no known text (they are {}): a text of your own needs --source FILE",

@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::LargeBlocks = allocator::LargeBlocks::new();
 
 fn main() -> ExitCode {
-    cli::run(|arguments: &prep::Arguments| arguments.verbosity, |arguments, terminal| prep::run(&arguments, terminal))
+    cli::run(prep::run)
 }

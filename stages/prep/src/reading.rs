@@ -3,18 +3,7 @@
 
 use std::borrow::Cow;
 
-use clap::ValueEnum;
-use serde::Serialize;
-
-/// What a character of the text is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Encoding {
-    /// A Unicode code point; the file is UTF-8
-    Utf8,
-    /// A byte, shown as the latin-1 character of that number; the file is anything
-    Bytes,
-}
+use declarations::Encoding;
 
 /// A stretch of text.
 #[derive(Clone, Copy, Debug, PartialEq)]

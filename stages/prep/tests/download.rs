@@ -6,7 +6,8 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 use std::{fs, iter};
 
-use cli::{Fault, Kind, Terminal};
+use cli::Terminal;
+use declarations::{Fault, Kind};
 use prep::digest::{Digest, Expected};
 use prep::download::{Download, obtain};
 use server::{Manner, Server};

@@ -3,17 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
-use cli::{Fault, Kind, Terminal};
-use prep::Arguments;
+use cli::Terminal;
+use declarations::Job;
+use declarations::prep::Prep;
+use declarations::{Fault, Kind};
 use schemas::tables::{Corpus, SemanticSpace, Vocabulary};
 use schemas::{Artifacts, Partition, Table};
 
 fn run(root: &Path, flags: &[&str]) -> Result<(), Fault> {
     let root = root.to_str().expect("the folder's name is text");
     let place = ["prep", "--artifacts", root, "--data", root, "--quiet"];
-    let arguments = Arguments::try_parse_from(place.iter().chain(flags)).expect("the flags are known");
-    prep::run(&arguments, &Terminal::silent())
+    let job = Job::<Prep>::parse(place.iter().chain(flags)).expect("the flags are known");
+    prep::run(&job, &Terminal::silent())
 }
 
 fn tokens(root: &Path, dataset: &str, split: &str) -> Vec<u16> {

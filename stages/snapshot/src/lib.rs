@@ -5,83 +5,28 @@
 
 mod probe;
 
-use clap::{Args, Parser};
-use cli::{Fault, Node, Place, Steps, Terminal, Threads, Verbosity};
-use model::{DeviceChoice, GptConfig, Model, Observation};
+use cli::Terminal;
+use declarations::snapshot::Snapshot;
+use declarations::{Fault, Job};
+use model::{GptConfig, Model, Observation};
 use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
-use schemas::{Artifacts, Partition, Provenance, Source, Writer};
-use serde::Serialize;
-
-/// The command line of `snapshot`.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    version,
-    args_override_self = true,
-    about = "Records the attention of checkpoints in the same probe windows of text",
-    after_help = "Example:\n  snapshot --dataset shakespeare_char --run run_1 --seed 1337 --steps 0,50,100-2000/100"
-)]
-pub struct Arguments {
-    /// Where the tables lie.
-    #[command(flatten)]
-    pub place: Place,
-    /// Which training is looked at.
-    #[command(flatten)]
-    pub node: Node,
-    /// What is recorded.
-    #[command(flatten)]
-    pub parameters: Parameters,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t, help_heading = "How")]
-    pub device: DeviceChoice,
-    /// How many threads work.
-    #[command(flatten)]
-    pub threads: Threads,
-    /// How much is said.
-    #[command(flatten)]
-    pub verbosity: Verbosity,
-}
-
-/// What is recorded.
-#[derive(Args, Clone, Debug, Serialize)]
-pub struct Parameters {
-    /// Steps whose checkpoints are looked at: `0,50,100-2000/100`
-    #[arg(long, value_name = "STEPS", help_heading = "Snapshots")]
-    pub steps: Steps,
-    /// Windows of the validation split, evenly spaced
-    #[arg(long, default_value_t = 8, help_heading = "Snapshots")]
-    pub val_windows: u16,
-    /// Windows of a random block twice, for induction scores
-    #[arg(long, default_value_t = 4, help_heading = "Snapshots")]
-    pub repeat_windows: u16,
-}
+use schemas::{Source, Writer};
 
 /// Records every step's attention.
 ///
 /// # Errors
 /// A parameter fault for no steps or no windows, an input fault for a checkpoint that is missing or damaged, or whose
 /// vocabulary is not the dataset's.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
-    let Arguments { place, node, parameters, device, threads, .. } = arguments;
-    threads.install();
-    device.check().map_err(|error| Fault::parameter(error.to_string()))?;
-    if parameters.val_windows == 0 {
-        return Err(Fault::parameter(
-            "--val-windows is 0: every metric is a mean over validation windows, give at least 1",
-        ));
-    }
-    if parameters.steps.iter().next().is_none() {
-        return Err(Fault::parameter("--steps names no step: give some, such as `0,50,100-2000/100`"));
-    }
+pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
+    let Job { partition, parameters, inputs, outputs, .. } = job;
+    model::check_device(parameters.device)?;
 
-    let artifacts = Artifacts::new(&place.artifacts);
-    let dataset = Partition::dataset(&node.dataset);
-    let partition = dataset.clone().run(&node.run).seed(node.seed);
-    let vocabulary = artifacts.read::<Vocabulary>(&dataset)?;
-    let val = artifacts.read::<Corpus>(&dataset.clone().split("val"))?;
+    let vocabulary = inputs.read::<Vocabulary>(partition)?;
+    let val = inputs.read::<Corpus>(&partition.clone().split("val"))?;
     let text = [&vocabulary.source, &val.source];
-    let provenance = Provenance::new("snapshot", footer(parameters)?);
+    let provenance = job.provenance();
 
     let tokens: Vec<u16> = val.rows.iter().map(|row| row.token).collect();
     let count = u64::from(parameters.val_windows) + u64::from(parameters.repeat_windows);
@@ -91,15 +36,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let mut checkpoints: Vec<Source> = Vec::new();
     for step in parameters.steps.iter() {
         let at = partition.clone().step(step);
-        let checkpoint = artifacts.read::<Checkpoints>(&at)?;
-        let model = Model::load(*device, &checkpoint)?;
+        let checkpoint = inputs.read::<Checkpoints>(&at)?;
+        let model = Model::load(parameters.device, &checkpoint)?;
         check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
         if windows.is_empty() {
             // The block size is the model's, so the windows are known once the first checkpoint is.
-            windows = probe::windows(&node.dataset, parameters, model.config(), &vocabulary.rows, &tokens)?;
+            windows = probe::windows(&job.dataset(), parameters, model.config(), &vocabulary.rows, &tokens)?;
         }
-        let inputs = text.into_iter().chain([&checkpoint.source]);
-        let mut writer = artifacts.create::<Attention>(&at, &provenance.from_inputs(inputs))?;
+        let sources = text.into_iter().chain([&checkpoint.source]);
+        let mut writer = outputs.create::<Attention>(&at, &provenance.from_inputs(sources))?;
         let norms = record(&model, &windows, &mut writer, || progress.advance(1))?;
         let norms: Vec<HeadOutputs> = norms.means(step).collect();
         if norms.iter().any(|head| !head.output_norm.is_finite()) {
@@ -111,9 +56,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         head_outputs.extend(norms);
         checkpoints.push(checkpoint.source);
     }
-    artifacts.write(&partition, &provenance.from_inputs(text), &windows)?;
-    let inputs = text.into_iter().chain(&checkpoints);
-    artifacts.write(&partition, &provenance.from_inputs(inputs), &head_outputs)?;
+    outputs.write(partition, &provenance.from_inputs(text), &windows)?;
+    let sources = text.into_iter().chain(&checkpoints);
+    outputs.write(partition, &provenance.from_inputs(sources), &head_outputs)?;
     drop(progress);
     let steps = parameters.steps.iter().len();
     let length = windows.first().map_or(0, |window| window.tokens.len());
@@ -150,10 +95,6 @@ fn record(
         }
     }
     Ok(norms)
-}
-
-fn footer(parameters: &Parameters) -> Result<serde_json::Value, Fault> {
-    serde_json::to_value(parameters).map_err(|error| Fault::defect(error.to_string()))
 }
 
 fn check_vocabulary(model: &Model, vocabulary: &[Vocabulary], checkpoint: &Source) -> Result<(), Fault> {

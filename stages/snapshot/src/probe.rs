@@ -1,12 +1,12 @@
 //! The probe windows: they depend on the dataset and the block size alone, so that what changes from step to step, run to
 //! run and seed to seed is the model.
 
-use cli::Fault;
+use declarations::Fault;
 use model::GptConfig;
 use random_streams::SliceRandom;
 use schemas::tables::{Vocabulary, Windows};
 
-use crate::Parameters;
+use declarations::snapshot::Parameters;
 
 pub(crate) const VAL: &str = "val";
 pub(crate) const REPEAT: &str = "repeat";
@@ -50,7 +50,8 @@ pub(crate) fn windows(
     let repeats = if length == 0 { 0 } else { parameters.repeat_windows };
     for number in 0..repeats {
         let mut symbols: Vec<u16> = (0..vocabulary.len() as u16).collect();
-        let mut stream = random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
+        let mut stream =
+            random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
         symbols.truncate(length);
         push(REPEAT, 0, symbols.repeat(2))?;
@@ -66,10 +67,13 @@ fn evenly_spaced(last: usize, count: u16) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
+    use declarations::Device;
+
     use super::*;
 
     fn made(block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
-        let parameters = Parameters { steps: Default::default(), val_windows: 3, repeat_windows: 2 };
+        let parameters =
+            Parameters { steps: Default::default(), val_windows: 3, repeat_windows: 2, device: Device::Cpu };
         let config =
             GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size, vocab_size: symbols, bias: false, dropout: 0.0 };
         let vocabulary: Vec<_> = (0..symbols as u16)

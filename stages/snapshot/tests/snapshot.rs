@@ -1,10 +1,10 @@
 //! The stage on small tables: what it writes is what the model attends to.
 
-use clap::Parser;
-use model::{DeviceChoice, GptConfig, Model, Weights};
+use declarations::Job;
+use declarations::snapshot::Snapshot;
+use model::{Device, GptConfig, Model, Weights};
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Artifacts, Partition, Provenance};
-use snapshot::Arguments;
 
 const CONFIG: GptConfig =
     GptConfig { n_layer: 2, n_head: 3, n_embd: 12, block_size: 9, vocab_size: 5, bias: true, dropout: 0.0 };
@@ -30,11 +30,11 @@ fn study(symbols: u16) -> tempfile::TempDir {
     folder
 }
 
-fn run(folder: &tempfile::TempDir, more: &[&str]) -> Result<(), cli::Fault> {
+fn run(folder: &tempfile::TempDir, more: &[&str]) -> Result<(), declarations::Fault> {
     let line = ["snapshot", "--dataset", "letters", "--run", "run_1", "--seed", "3", "--steps", "0,10", "--artifacts"];
     let folder = folder.path().to_str().expect("a path of letters");
-    let arguments = Arguments::parse_from(line.iter().copied().chain([folder]).chain(more.iter().copied()));
-    snapshot::run(&arguments, &cli::Terminal::silent())
+    let words = line.iter().copied().chain([folder]).chain(more.iter().copied());
+    snapshot::run(&Job::<Snapshot>::parse(words).expect("a command line"), &cli::Terminal::silent())
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn writes_what_the_model_attends_to() {
     let outputs = artifacts.read::<HeadOutputs>(&partition()).expect("head outputs").rows;
     assert_eq!(outputs.len(), 2 * 2 * 3, "a row a step, layer and head");
     for step in [0, 10] {
-        let model = Model::new(DeviceChoice::Cpu, Weights::initial(CONFIG, 3 + u64::from(step))).expect("a model");
+        let model = Model::new(Device::Cpu, Weights::initial(CONFIG, 3 + u64::from(step))).expect("a model");
         let reader = artifacts.open::<Attention>(&partition().step(step)).expect("attention");
         assert_eq!(reader.groups(), windows.len(), "a row group is a window");
         let mut norms = [0.0; 6];
@@ -106,9 +106,9 @@ fn is_the_same_every_time() {
 fn faults_name_what_is_wrong() {
     let fault = |symbols, more: &[&str]| run(&study(symbols), more).expect_err("a fault");
     let missing = fault(5, &["--steps", "0,20"]);
-    assert_eq!(missing.kind(), cli::Kind::Input);
+    assert_eq!(missing.kind(), declarations::Kind::Input);
     assert!(missing.to_string().contains("step=20") && missing.to_string().contains("train"), "{missing}");
-    assert_eq!(fault(5, &["--val-windows", "0"]).kind(), cli::Kind::Parameter);
-    assert_eq!(fault(5, &["--steps", ""]).kind(), cli::Kind::Parameter);
+    assert_eq!(fault(5, &["--val-windows", "0"]).kind(), declarations::Kind::Parameter);
+    assert_eq!(fault(5, &["--steps", ""]).kind(), declarations::Kind::Parameter);
     assert!(fault(6, &[]).to_string().contains("5 symbols"));
 }

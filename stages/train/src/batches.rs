@@ -1,11 +1,10 @@
 //! Which texts are learned from and evaluated on.
 
-use cli::Fault;
+use declarations::Fault;
+use declarations::train::Parameters;
 use model::{Batch, GptConfig};
 use random_streams::RngExt;
 use schemas::tables::Corpus;
-
-use crate::Parameters;
 
 /// A part of the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,14 +51,14 @@ impl Texts {
     pub(crate) fn batches(&self, parameters: &Parameters, step: u32) -> Vec<Batch> {
         let mut stream = random_streams::stream("batches", &[&self.seed, &u64::from(step)]);
         (0..parameters.gradient_accumulation_steps)
-            .map(|_| self.draw(Split::Train, parameters.batch_size, &mut stream))
+            .map(|_| self.draw(Split::Train, parameters.batch_size as usize, &mut stream))
             .collect()
     }
 
     /// The batches that a split is evaluated on at one step.
     pub(crate) fn evaluation(&self, parameters: &Parameters, split: Split, step: u32) -> impl Iterator<Item = Batch> {
         let mut stream = random_streams::stream("evaluation batches", &[&self.seed, &u64::from(step), &(split as u64)]);
-        (0..parameters.eval_iters).map(move |_| self.draw(split, parameters.batch_size, &mut stream))
+        (0..parameters.eval_iters).map(move |_| self.draw(split, parameters.batch_size as usize, &mut stream))
     }
 
     fn draw(&self, split: Split, size: usize, stream: &mut random_streams::ChaCha8Rng) -> Batch {

@@ -2,19 +2,12 @@
 
 use std::fs;
 
-use cli::Fault;
-use model::GptConfig;
+use declarations::train::Parameters;
+use declarations::{Fault, training_memory};
 
-use crate::Parameters;
-
-/// Refuses a training that cannot fit: weights, gradients and two moments, and of a layer's activations, in widths of the model,
-/// those of its norms, attention, residual sums and hidden layer.
-pub(crate) fn check(parameters: &Parameters, config: &GptConfig) -> Result<(), Fault> {
-    let [layers, width, block, symbols, batch] =
-        [config.n_layer, config.n_embd, config.block_size, config.vocab_size, parameters.batch_size]
-            .map(|size| size as f64);
-    let weights = 12.0 * layers * width * width + (symbols + block) * width;
-    let needed = 4.0 * (4.0 * weights + 17.0 * layers * width * batch * block);
+/// Refuses a training that needs more memory than the machine has.
+pub(crate) fn check(parameters: &Parameters, symbols: usize) -> Result<(), Fault> {
+    let needed = training_memory(parameters, u32::try_from(symbols).unwrap_or(u32::MAX));
     let there = total_bytes().unwrap_or(f64::INFINITY);
     if needed <= there {
         return Ok(());

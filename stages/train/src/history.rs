@@ -2,14 +2,16 @@
 
 use std::fs;
 
-use cli::{Fault, Steps, Terminal};
+use cli::Terminal;
+use declarations::train::Train;
+use declarations::{Fault, Outputs, Steps};
 use model::{GptConfig, Moments, Weights};
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
-use schemas::{Artifacts, Partition, Provenance};
+use schemas::{Partition, Provenance};
 
 /// The tables of one training so far.
 pub(crate) struct History {
-    pub(crate) artifacts: Artifacts,
+    pub(crate) outputs: Outputs<Train>,
     pub(crate) partition: Partition,
     pub(crate) provenance: Provenance,
     config: GptConfig,
@@ -30,14 +32,19 @@ pub(crate) struct Committed {
 
 impl History {
     /// A training without a past.
-    pub(crate) fn new(artifacts: Artifacts, partition: Partition, provenance: Provenance, config: GptConfig) -> Self {
+    pub(crate) fn new(
+        outputs: Outputs<Train>,
+        partition: Partition,
+        provenance: Provenance,
+        config: GptConfig,
+    ) -> Self {
         let (log, evaluations, tracking, timings) = Default::default();
-        Self { artifacts, partition, provenance, config, log, evaluations, tracking, timings, committed: None }
+        Self { outputs, partition, provenance, config, log, evaluations, tracking, timings, committed: None }
     }
 
     /// Takes up what the same training has committed; starts anew where there is nothing of the same parameters and inputs.
     pub(crate) fn resume(&mut self, terminal: &Terminal) {
-        if !self.artifacts.has::<Optimizer>(&self.partition) {
+        if !self.outputs.has::<Optimizer>(&self.partition) {
             return;
         }
         match self.take_up() {
@@ -49,14 +56,14 @@ impl History {
 
     /// Reads the last commit; none if it belongs to another training. Rows after it were written by a commit that was cut off.
     fn take_up(&mut self) -> Result<Option<u32>, Fault> {
-        let optimizer = self.artifacts.read::<Optimizer>(&self.partition)?;
+        let optimizer = self.outputs.read::<Optimizer>(&self.partition)?;
         let same = optimizer.provenance.config == self.provenance.config
             && optimizer.provenance.inputs == self.provenance.inputs
             && optimizer.provenance.producer == self.provenance.producer;
         let Some(step) = optimizer.rows.first().map(|row| row.step).filter(|_| same) else {
             return Ok(None);
         };
-        let checkpoint = self.artifacts.read::<Checkpoints>(&self.partition.clone().step(step))?;
+        let checkpoint = self.outputs.read::<Checkpoints>(&self.partition.clone().step(step))?;
         let weights = Weights::from_checkpoint(&checkpoint)?;
         let moments = weights.tensors.iter().map(|tensor| {
             let moment = |name: &str| {
@@ -69,10 +76,10 @@ impl History {
             Ok(Moments { first: moment("first")?, second: moment("second")? })
         });
         let moments = moments.collect::<Result<Vec<_>, Fault>>()?;
-        self.log = self.artifacts.read::<TrainingLog>(&self.partition)?.rows;
-        self.evaluations = self.artifacts.read::<Evaluations>(&self.partition)?.rows;
-        self.tracking = self.artifacts.read::<Tracking>(&self.partition)?.rows;
-        self.timings = self.artifacts.read::<Timings>(&self.partition.clone().stage("train"))?.rows;
+        self.log = self.outputs.read::<TrainingLog>(&self.partition)?.rows;
+        self.evaluations = self.outputs.read::<Evaluations>(&self.partition)?.rows;
+        self.tracking = self.outputs.read::<Tracking>(&self.partition)?.rows;
+        self.timings = self.outputs.read::<Timings>(&self.partition.clone().stage("train"))?.rows;
         // An iteration's row carries the step before its update, an evaluation's the step it looked at.
         self.log.retain(|row| row.step < step);
         self.tracking.retain(|row| row.step < step);
@@ -90,11 +97,11 @@ impl History {
     /// Removes what another training left: its commit point first, so that nothing half-removed is ever taken up.
     pub(crate) fn clear(&self) -> Result<(), Fault> {
         let paths = [
-            self.artifacts.path::<Optimizer>(&self.partition)?,
-            self.artifacts.path::<TrainingLog>(&self.partition)?,
-            self.artifacts.path::<Evaluations>(&self.partition)?,
-            self.artifacts.path::<Tracking>(&self.partition)?,
-            self.artifacts.path::<Timings>(&self.partition.clone().stage("train"))?,
+            self.outputs.path::<Optimizer>(&self.partition)?,
+            self.outputs.path::<TrainingLog>(&self.partition)?,
+            self.outputs.path::<Evaluations>(&self.partition)?,
+            self.outputs.path::<Tracking>(&self.partition)?,
+            self.outputs.path::<Timings>(&self.partition.clone().stage("train"))?,
         ];
         for path in paths {
             if let Err(error) = fs::remove_file(&path)
@@ -109,12 +116,12 @@ impl History {
     /// Writes everything in an order in which being killed between any two writes loses nothing: the tables, the checkpoint,
     /// and last the optimizer, which is the commit point.
     pub(crate) fn commit(&self, step: u32, weights: &Weights, moments: &[Moments]) -> Result<(), Fault> {
-        let Self { artifacts, partition, provenance, .. } = self;
-        artifacts.write(partition, provenance, &self.log)?;
-        artifacts.write(partition, provenance, &self.evaluations)?;
-        artifacts.write(partition, provenance, &self.tracking)?;
+        let Self { outputs, partition, provenance, .. } = self;
+        outputs.write(partition, provenance, &self.log)?;
+        outputs.write(partition, provenance, &self.evaluations)?;
+        outputs.write(partition, provenance, &self.tracking)?;
         self.write_timings()?;
-        artifacts.write(&partition.clone().step(step), provenance, &weights.to_rows())?;
+        outputs.write(&partition.clone().step(step), provenance, &weights.to_rows())?;
         let row = |(tensor, moments): (&model::Tensor, &Moments)| {
             let shape: Vec<u32> = tensor.shape.iter().map(|&size| size as u32).collect();
             [("first", &moments.first), ("second", &moments.second)].map(|(moment, values)| Optimizer {
@@ -126,11 +133,11 @@ impl History {
             })
         };
         let rows: Vec<Optimizer> = weights.tensors.iter().zip(moments).flat_map(row).collect();
-        Ok(artifacts.write(partition, provenance, &rows)?)
+        Ok(outputs.write(partition, provenance, &rows)?)
     }
 
     pub(crate) fn write_timings(&self) -> Result<(), Fault> {
-        Ok(self.artifacts.write(&self.partition.clone().stage("train"), &self.provenance, &self.timings)?)
+        Ok(self.outputs.write(&self.partition.clone().stage("train"), &self.provenance, &self.timings)?)
     }
 
     /// Deletes this training's checkpoints that are neither to be kept nor the one that resuming needs.
@@ -139,7 +146,7 @@ impl History {
     }
 
     fn keep_checkpoints(&self, keep: impl Fn(u32) -> bool) -> Result<(), Fault> {
-        let any = self.artifacts.path::<Checkpoints>(&self.partition.clone().step(0))?;
+        let any = self.outputs.path::<Checkpoints>(&self.partition.clone().step(0))?;
         let steps = any.ancestors().nth(2).expect("a checkpoint lies in a folder of its step, in that of its training");
         let Ok(folders) = fs::read_dir(steps) else {
             return Ok(());

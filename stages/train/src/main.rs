@@ -2,12 +2,9 @@
 
 use std::process::ExitCode;
 
-use allocator::LargeBlocks;
-use train::Arguments;
-
 #[global_allocator]
-static ALLOCATOR: LargeBlocks = LargeBlocks::new();
+static ALLOCATOR: allocator::LargeBlocks = allocator::LargeBlocks::new();
 
 fn main() -> ExitCode {
-    cli::run(|arguments: &Arguments| arguments.verbosity, |arguments, terminal| train::run(&arguments, terminal))
+    cli::run(train::run)
 }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use crate::Parameters;
+use declarations::train::Parameters;
 
 /// The learning rate of the update after `step` updates: linear warm-up, then a cosine to the minimum (Loshchilov &
 /// Hutter 2017), as in nanoGPT.
@@ -21,15 +21,15 @@ pub(crate) fn learning_rate(parameters: &Parameters, step: u32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use declarations::Job;
+    use declarations::train::Train;
 
     use super::*;
-    use crate::Arguments;
 
     fn rate(step: u32, more: &[&str]) -> f64 {
         let line = ["train", "--dataset", "d", "--run", "r", "--seed", "1", "--max-iters", "1100"];
-        let arguments = Arguments::parse_from(line.iter().chain(more));
-        learning_rate(&arguments.parameters, step)
+        let job = Job::<Train>::parse(line.iter().chain(more)).expect("a command line");
+        learning_rate(&job.parameters, step)
     }
 
     #[test]

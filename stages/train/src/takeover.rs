@@ -1,9 +1,11 @@
 //! Taking over a training that is the same but for the run's name: what it learned is what this one would learn, bit for
 //! bit, so it is copied and not computed again.
 
-use cli::{Fault, Steps, Terminal};
+use cli::Terminal;
+use declarations::train::Train;
+use declarations::{Fault, Outputs, Steps, Writes};
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
-use schemas::{Artifacts, Key, Partition, Provenance, Table};
+use schemas::{Key, Partition, Provenance, Table};
 
 use crate::history::History;
 
@@ -22,9 +24,9 @@ pub(crate) fn take_over(
     kept: &Steps,
     terminal: &Terminal,
 ) -> Result<(), Fault> {
-    let History { artifacts, partition, provenance, .. } = history;
+    let History { outputs, partition, provenance, .. } = history;
     let theirs = partition.clone().run(other);
-    let optimizer = artifacts.read::<Optimizer>(&theirs)?;
+    let optimizer = outputs.read::<Optimizer>(&theirs)?;
     let differs = |what: &str| {
         Fault::input(format!(
             "{} is of another training ({what}): train {other} with the same parameters first, or leave out --same-as",
@@ -41,11 +43,11 @@ pub(crate) fn take_over(
         return Err(differs("it has not ended"));
     }
     history.clear()?;
-    let copy = Copy { artifacts, from: &theirs, to: partition, provenance };
+    let copy = Copy { outputs, from: &theirs, to: partition, provenance };
     copy.table::<TrainingLog>()?;
     copy.table::<Evaluations>()?;
     copy.table::<Tracking>()?;
-    let clocks = artifacts.read::<Timings>(&theirs.clone().stage("train"))?.provenance;
+    let clocks = outputs.read::<Timings>(&theirs.clone().stage("train"))?.provenance;
     // Where the other's were copied too, they are of whoever measured them: perhaps of this very training, before it was lost.
     let measured_by = clocks.extra.get(SAME_AS).map_or(other, String::as_str);
     let own = partition.value(Key::Run).as_deref() == Some(measured_by);
@@ -62,7 +64,7 @@ pub(crate) fn take_over(
         Copy { from: &theirs.clone().step(step), to: &partition.clone().step(step), ..copy }.table::<Checkpoints>()?;
         progress.advance(1);
     }
-    artifacts.write(partition, provenance, &optimizer.rows)?;
+    outputs.write(partition, provenance, &optimizer.rows)?;
     drop(progress);
     terminal.say(format!("took over the training of {other}, which is the same but for the run's name"));
     Ok(())
@@ -71,15 +73,18 @@ pub(crate) fn take_over(
 /// Where tables come from and where they go.
 #[derive(Clone, Copy)]
 struct Copy<'all> {
-    artifacts: &'all Artifacts,
+    outputs: &'all Outputs<Train>,
     from: &'all Partition,
     to: &'all Partition,
     provenance: &'all Provenance,
 }
 
 impl Copy<'_> {
-    fn table<T: Table>(self) -> Result<(), Fault> {
-        let rows = self.artifacts.read::<T>(self.from)?.rows;
-        Ok(self.artifacts.write(self.to, self.provenance, &rows)?)
+    fn table<T: Table>(self) -> Result<(), Fault>
+    where
+        Train: Writes<T>,
+    {
+        let rows = self.outputs.read::<T>(self.from)?.rows;
+        Ok(self.outputs.write(self.to, self.provenance, &rows)?)
     }
 }

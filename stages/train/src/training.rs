@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use cli::{Fault, Terminal};
-use model::{DeviceChoice, Trainer, Weights};
+use cli::Terminal;
+use declarations::Fault;
+use declarations::train::Parameters;
+use model::{Trainer, Weights};
 use random_streams::RngExt;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
 
-use crate::Parameters;
 use crate::batches::{Split, Texts};
 use crate::history::History;
+use crate::parameters::adamw;
 use crate::schedule::learning_rate;
 
 /// Between the checkpoints that are kept, the work of so long is committed, so that a killed training loses no more.
@@ -20,7 +22,6 @@ pub(crate) struct Training<'all> {
     pub(crate) parameters: &'all Parameters,
     pub(crate) seed: u64,
     pub(crate) texts: &'all Texts,
-    pub(crate) device: DeviceChoice,
     pub(crate) terminal: &'all Terminal,
 }
 
@@ -33,15 +34,16 @@ impl Training<'_> {
             Some(committed) => {
                 // A commit that was cut off may have left checkpoints that are not to be kept, or lie after it.
                 history.keep_only(&kept, committed.step)?;
-                let adamw = parameters.adamw();
+                let adamw = adamw(parameters);
                 let (weights, moments) = (committed.weights, Some(committed.moments.as_slice()));
-                let trainer = Trainer::new(self.device, parameters.precision, weights, adamw, moments, committed.step)?;
+                let trainer =
+                    Trainer::new(parameters.device, parameters.precision, weights, adamw, moments, committed.step)?;
                 (committed.step, trainer)
             }
             None => {
                 history.clear()?;
                 let weights = Weights::initial(history.config(), self.seed);
-                (0, Trainer::new(self.device, parameters.precision, weights, parameters.adamw(), None, 0)?)
+                (0, Trainer::new(parameters.device, parameters.precision, weights, adamw(parameters), None, 0)?)
             }
         };
         let resumed = !history.evaluations.is_empty();

@@ -33,7 +33,7 @@ impl Scene {
         let mut jobs = Vec::new();
         for settings in [vec![], vec!["datasets=[mine]".to_owned()], vec!["train.max_iters=10".to_owned()]] {
             let study = Study::resolve(&experiment, "smoke", &settings).unwrap();
-            jobs.push(plan(&study, "artifacts/smoke", Threads { shared: 1, alone: 1 }));
+            jobs.push(plan(&study, "artifacts/smoke", Threads { shared: 1, alone: 1 }).unwrap());
         }
         let jobs: Vec<Job> = jobs.into_iter().flatten().collect();
         for stage in STAGES {
@@ -61,7 +61,7 @@ impl Scene {
              case \"$flags\" in\n",
             self.folder.path().display()
         );
-        for job in jobs.iter().filter(|job| job.stage.name() == stage) {
+        for job in jobs.iter().filter(|job| job.stage.word() == stage) {
             let flags = job.flags().join(" ");
             let flags = flags.split(" --threads").next().unwrap();
             script += &format!("'{flags}')\n");

@@ -1,6 +1,6 @@
 //! What a claim is, and how the numbers decide it.
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::Findings;
 
 use crate::association::{distinct, named};

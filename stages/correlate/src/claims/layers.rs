@@ -1,7 +1,7 @@
 //! Claims on layers held against each other. With `k` layers the lower half is the first `⌊k/2⌋`, the last third the last
 //! `⌈k/3⌉`.
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::Findings;
 
 use super::SHAKESPEARE;

@@ -1,6 +1,6 @@
 //! Claims on attention and learning.
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::Findings;
 
 use super::claim::{Case, Claim, Side, Verdict, left_out_in_words, number, part, subject};

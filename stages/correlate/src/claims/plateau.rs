@@ -1,7 +1,7 @@
 //! A hypothesis from the literature (arXiv 2506.13688): early in training the loss rests on a plateau, on which a model's
 //! generations repeat themselves, while attention already settles on what it will be; repetition falls when the loss does.
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::Findings;
 
 use super::claim::{Case, Claim, Side};

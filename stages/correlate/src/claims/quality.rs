@@ -1,7 +1,7 @@
 //! Claims on attention and the quality of generated text. An observation is a sample of the final checkpoint; every
 //! statistic is computed within one seed.
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::Findings;
 
 use super::SHAKESPEARE;

@@ -1,6 +1,6 @@
 //! Claims on how far attention reaches.
 
-use cli::Part;
+use declarations::Part;
 use schemas::tables::Findings;
 
 use super::claim::{Case, Claim, Side, Verdict, interval_in_words, left_out_in_words, number, part, subject};

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use clap::Parser;
-use cli::{Fault, Terminal};
-use metrics::Arguments;
+use cli::Terminal;
+use declarations::metrics::Metrics;
+use declarations::{Fault, Job};
 use schemas::attention::Window;
 use schemas::tables::{Attention, HeadOutputs, Windows};
 use schemas::{Artifacts, Partition, Provenance};
@@ -102,10 +102,10 @@ pub(crate) fn node() -> Partition {
 }
 
 /// The command line on these tables, with more flags.
-pub(crate) fn arguments(root: &Path, flags: &[&str]) -> Arguments {
+pub(crate) fn arguments(root: &Path, flags: &[&str]) -> Job<Metrics> {
     let root = root.to_str().expect("a path in Unicode");
     let line = ["metrics", "--artifacts", root, "--dataset", "d", "--run", "run_2", "--seed", "7"];
-    Arguments::try_parse_from(line.iter().chain(flags)).expect("a command line")
+    Job::<Metrics>::parse(line.iter().chain(flags)).expect("a command line")
 }
 
 /// Runs the stage.

@@ -2,7 +2,7 @@
 
 use std::f64::consts::E;
 
-use cli::{Study, StudyDataset, StudyRun};
+use declarations::{Part, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
@@ -18,18 +18,21 @@ const BLOCK: u16 = 32;
 pub(crate) const LABEL: &str = "Quality & <correlations>";
 
 /// Four runs of one dataset; the runs that have what `run_3` has come last.
-pub(crate) fn study(seeds: &str, steps: &str) -> Study {
-    let dataset = format!("{DATASET} seeds={seeds} steps={steps} eval_interval=100");
-    let runs = [
-        "run_0 parts= label=Baseline".to_owned(),
-        "run_1 parts=tracking,snapshots label=Tracking".to_owned(),
-        "run_2 parts=tracking,snapshots,similarity label=Similarity".to_owned(),
-        format!("run_3 parts=tracking,snapshots,similarity,quality label={LABEL}"),
-    ];
-    Study {
-        datasets: vec![dataset.parse::<StudyDataset>().expect("a dataset")],
-        runs: runs.iter().map(|run| run.parse::<StudyRun>().expect("a run")).collect(),
-    }
+pub(crate) fn study(seeds: &[u64], steps: &str) -> Study {
+    let dataset = StudyDataset {
+        name: DATASET.to_owned(),
+        seeds: seeds.to_vec(),
+        steps: steps.parse().expect("steps"),
+        eval_interval: 100,
+    };
+    let parts = [Part::Tracking, Part::Snapshots, Part::Similarity, Part::Quality];
+    let runs = [("run_0", "Baseline", 0), ("run_1", "Tracking", 2), ("run_2", "Similarity", 3), ("run_3", LABEL, 4)];
+    let run = |(name, label, count): (&str, &str, usize)| StudyRun {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        parts: parts[..count].to_vec(),
+    };
+    Study { datasets: vec![dataset], runs: runs.map(run).to_vec() }
 }
 
 /// A reproducible number in −1 to 1 for anything.
@@ -60,14 +63,13 @@ pub(crate) fn write(artifacts: &Artifacts, study: &Study) {
             for &seed in &dataset.seeds {
                 let partition = Partition::dataset(&dataset.name).run(&run.name).seed(seed);
                 training(artifacts, dataset, &partition, seed);
-                let parts = format!("{run}");
-                if parts.contains("snapshots") {
+                if run.has(Part::Snapshots) {
                     snapshots(artifacts, dataset, &partition, seed);
                 }
-                if parts.contains("similarity") {
+                if run.has(Part::Similarity) {
                     similarity(artifacts, dataset, &partition, seed);
                 }
-                generation(artifacts, dataset, &partition, (seed, parts.contains("quality")));
+                generation(artifacts, dataset, &partition, (seed, run.has(Part::Quality)));
             }
         }
         conclusions(artifacts, study, dataset);
@@ -322,7 +324,7 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
             reason: None,
         })
         .collect();
-    for run in study.runs.iter().filter(|run| format!("{run}").contains("snapshots")) {
+    for run in study.runs.iter().filter(|run| run.has(Part::Snapshots)) {
         let partition = partition.clone().run(&run.name);
         artifacts.write(&partition, &made, &rows).expect("written");
         artifacts.write(&partition, &made, &matches(&dataset.seeds)).expect("written");

@@ -23,6 +23,23 @@ impl Steps {
         &self.0
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first, the middle and the last of them, each once.
+    #[must_use]
+    pub fn first_middle_last(&self) -> Self {
+        let positions = [0, self.0.len() / 2, self.0.len().saturating_sub(1)];
+        positions.iter().filter_map(|&position| self.0.get(position).copied()).collect()
+    }
+
     /// Whether the step is among them.
     pub fn contains(&self, step: u32) -> bool {
         self.0.binary_search(&step).is_ok()
@@ -260,6 +277,12 @@ mod tests {
     fn up_to_ends_with_the_last_step() {
         let steps: Steps = "0,100-2000/100".parse().expect("a schedule");
         assert_eq!(steps.up_to(250).as_slice(), [0, 100, 200, 250]);
+    }
+
+    #[test]
+    fn a_few_steps_stand_for_all() {
+        let of = |text: &str| text.parse::<Steps>().expect("a schedule").first_middle_last().to_string();
+        assert_eq!([of("0,50,100-300/100"), of("0,100"), of("0"), of("")], ["0,100,300", "0,100", "0", ""]);
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! Parameters whose value is one of a few words.
+
+use serde::{Deserialize, Serialize};
+
+/// Declares enums that are one word each in `pipeline.yaml`, on a command line and in a footer.
+macro_rules! choices {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident {
+            $($(#[doc = $word_doc:literal])+ $variant:ident = $word:literal,)+
+        }
+    )+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+        pub enum $name {
+            $($(#[doc = $word_doc])+ #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in the order of the declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word.
+            pub fn word(self) -> &'static str {
+                match self {$(Self::$variant => $word),+}
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.word())
+            }
+        }
+
+        impl $crate::Value for $name {
+            const PLACEHOLDER: &'static str = "WORD";
+            const WORDS: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($word_doc),+))),+];
+
+            fn parse(text: &str) -> Result<Self, String> {
+                let found = Self::ALL.iter().find(|choice| choice.word() == text);
+                found.copied().ok_or_else(|| {
+                    let words: Vec<_> = Self::ALL.iter().map(|choice| choice.word()).collect();
+                    format!("must be one of {}", words.join(", "))
+                })
+            }
+
+            fn argument(&self) -> Option<String> {
+                Some(self.word().to_owned())
+            }
+        }
+    )+};
+}
+
+choices! {
+    /// What one symbol of a text is.
+    Encoding {
+        /// A Unicode character; the file is UTF-8
+        Utf8 = "utf8",
+        /// A byte; the file can be anything
+        Bytes = "bytes",
+    }
+
+    /// Where tensors are computed.
+    Device {
+        /// The processor
+        Cpu = "cpu",
+        /// An NVIDIA GPU (builds with --features cuda)
+        Cuda = "cuda",
+        /// A GPU through Vulkan (builds with --features vulkan)
+        Vulkan = "vulkan",
+    }
+
+    /// The number format of the matrix products of a training's linear layers; everything else is float32.
+    Precision {
+        /// float32
+        Float32 = "float32",
+        /// bfloat16 operands, float32 accumulation, as PyTorch's autocast: several times as fast on processors with AMX, no faster without
+        Bf16 = "bf16",
+        /// Block-scaled 13-bit integers, a scale for each 128 of them: faster than float32 on processors with AVX-512 VNNI
+        Int16 = "int16",
+    }
+
+    /// What the model sees once a text is longer than its block size.
+    ContextPolicy {
+        /// The last block_size characters, positions counted from 0, recomputed for every character, as in nanoGPT
+        Exact = "exact",
+        /// When the block is full, the last half of it is read again and the KV cache grows from there: a tenth of the work or less
+        Rollover = "rollover",
+    }
+
+    /// The checkpoints that generate text.
+    Schedule {
+        /// The final checkpoint
+        Last = "last",
+        /// Every step of snapshot.steps
+        Snapshots = "snapshots",
+    }
+}

@@ -1,0 +1,167 @@
+//! What a job costs, by its parameters: for the order of the work, for the time left, and for what `--dry-run` says before a
+//! long run starts.
+//!
+//! Counted are the floating-point operations of the model's matrix products, as in PaLM's appendix B (Chowdhery et al. 2022),
+//! the numbers that are written, and the numbers that a training holds. Constants that are no formula were read off runs of
+//! the default profile and of the study's.
+
+use crate::{ContextPolicy, Precision, TrainingSections, generate, train};
+
+/// Floating-point operations per second that one thread is taken to do as long as nothing was measured here.
+const PER_SECOND: f64 = 60e9;
+/// Bytes of one of the model's numbers.
+const NUMBER: f64 = 4.0;
+/// The share that is left of weights and of attention when they are compressed.
+const COMPRESSED: f64 = 0.9;
+/// Bytes of a program without its work.
+const PROGRAM: f64 = 40e6;
+
+/// The estimated cost of a job.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Seconds of one thread, as long as nothing was measured here.
+    pub seconds: f64,
+    /// Bytes that it writes.
+    pub bytes: f64,
+    /// Bytes of memory that it holds at most.
+    pub memory: f64,
+}
+
+impl Cost {
+    /// A job that does no more than read what others wrote, or little text.
+    pub fn small() -> Self {
+        Self { seconds: 5.0, bytes: 5e6, memory: 3.0 * PROGRAM }
+    }
+
+    /// A training that is copied from its duplicate.
+    #[must_use]
+    pub fn of_a_copy(self) -> Self {
+        /// Bytes that are read, decompressed, compressed and written in a second.
+        const PER_SECOND: f64 = 1e8;
+        Self { seconds: self.bytes / PER_SECOND, ..self }
+    }
+}
+
+/// The sizes of a model, as numbers to count with.
+#[derive(Clone, Copy, Debug)]
+struct Model {
+    layers: f64,
+    heads: f64,
+    width: f64,
+    block: f64,
+}
+
+impl Model {
+    fn of(training: Option<&TrainingSections>) -> Self {
+        let train = training.map(|training| training.train.clone()).unwrap_or_default();
+        Self {
+            layers: train.n_layer.into(),
+            heads: train.n_head.into(),
+            width: train.n_embd.into(),
+            block: train.block_size.into(),
+        }
+    }
+
+    /// Numbers in the matrices of the blocks and the position embedding; the rest is small beside them.
+    fn parameters(&self) -> f64 {
+        12.0 * self.layers * self.width * self.width + self.block * self.width
+    }
+
+    /// Operations of a forward pass for one character of a full block.
+    fn forward(&self) -> f64 {
+        2.0 * self.parameters() + 2.0 * self.layers * self.width * self.block
+    }
+
+    /// Attention weights of one window.
+    fn attention(&self) -> f64 {
+        self.layers * self.heads * self.block * (self.block + 1.0) / 2.0
+    }
+
+    /// Bytes that a training holds: weights, gradients and two moments, and of each layer's activations, in widths of the
+    /// model, those of the norms, the attention, the residual sums and the hidden layer before and after its GELU.
+    fn training_memory(&self, batch: f64, symbols: f64) -> f64 {
+        let weights = self.parameters() + symbols * self.width;
+        NUMBER * (4.0 * weights + 17.0 * self.layers * self.width * batch * self.block)
+    }
+}
+
+/// Bytes of memory that a training holds, with a vocabulary of so many symbols.
+pub fn training_memory(parameters: &train::Parameters, symbols: u32) -> f64 {
+    let model = Model {
+        layers: parameters.n_layer.into(),
+        heads: parameters.n_head.into(),
+        width: parameters.n_embd.into(),
+        block: parameters.block_size.into(),
+    };
+    model.training_memory(parameters.batch_size.into(), symbols.into())
+}
+
+/// A training that keeps so many checkpoints.
+pub(crate) fn train(parameters: &train::Parameters, training: Option<&TrainingSections>) -> Cost {
+    let model = Model::of(training);
+    let kept = f64::from(parameters.kept().count());
+    let batch = f64::from(parameters.batch_size) * model.block;
+    let learned = f64::from(parameters.max_iters) * f64::from(parameters.gradient_accumulation_steps) * batch;
+    let evaluations = f64::from(parameters.max_iters / parameters.eval_interval.max(1)).max(kept) + 1.0;
+    let evaluated = evaluations * 2.0 * f64::from(parameters.eval_iters) * batch;
+    let speedup = match parameters.precision {
+        Precision::Float32 => 1.0,
+        Precision::Int16 => 1.4,
+        Precision::Bf16 => 2.0,
+    };
+    Cost {
+        seconds: model.forward() * (3.0 * learned + evaluated) / speedup / PER_SECOND,
+        bytes: NUMBER * COMPRESSED * model.parameters() * (kept + 3.0),
+        memory: PROGRAM + model.training_memory(parameters.batch_size.into(), 0.0),
+    }
+}
+
+/// Probe windows of one checkpoint.
+fn windows(training: Option<&TrainingSections>) -> f64 {
+    let snapshot = training.map(|training| training.snapshot.clone()).unwrap_or_default();
+    f64::from(snapshot.val_windows) + f64::from(snapshot.repeat_windows)
+}
+
+/// The attention of so many checkpoints.
+pub(crate) fn snapshot(checkpoints: u32, training: Option<&TrainingSections>) -> Cost {
+    let model = Model::of(training);
+    let windows = windows(training) * f64::from(checkpoints);
+    // A square of weights a layer and the triangles of the window, once measured and once on its way to the file.
+    let a_thread = 4.0 * model.attention() + 20.0 * model.width * model.block;
+    Cost {
+        seconds: windows * (model.block * model.forward() + 500.0 * model.attention()) / PER_SECOND,
+        bytes: NUMBER * COMPRESSED * windows * model.attention(),
+        memory: PROGRAM + NUMBER * (model.parameters() + a_thread),
+    }
+}
+
+/// The metrics of so many checkpoints' attention.
+pub(crate) fn metrics(checkpoints: u32, training: Option<&TrainingSections>) -> Cost {
+    let model = Model::of(training);
+    let checkpoints = f64::from(checkpoints);
+    Cost {
+        seconds: windows(training) * checkpoints * 500.0 * model.attention() / PER_SECOND,
+        bytes: 200.0 * model.layers * (model.heads + model.layers) * checkpoints,
+        memory: PROGRAM + 4.0 * NUMBER * model.attention(),
+    }
+}
+
+/// The generated text of a job's checkpoints.
+pub(crate) fn generate(parameters: &generate::Parameters, training: Option<&TrainingSections>) -> Cost {
+    let model = Model::of(training);
+    let length = f64::from(parameters.length);
+    let past_the_block = (length - model.block).max(0.0);
+    let positions = match parameters.context_policy {
+        ContextPolicy::Exact => model.block,
+        ContextPolicy::Rollover => 2.0,
+    };
+    // One character at a time: the weights are read for little arithmetic.
+    let passes = 4.0 * (length - past_the_block) + past_the_block * positions;
+    let texts = f64::from(parameters.samples) * f64::from(parameters.steps.count());
+    let rows = if parameters.track { model.layers * model.heads * length } else { 0.0 };
+    Cost {
+        seconds: texts * passes * model.forward() / PER_SECOND,
+        bytes: texts * (rows + length),
+        memory: PROGRAM + NUMBER * (model.parameters() + 20.0 * model.width * model.block),
+    }
+}

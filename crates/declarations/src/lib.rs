@@ -1,0 +1,38 @@
+//! What a stage is: its parameters, the tables it reads and writes, what one job of it is of, what it costs, and how it fails.
+//! One declaration ([`stage!`]) per stage, in [`stages`]. From it follow
+//!
+//! - the stage's command line ([`command`]) and the values behind it ([`Job`]);
+//! - its section in `pipeline.yaml` and the changes that profiles, datasets, runs and `--set` make to it;
+//! - the driver's job: its inputs, outputs, folders and cost;
+//! - [`Inputs`] and [`Outputs`], through which a stage opens its tables: of a table that it does not declare, neither compiles.
+//!
+//! It is light: neither Burn nor Polars is below it.
+
+mod choice;
+pub mod command;
+mod cost;
+mod fault;
+mod handles;
+mod pipeline;
+mod stage;
+pub mod stages;
+mod steps;
+mod study;
+mod tables;
+mod value;
+
+pub use choice::{ContextPolicy, Device, Encoding, Precision, Schedule};
+pub use command::{Argument, Execution, file_name, flag, parsed};
+pub use cost::{Cost, training_memory};
+pub use fault::{Fault, Invalid, Kind};
+pub use handles::{Inputs, Outputs};
+pub use pipeline::{
+    StageName, StudyChanges, StudySections, StudyStage, StudyVisitor, TrainingChanges, TrainingPlan, TrainingSections,
+    TrainingStage, TrainingVisitor,
+};
+pub use stage::{Flag, Job, Per, Pictures, Stage};
+pub use stages::{correlate, generate, metrics, plot, prep, snapshot, train};
+pub use steps::Steps;
+pub use study::{Part, Study, StudyDataset, StudyRun};
+pub use tables::{Member, Membership, Reads, Usage, Writes};
+pub use value::{Value, Words, check_range};

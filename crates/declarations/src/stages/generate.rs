@@ -1,0 +1,81 @@
+//! The stage `generate`.
+
+use std::ops::Bound::{Excluded, Unbounded};
+
+use crate::{ContextPolicy, Invalid, Schedule, Steps, TrainingPlan, TrainingStage, cost, stage};
+
+stage! {
+    /// Generate text from checkpoints, and score it
+    ///
+    /// For every step, the checkpoint generates a batch of samples (table samples, speed in timings). With --score, the samples
+    /// and, beside them, real text, shuffled real text and a trigram model's text are scored (sample_scores). With --track, the
+    /// attention behind every character is averaged (sample_attention, sample_layers). The same seed gives the same text for any
+    /// number of threads; with another --samples, the logits of a long text may differ in their last bits.
+    Generate "generate" results 1 per Training on device
+    example "generate --dataset shakespeare_char --run run_3 --seed 1337 --steps 0,500,2000 --score true --track true"
+    derived {
+        /// Steps whose checkpoints generate, such as 0,50,100-2000/100; the last one's speed is a result of the study
+        steps: Steps,
+    }
+    parameters "Sampling" {
+        /// Samples per step
+        samples: u16 [1..] = 10,
+        /// Characters per sample
+        length: u32 [1..] = 500,
+        /// Sampling temperature; for the likeliest symbol always, use top_k 1
+        temperature: f64 [(Excluded(0.0), Unbounded)] = 0.8,
+        /// Draw from so many of the likeliest symbols only, at most the vocabulary
+        top_k: u32 [1..] = 200,
+        /// What the model sees once a text is longer than its block size
+        context_policy: ContextPolicy = ContextPolicy::Exact,
+        /// What every sample starts from [default: a blank where the vocabulary has one, else a line feed, else its first symbol]
+        prompt: Option<String> = None,
+    }
+    parameters "Measuring" {
+        /// Whether samples and reference texts are scored
+        score: bool = false,
+        /// Whether attention is tracked during generation
+        track: bool = false,
+    }
+    schedule {
+        /// The checkpoints that generate: the last one, or all snapshots
+        steps: Schedule = Schedule::Last,
+    }
+    check |parameters| {
+        if parameters.steps.is_empty() {
+            return Err(Invalid::new("steps", "names no step: write some, such as 0,50,100-2000/100"));
+        }
+        match parameters.prompt.as_deref() {
+            Some("") => Err(Invalid::new("prompt", "is empty: the model needs a character to start from")),
+            _ => Ok(()),
+        }
+    };
+    reads {
+        Vocabulary,
+        Corpus.splits(|parameters| match (parameters.score, parameters.track) {
+            (true, _) => &["train", "val"],
+            (false, true) => &["val"],
+            (false, false) => &[],
+        }),
+        SemanticSpace.when(|parameters, _| parameters.score),
+        Checkpoints.at(|parameters, _| parameters.steps.clone()),
+    }
+    writes {
+        Samples,
+        Timings.stages(&["generate"]),
+        SampleScores.when(|parameters, _| parameters.score),
+        SampleAttention.when(|parameters, _| parameters.track),
+        SampleLayers.when(|parameters, _| parameters.track),
+    }
+    cost cost::generate;
+}
+
+impl TrainingStage for Generate {
+    fn derive(plan: &TrainingPlan<'_>) -> Derived {
+        let steps = match plan.sections.generate.steps {
+            Schedule::Last => [plan.sections.train.max_iters].into_iter().collect(),
+            Schedule::Snapshots => plan.steps.clone(),
+        };
+        Derived { steps }
+    }
+}

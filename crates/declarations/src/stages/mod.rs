@@ -1,0 +1,9 @@
+//! The declarations, one file per stage.
+
+pub mod correlate;
+pub mod generate;
+pub mod metrics;
+pub mod plot;
+pub mod prep;
+pub mod snapshot;
+pub mod train;

@@ -1,0 +1,39 @@
+//! The stage `prep`.
+
+use crate::{Cost, Encoding, Words, stage};
+
+stage! {
+    /// Turn a text into tokens, a vocabulary and a semantic space
+    ///
+    /// shakespeare_char is built in; enwik8 and text8 are downloaded and verified; control_lag, control_copy and
+    /// control_shuffled are made, with a known structure. Any other dataset needs --source.
+    Prep "prep" results 1 per Dataset
+    example "prep --dataset my_novel --source novel.txt --train-fraction 0.8 --val-fraction 0.1"
+    derived {
+        /// File that holds the text; for a built-in or downloaded dataset it must be that very text
+        source: Option<String>,
+        /// What one symbol is [default: bytes for enwik8 and text8, utf8 for other texts]
+        encoding: Option<Encoding>,
+        /// Leading fraction of the text for the train split [default: 0.9]
+        train_fraction: Option<f64>,
+        /// Fraction after that for the validation split; the rest is the test split [default: 0.05 for enwik8 and text8,
+        /// 0.1 for other texts]
+        val_fraction: Option<f64>,
+    }
+    settings {
+        /// Folder of downloaded texts; what is there already is verified and used
+        data: String = "data".to_owned(),
+    }
+    internal {
+        /// Addresses of the archive instead of the known ones
+        mirrors: Words,
+    }
+    reads {}
+    writes {
+        // Some texts have a test split, too; no stage reads it.
+        Corpus.splits(|_| &["train", "val"]),
+        Vocabulary,
+        SemanticSpace,
+    }
+    cost |_, _| Cost::small();
+}

@@ -1,0 +1,126 @@
+//! The stage `train`.
+
+use crate::{Invalid, Part, Precision, Steps, TrainingPlan, TrainingStage, cost, stage};
+
+stage! {
+    /// Train one GPT on one text
+    ///
+    /// Logs, evaluates, tracks attention and saves checkpoints. A killed training resumes from its last commit and ends with
+    /// the same weights and tables, bit for bit. Parameters have nanoGPT's names.
+    Train "train" results 1 per Training on device
+    example "train --dataset shakespeare_char --run run_1 --seed 1337 --tracking true --checkpoint-steps 0,500,1000,2000"
+    derived {
+        /// Steps whose checkpoints are kept, beside the first and the last, such as 0,50,100-2000/100
+        checkpoint_steps: Steps,
+    }
+    parameters "Model" {
+        /// Transformer blocks
+        n_layer: u32 [1..=65_536] = 6,
+        /// Attention heads per block
+        n_head: u32 [1..=65_536] = 4,
+        /// Width of the residual stream
+        n_embd: u32 [1..] = 128,
+        /// Longest context, in characters
+        block_size: u32 [1..=65_536] = 64,
+        /// Whether linear layers and layer norms have biases
+        bias: bool = false,
+        /// Dropout probability in training
+        dropout: f64 [0.0..1.0] = 0.0,
+    }
+    parameters "Training" {
+        /// Sequences per micro-batch
+        batch_size: u32 [1..] = 12,
+        /// Micro-batches per step
+        gradient_accumulation_steps: u32 [1..] = 1,
+        /// Number format of the matrix products of linear layers
+        precision: Precision = Precision::Float32,
+        /// Steps (optimizer updates)
+        max_iters: u32 [1..] = 2000,
+        /// Highest learning rate
+        learning_rate: f64 [0.0..] = 1e-3,
+        /// Learning rate after the decay
+        min_lr: f64 [0.0..] = 1e-4,
+        /// Steps of linear warm-up
+        warmup_iters: u32 = 100,
+        /// Step at which the cosine decay ends [default: max_iters]
+        lr_decay_iters: Option<u32> = None,
+        /// AdamW's weight decay of matrices and embeddings
+        weight_decay: f64 [0.0..] = 0.1,
+        /// AdamW's decay rate of the first moment
+        beta1: f64 [0.0..1.0] = 0.9,
+        /// AdamW's decay rate of the second moment
+        beta2: f64 [0.0..1.0] = 0.99,
+        /// Global gradient norm to clip at; 0 disables clipping
+        grad_clip: f64 [0.0..] = 1.0,
+    }
+    parameters "Evaluation and logging" {
+        /// Steps between evaluations; every kept checkpoint is evaluated too
+        eval_interval: u32 [1..] = 100,
+        /// Batches per split in an evaluation
+        eval_iters: u32 [1..] = 20,
+        /// Steps between logged ones
+        log_interval: u32 [1..] = 10,
+        /// Whether attention is tracked at every logged step
+        tracking: bool = false,
+    }
+    internal {
+        /// A run with the same parameters, text and seed that has been trained: its training is copied
+        same_as: Option<String>,
+    }
+    check |parameters| {
+        if !parameters.n_embd.is_multiple_of(parameters.n_head) {
+            let message = format!(
+                "is {}: it must be a multiple of n_head, which is {}, since heads have equal shares",
+                parameters.n_embd, parameters.n_head
+            );
+            return Err(Invalid::new("n_embd", message));
+        }
+        match parameters.checkpoint_steps.last().filter(|&last| last > parameters.max_iters) {
+            Some(last) => Err(Invalid::new(
+                "checkpoint_steps",
+                format!("goes to {last}, and the training ends at max_iters {}: leave out later steps", parameters.max_iters),
+            )),
+            None => Ok(()),
+        }
+    };
+    reads {
+        Corpus.splits(|_| &["train", "val"]),
+        Vocabulary,
+    }
+    writes {
+        TrainingLog,
+        Evaluations,
+        Tracking.when(|parameters, _| parameters.tracking),
+        Timings.stages(&["train"]),
+        Checkpoints.at(|parameters, _| parameters.kept()),
+        Optimizer,
+    }
+    cost cost::train;
+}
+
+impl Parameters {
+    /// Steps whose checkpoints are kept: the listed ones, the first and the last.
+    pub fn kept(&self) -> Steps {
+        self.checkpoint_steps.iter().chain([0, self.max_iters]).collect()
+    }
+
+    /// Whether both splits are evaluated at a step: at multiples of the interval, at every kept checkpoint and at the end.
+    pub fn evaluates(&self, step: u32) -> bool {
+        step.is_multiple_of(self.eval_interval) || self.kept().contains(step)
+    }
+
+    /// Whether a step is logged: at multiples of the interval, and the last.
+    pub fn logs(&self, step: u32) -> bool {
+        step.is_multiple_of(self.log_interval) || step + 1 == self.max_iters
+    }
+}
+
+impl TrainingStage for Train {
+    /// The checkpoints that `snapshot` and `generate` read.
+    fn derive(plan: &TrainingPlan<'_>) -> Derived {
+        let last = plan.sections.train.max_iters;
+        let every = plan.has(Part::Snapshots) || plan.generates_at_snapshots();
+        let steps = if every { plan.steps.clone() } else { Steps::default() };
+        Derived { checkpoint_steps: steps.iter().chain([0, last]).collect() }
+    }
+}
