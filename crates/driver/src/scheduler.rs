@@ -76,7 +76,7 @@ impl Executor<'_> {
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
         }
         keep_exited_children();
-        self.note_stale(state, history, display)?;
+        self.note_stale(state, history, display);
         if let Some(note) = self.note_replaced(state) {
             display.print(&note);
         }
@@ -352,7 +352,8 @@ impl Scheduler<'_> {
     /// Whether a stage was stopped by the user: a terminal sends SIGINT to the driver and to its stages at once.
     fn was_interrupted(&self, status: ExitStatus) -> bool {
         if status.signal() == Some(SIGINT) {
-            let _ = self.signal.compare_exchange(0, SIGINT as usize, Ordering::Relaxed, Ordering::Relaxed);
+            let number = SIGINT.unsigned_abs() as usize;
+            let _ = self.signal.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
         }
         self.signal.load(Ordering::Relaxed) != 0
     }

@@ -230,4 +230,15 @@ mod tests {
         state.insert("train", record.clone()).unwrap();
         assert_eq!(State::open(folder.path(), false).unwrap().record("train"), Some(&record));
     }
+
+    #[test]
+    fn records_with_the_names_of_before_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache_key = r#"{"program": "p", "arguments": {}, "inputs": {}}"#;
+        let text = format!(r#"{{"train": {{"status": "asked", "ingredients": {cache_key}, "outputs": {{}}}}}}"#);
+        fs::write(folder.path().join(RECORDS), text).unwrap();
+        let state = State::open(folder.path(), false).unwrap();
+        let record = state.record("train").unwrap();
+        assert_eq!((record.status, record.cache_key.program.as_str()), (Status::Forced, "p"));
+    }
 }

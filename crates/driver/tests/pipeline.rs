@@ -351,7 +351,7 @@ fn a_mistyped_name_gets_a_suggestion() {
     let missing = scene.run(&["--file", "other.yaml"]);
     assert_eq!(missing.code, Some(3));
     missing.has("cannot read other.yaml");
-    scene.run_well(&["--list"]).has("run_3              Generation quality (train, snapshot, metrics, generate)");
+    scene.run_well(&["--list"]).has("run_3  Generation quality (train, snapshot, metrics, generate)");
 }
 
 /// Every flag that the plan passes is one that the stage takes, where the stages' programs are built.
