@@ -99,20 +99,26 @@ fn symbol(verdict: &str) -> char {
     }
 }
 
-/// Rows in aligned columns without borders: wrapped between words to fit `width`, if there is one.
+/// Rows in aligned columns without borders, wrapped to fit `width` if there is one: between words where that is wide enough.
 fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], width: Option<u16>) -> Table {
     /// Blanks before each column.
     const GAP: u16 = 2;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(rows);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    for column in table.column_iter_mut() {
+        column.set_padding((GAP, 0));
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        let words = rows.iter().flat_map(|row| row[index].split_whitespace());
+    let Some(width) = width else { return table };
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    let longest_word: [u16; COLUMNS] = std::array::from_fn(|column| {
+        let words = rows.iter().flat_map(|row| row[column].split_whitespace());
         let longest = words.map(measure_text_width).max().unwrap_or(0);
-        let least = u16::try_from(longest).unwrap_or(u16::MAX).saturating_add(GAP);
-        column.set_padding((GAP, 0)).set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+        u16::try_from(longest).unwrap_or(u16::MAX).saturating_add(GAP)
+    });
+    if longest_word.iter().map(|width| u32::from(*width)).sum::<u32>() <= width.into() {
+        for (column, least) in table.column_iter_mut().zip(longest_word) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+        }
     }
     table
 }
@@ -132,12 +138,17 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_wrapped_between_words_and_words_are_not_broken() {
+    fn rows_are_wrapped_between_words_where_that_fits() {
         let rows = rows(&[["claim_of_one_word", "because it is so and so it is"]]);
         assert_eq!(
             table(&rows, Some(40)).trim_fmt(),
             "  claim_of_one_word  because it is so\n                     and so it is"
         );
-        assert_eq!(table(&rows, Some(8)).trim_fmt().lines().next(), Some("  claim_of_one_word  because"));
+        for width in 28..=29 {
+            let text = table(&rows, Some(width)).trim_fmt();
+            assert!(text.starts_with("  claim_of_one_word  because\n"), "{text}");
+        }
+        let narrow = table(&rows, Some(20)).trim_fmt();
+        assert!(narrow.lines().all(|line| measure_text_width(line) <= 20), "{narrow}");
     }
 }
