@@ -70,10 +70,14 @@ pub enum Error {
         producer: &'static str,
     },
 
+    /// The file could not be written; the message names it.
+    #[error(transparent)]
+    Write(std::io::Error),
+
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried: `read`, `write`, `rename`.
+        /// What was tried: `read`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

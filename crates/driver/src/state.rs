@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -159,16 +159,8 @@ impl State {
         if !self.writes {
             return Ok(());
         }
-        let path = self.root.join(name);
-        let temporary = self.root.join(format!("{name}.tmp"));
         let text = serde_json::to_vec_pretty(value).expect("plain data serialises");
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|error| Fault::input(format!("cannot write {}: {error}", path.display())))
+        atomic_file::write(self.root.join(name), &text).map_err(|error| Fault::input(error.to_string()))
     }
 }
 

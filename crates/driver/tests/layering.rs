@@ -75,6 +75,7 @@ fn only_those_who_need_the_model_build_burn() {
         "vectorised",
         "attention_metrics",
         "allocator",
+        "atomic_file",
         "term_weighting",
     ] {
         let built = built_into(&metadata, package);
@@ -101,10 +102,12 @@ fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
     let heavy: Vec<_> = built.iter().filter(|name| name.starts_with("polars") || name.starts_with("clap")).collect();
     assert!(heavy.is_empty(), "schemas builds {heavy:?}");
     let direct = direct(&metadata);
-    for bottom in ["schemas", "random_streams", "vectorised", "allocator", "cli"] {
+    for bottom in ["atomic_file", "random_streams", "vectorised", "allocator", "cli"] {
         let members: Vec<_> = direct[bottom].iter().filter(|name| direct.contains_key(*name)).collect();
         assert!(members.is_empty(), "{bottom} depends on {members:?}");
     }
+    let below_schemas: Vec<_> = direct["schemas"].iter().filter(|name| direct.contains_key(*name)).collect();
+    assert_eq!(below_schemas, ["atomic_file"]);
     assert_eq!(
         direct["attention_metrics"],
         BTreeSet::from(["vectorised".to_owned()]),

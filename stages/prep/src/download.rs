@@ -1,9 +1,9 @@
 //! A file from the network: resumed where it was cut off, verified, unpacked, kept. Nothing that is not verified ever
 //! bears a final name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use cli::{Fault, Progress, Terminal};
@@ -40,7 +40,8 @@ pub fn obtain(download: &Download, folder: &Path, terminal: &Terminal) -> Result
     if plain.exists() {
         return verified(&plain, &download.plain, "or put the right one there");
     }
-    fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error, download))?;
+    fs::create_dir_all(folder)
+        .map_err(|error| unwritable(format!("cannot create {}: {error}", folder.display()), download))?;
     let zip = folder.join(format!("{name}.zip"));
     let part = folder.join(format!("{name}.zip.part"));
     let packed = if zip.exists() {
@@ -50,7 +51,7 @@ pub fn obtain(download: &Download, folder: &Path, terminal: &Terminal) -> Result
     };
     let bytes = unpack(&packed, download)?;
     drop(packed);
-    keep(&plain, &bytes).map_err(|error| unwritable(&plain, &error, download))?;
+    atomic_file::write(&plain, &bytes).map_err(|error| unwritable(error, download))?;
     // It has served; where it cannot be removed it does no harm.
     let _ = fs::remove_file(&part);
     terminal.say(format!("{} is verified and kept", plain.display()));
@@ -82,7 +83,7 @@ fn fetch(download: &Download, part: &Path, terminal: &Terminal) -> Result<Vec<u8
         .timeout_per_read(Some(Duration::from_secs(60)))
         .build()
         .into();
-    let disk = |error: std::io::Error| unwritable(part, &error, download);
+    let disk = |error: std::io::Error| unwritable(format!("cannot write {}: {error}", part.display()), download);
     let progress = terminal.progress(&format!("{}.zip (kB)", download.name), kilobytes(download.zip.size));
     let mut refusals = String::new();
     for url in &download.urls {
@@ -188,27 +189,10 @@ fn unpack(packed: &[u8], download: &Download) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// Writes a file so that it is whole or absent.
-fn keep(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut temporary = target.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, target));
-    if written.is_err() {
-        // What could not be written is of no use and takes the space that lacked.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn unwritable(path: &Path, error: &std::io::Error, download: &Download) -> Fault {
+fn unwritable(error: impl std::fmt::Display, download: &Download) -> Fault {
     let megabytes = (download.zip.size + download.plain.size).div_ceil(1_000_000);
     Fault::input(format!(
-        "cannot write {}: {error}: `{}` needs {megabytes} MB there; make room or name another folder with --data, then run \
-         this again",
-        path.display(),
+        "{error}: `{}` needs {megabytes} MB there; free space or choose another folder with --data, then run this again",
         download.name
     ))
 }

@@ -31,8 +31,10 @@ pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
     for (word, _) in counted.iter().flatten() {
         containing[*word as usize] += 1;
     }
-    let idf: Vec<f64> =
-        containing.iter().map(|&containing| term_weighting::inverse_document_frequency(segments.len(), containing)).collect();
+    let idf: Vec<f64> = containing
+        .iter()
+        .map(|&containing| term_weighting::inverse_document_frequency(segments.len(), containing))
+        .collect();
     let row = |counts: &Vec<(u32, usize)>| {
         let weigh = |&(word, count): &(u32, usize)| (word, term_weighting::term_weight(count) * idf[word as usize]);
         let mut row: Vec<(u32, f64)> = counts.iter().map(weigh).collect();

@@ -178,7 +178,7 @@ fn a_full_disk_is_told_and_leaves_nothing() {
             fs::write(folder.path().join("noise.zip"), &zip).expect("the archive");
         }
         let message = obtained(&download(&zip, &text, &[&server]), folder.path()).expect_err("no room").to_string();
-        assert!(message.contains("make room") && message.contains("1 MB"), "{message}");
+        assert!(message.contains("free space") && message.contains("1 MB"), "{message}");
         assert!(!folder.path().join("noise").exists());
     }
 }
