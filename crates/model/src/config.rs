@@ -74,6 +74,12 @@ impl GptConfig {
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(Error::Config(format!("{name} is 0: a model has at least one")));
         }
+        // The tables number layers, heads, positions and symbols in 16 bits.
+        let most = 1 << 16;
+        let numbered = sizes.iter().filter(|(name, _)| *name != "n_embd");
+        if let Some((name, size)) = numbered.into_iter().find(|(_, size)| *size > most) {
+            return Err(Error::Config(format!("{name} is {size}: it must be at most {most}")));
+        }
         if !self.n_embd.is_multiple_of(self.n_head) {
             let (embd, heads) = (self.n_embd, self.n_head);
             return Err(Error::Config(format!(

@@ -1,7 +1,8 @@
-//! The stage `snapshot`: what every head of a checkpoint attends to, in the same probe windows at every step, run and seed.
+//! The stage `snapshot`: attention patterns of every head of a checkpoint, in the same probe windows at every step, run and
+//! seed.
 //!
-//! Reads `corpus` (val), `vocabulary` and the `checkpoints` of the steps that it is told; writes `attention` (a file per step),
-//! `windows` and `head_outputs`.
+//! Reads `corpus` (val), `vocabulary` and the `checkpoints` of the given steps; writes `attention` (one file per step), `windows`
+//! and `head_outputs`.
 
 mod probe;
 
@@ -13,6 +14,8 @@ use schemas::attention::Window;
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Artifacts, Partition, Provenance, Source, Writer};
 use serde::Serialize;
+
+use crate::probe::ProbeText;
 
 /// The command line of `snapshot`.
 #[derive(Clone, Debug, Parser)]
@@ -57,22 +60,21 @@ pub struct Parameters {
     pub repeat_windows: u16,
 }
 
-/// Records every step's attention.
+/// Records the attention of every step.
 ///
 /// # Errors
-/// A parameter fault for no steps or no windows, an input fault for a checkpoint that is missing or damaged, or whose
+/// A parameter fault for no steps, no windows or too many; an input fault for a checkpoint that is missing or corrupt, or whose
 /// vocabulary is not the dataset's.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let Arguments { place, node, parameters, device, threads, .. } = arguments;
     threads.install();
     device.check().map_err(|error| Fault::parameter(error.to_string()))?;
     if parameters.val_windows == 0 {
-        return Err(Fault::parameter(
-            "--val-windows is 0: every metric is a mean over validation windows, give at least 1",
-        ));
+        return Err(Fault::parameter("--val-windows is 0: metrics are means over validation windows, give at least 1"));
     }
+    let count = probe::count(parameters)?;
     if parameters.steps.iter().next().is_none() {
-        return Err(Fault::parameter("--steps names no step: give some, such as `0,50,100-2000/100`"));
+        return Err(Fault::parameter("--steps is empty: give some, such as `0,50,100-2000/100`"));
     }
 
     let artifacts = Artifacts::new(&place.artifacts);
@@ -80,11 +82,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let partition = dataset.clone().run(&node.run).seed(node.seed);
     let vocabulary = artifacts.read::<Vocabulary>(&dataset)?;
     let val = artifacts.read::<Corpus>(&dataset.clone().split("val"))?;
-    let text = [&vocabulary.source, &val.source];
+    let text_sources = [&vocabulary.source, &val.source];
     let provenance = Provenance::new("snapshot", footer(parameters)?);
 
     let tokens: Vec<u16> = val.rows.iter().map(|row| row.token).collect();
-    let count = u64::from(parameters.val_windows) + u64::from(parameters.repeat_windows);
     let progress = terminal.progress("snapshot", parameters.steps.iter().len() as u64 * count);
     let mut windows = Vec::new();
     let mut head_outputs = Vec::new();
@@ -95,24 +96,25 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         let model = Model::load(*device, &checkpoint)?;
         check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
         if windows.is_empty() {
-            // The block size is the model's, so the windows are known once the first checkpoint is.
-            windows = probe::windows(&node.dataset, parameters, model.config(), &vocabulary.rows, &tokens)?;
+            // The block size is known from the first checkpoint on.
+            let text = ProbeText { dataset: &node.dataset, vocabulary: &vocabulary.rows, val: &tokens };
+            windows = probe::windows(&text, parameters, model.config().block_size)?;
         }
-        let inputs = text.into_iter().chain([&checkpoint.source]);
+        let inputs = text_sources.into_iter().chain([&checkpoint.source]);
         let mut writer = artifacts.create::<Attention>(&at, &provenance.from_inputs(inputs))?;
         let norms = record(&model, &windows, &mut writer, || progress.advance(1))?;
         let norms: Vec<HeadOutputs> = norms.means(step).collect();
         if norms.iter().any(|head| !head.output_norm.is_finite()) {
             return Err(Fault::input(format!(
-                "the model of step {step} computes no finite numbers: its training diverged; rerun `train` with a lower --learning-rate"
+                "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower --learning-rate"
             )));
         }
         writer.finish()?;
         head_outputs.extend(norms);
         checkpoints.push(checkpoint.source);
     }
-    artifacts.write(&partition, &provenance.from_inputs(text), &windows)?;
-    let inputs = text.into_iter().chain(&checkpoints);
+    artifacts.write(&partition, &provenance.from_inputs(text_sources), &windows)?;
+    let inputs = text_sources.into_iter().chain(&checkpoints);
     artifacts.write(&partition, &provenance.from_inputs(inputs), &head_outputs)?;
     drop(progress);
     let steps = parameters.steps.iter().len();
@@ -121,7 +123,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Looks at a window a thread at once, and encodes a window a thread at once: no more of them are in memory.
+/// Records all windows of one checkpoint, one window per thread at a time, which bounds the memory; returns the sums of the
+/// heads' output norms.
 fn record(
     model: &Model,
     windows: &[Windows],
@@ -133,18 +136,19 @@ fn record(
     let mut norms = NormSums::new(config);
     for some in windows.chunks(rayon::current_num_threads()) {
         let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
-        let seen = model.observe_all(&tokens);
-        some.iter().zip(&seen).filter(|(window, _)| window.kind == probe::VAL).for_each(|(_, seen)| norms.add(seen));
-        let encode = |(window, seen): (&Windows, Observation)| {
+        let observations = model.observe_all(&tokens);
+        let of_val = some.iter().zip(&observations).filter(|(window, _)| window.kind == probe::VAL);
+        of_val.for_each(|(_, observation)| norms.add(observation));
+        let encode = |(window, observation): (&Windows, Observation)| {
             encoder.window(Window {
                 window: window.window,
                 layers: config.n_layer,
                 heads: config.n_head,
                 queries: window.tokens.len(),
-                weights: seen.weights.into(),
+                weights: observation.weights.into(),
             })
         };
-        for group in some.par_iter().zip(seen).map(encode).collect::<Vec<_>>() {
+        for group in some.par_iter().zip(observations).map(encode).collect::<Vec<_>>() {
             writer.append(group)?;
             done();
         }
@@ -157,17 +161,18 @@ fn footer(parameters: &Parameters) -> Result<serde_json::Value, Fault> {
 }
 
 fn check_vocabulary(model: &Model, vocabulary: &[Vocabulary], checkpoint: &Source) -> Result<(), Fault> {
-    let (theirs, ours) = (model.config().vocab_size, vocabulary.len());
-    if theirs == ours {
+    let (expected, found) = (model.config().vocab_size, vocabulary.len());
+    if expected == found {
         return Ok(());
     }
     let path = &checkpoint.path;
     Err(Fault::input(format!(
-        "{path} is of a model of {theirs} symbols, and the dataset's vocabulary has {ours}: the text was prepared anew; rerun `train`"
+        "the model of {path} has {expected} symbols and the vocabulary of the dataset has {found}: `prep` was rerun on another \
+         text; rerun `train`"
     )))
 }
 
-/// Sums of output norms over the queries of windows but the first, by head of the whole model.
+/// Sums of output norms per head of the model, over all queries of a window but the first.
 struct NormSums {
     heads: usize,
     sums: Vec<f64>,
@@ -179,9 +184,9 @@ impl NormSums {
         Self { heads: config.n_head, sums: vec![0.0; config.n_layer * config.n_head], queries: 0 }
     }
 
-    fn add(&mut self, seen: &Observation) {
-        let queries = seen.output_norms.len() / self.sums.len();
-        for (sum, norms) in self.sums.iter_mut().zip(seen.output_norms.chunks_exact(queries)) {
+    fn add(&mut self, observation: &Observation) {
+        let queries = observation.output_norms.len() / self.sums.len();
+        for (sum, norms) in self.sums.iter_mut().zip(observation.output_norms.chunks_exact(queries)) {
             *sum += norms[1..].iter().map(|&norm| f64::from(norm)).sum::<f64>();
         }
         self.queries += queries - 1;
@@ -191,9 +196,14 @@ impl NormSums {
         let count = self.queries.max(1) as f64;
         self.sums.into_iter().enumerate().map(move |(at, sum)| HeadOutputs {
             step,
-            layer: (at / self.heads) as u16,
-            head: (at % self.heads) as u16,
+            layer: number(at / self.heads),
+            head: number(at % self.heads),
             output_norm: sum / count,
         })
     }
+}
+
+/// A layer or head as the tables number it.
+fn number(index: usize) -> u16 {
+    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
 }

@@ -1,8 +1,7 @@
-//! The probe windows: they depend on the dataset and the block size alone, so that what changes from step to step, run to
-//! run and seed to seed is the model.
+//! The probe windows. They depend on the dataset and the block size only, so that differences between steps, runs and seeds
+//! come from the model.
 
 use cli::Fault;
-use model::GptConfig;
 use random_streams::SliceRandom;
 use schemas::tables::{Vocabulary, Windows};
 
@@ -11,18 +10,41 @@ use crate::Parameters;
 pub(crate) const VAL: &str = "val";
 pub(crate) const REPEAT: &str = "repeat";
 
-/// Windows of the validation split, then windows of a random block twice.
-pub(crate) fn windows(
-    dataset: &str,
-    parameters: &Parameters,
-    config: &GptConfig,
-    vocabulary: &[Vocabulary],
-    val: &[u16],
-) -> Result<Vec<Windows>, Fault> {
-    let block_size = config.block_size;
+/// The text that probe windows are taken from.
+pub(crate) struct ProbeText<'a> {
+    pub(crate) dataset: &'a str,
+    pub(crate) vocabulary: &'a [Vocabulary],
+    pub(crate) val: &'a [u16],
+}
+
+/// The number of windows that the parameters ask for.
+///
+/// # Errors
+/// A parameter fault if the column `window`, a `u16`, cannot number them.
+pub(crate) fn count(parameters: &Parameters) -> Result<u64, Fault> {
+    let Parameters { val_windows, repeat_windows, .. } = parameters;
+    let count = u64::from(*val_windows) + u64::from(*repeat_windows);
+    let most = u64::from(u16::MAX) + 1;
+    if count > most {
+        return Err(Fault::parameter(format!(
+            "--val-windows {val_windows} and --repeat-windows {repeat_windows} are {count} windows together: at most {most} can \
+             be numbered, give fewer"
+        )));
+    }
+    Ok(count)
+}
+
+/// Windows of the validation split, then windows of a random block that occurs twice.
+///
+/// # Errors
+/// A parameter fault as [`count`]; an input fault if the split is shorter than a block, longer than positions can be numbered, or
+/// has tokens that are not in the vocabulary.
+pub(crate) fn windows(text: &ProbeText<'_>, parameters: &Parameters, block_size: usize) -> Result<Vec<Windows>, Fault> {
+    let ProbeText { dataset, vocabulary, val } = *text;
+    count(parameters)?;
     if val.len() < block_size {
         return Err(Fault::input(format!(
-            "the val split has {} characters, fewer than the model's block of {block_size}: prepare a longer text",
+            "the val split has {} characters, fewer than the model's block_size {block_size}: prepare a longer text",
             val.len()
         )));
     }
@@ -30,7 +52,7 @@ pub(crate) fn windows(
         let symbol = vocabulary.get(usize::from(*token)).map(|row| row.symbol.as_str());
         symbol.ok_or_else(|| {
             Fault::input(format!(
-                "the val split has the symbol {token}, and the vocabulary only {}: rerun `prep`",
+                "the val split has the token {token}, and the vocabulary has only {} symbols: rerun `prep`",
                 vocabulary.len()
             ))
         })
@@ -38,19 +60,28 @@ pub(crate) fn windows(
     let mut windows = Vec::new();
     let mut push = |kind: &str, start: usize, tokens: Vec<u16>| -> Result<(), Fault> {
         let text = tokens.iter().map(symbol).collect::<Result<String, Fault>>()?;
-        let (window, start) = (windows.len() as u16, start as u32);
+        let window = u16::try_from(windows.len()).expect("`count` bounds the number of windows");
+        let start = u32::try_from(start).map_err(|_| {
+            Fault::input(format!(
+                "the val split has {} characters, and positions are numbered up to {}: prepare a shorter one, with a smaller \
+                 --val-fraction",
+                val.len(),
+                u32::MAX
+            ))
+        })?;
         windows.push(Windows { window, kind: kind.to_owned(), start, tokens, text });
         Ok(())
     };
     for start in evenly_spaced(val.len() - block_size, parameters.val_windows) {
         push(VAL, start, val[start..][..block_size].to_vec())?;
     }
-    // The same symbol never stands twice in a block, so that only what follows the earlier copy predicts.
+    // No symbol occurs twice in a block, so that only the first copy predicts the second.
     let length = (block_size / 2).min(vocabulary.len());
     let repeats = if length == 0 { 0 } else { parameters.repeat_windows };
     for number in 0..repeats {
-        let mut symbols: Vec<u16> = (0..vocabulary.len() as u16).collect();
-        let mut stream = random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
+        let mut symbols: Vec<u16> = (0..=u16::MAX).take(vocabulary.len()).collect();
+        let mut stream =
+            random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
         symbols.truncate(length);
         push(REPEAT, 0, symbols.repeat(2))?;
@@ -58,7 +89,7 @@ pub(crate) fn windows(
     Ok(windows)
 }
 
-/// `count` starts from 0 to `last`, both included where there are at least two.
+/// `count` starts from 0 to `last`, both included if there are at least two.
 fn evenly_spaced(last: usize, count: u16) -> impl Iterator<Item = usize> {
     let gaps = usize::from(count).saturating_sub(1).max(1);
     (0..usize::from(count)).map(move |number| number * last / gaps)
@@ -68,15 +99,41 @@ fn evenly_spaced(last: usize, count: u16) -> impl Iterator<Item = usize> {
 mod tests {
     use super::*;
 
-    fn made(block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
-        let parameters = Parameters { steps: Default::default(), val_windows: 3, repeat_windows: 2 };
-        let config =
-            GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size, vocab_size: symbols, bias: false, dropout: 0.0 };
-        let vocabulary: Vec<_> = (0..symbols as u16)
+    fn asking_for(val_windows: u16, repeat_windows: u16) -> Parameters {
+        Parameters { steps: Default::default(), val_windows, repeat_windows }
+    }
+
+    fn made_with(parameters: &Parameters, block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
+        let tokens = (0..=u16::MAX).take(symbols);
+        let vocabulary: Vec<_> = tokens
+            .clone()
             .map(|token| Vocabulary { token, symbol: token.to_string(), code_point: 0, train_count: 0 })
             .collect();
-        let val: Vec<u16> = (0..val).map(|at| (at % symbols) as u16).collect();
-        windows("a dataset", &parameters, &config, &vocabulary, &val).expect("windows")
+        let val: Vec<u16> = tokens.cycle().take(val).collect();
+        let text = ProbeText { dataset: "a dataset", vocabulary: &vocabulary, val: &val };
+        windows(&text, parameters, block_size).expect("windows")
+    }
+
+    fn made(block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
+        made_with(&asking_for(3, 2), block_size, symbols, val)
+    }
+
+    #[test]
+    fn every_window_that_can_be_numbered_has_a_number_of_its_own() {
+        let most = made_with(&asking_for(u16::MAX, 1), 2, 3, 100);
+        assert!(most.iter().map(|window| window.window).eq(0..=u16::MAX));
+        for (val_windows, repeat_windows) in [(u16::MAX, 2), (40_000, 40_000)] {
+            let refused = count(&asking_for(val_windows, repeat_windows)).expect_err("too many");
+            assert_eq!(refused.kind(), cli::Kind::Parameter);
+            assert!(refused.to_string().contains("at most 65536"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn as_many_symbols_as_tokens_can_number_are_all_drawn_from() {
+        let windows = made(10, 1 << 16, 1 << 17);
+        assert_eq!(windows[3].tokens.len(), 10);
+        assert!(windows[3].tokens.iter().any(|&token| token > 1000), "{:?}", windows[3].tokens);
     }
 
     #[test]
@@ -103,7 +160,10 @@ mod tests {
                 assert_eq!(different.len(), length);
             }
         }
-        assert!(made(1, 7, 100).iter().all(|window| window.kind == VAL), "a block of one has no half to repeat");
+        assert!(
+            made(1, 7, 100).iter().all(|window| window.kind == VAL),
+            "a block of one character has no half to repeat"
+        );
         assert_ne!(made(10, 7, 100)[3].tokens, made(10, 7, 100)[4].tokens);
         assert_eq!(made(10, 7, 100), made(10, 7, 100));
     }

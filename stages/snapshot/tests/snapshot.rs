@@ -13,18 +13,25 @@ fn partition() -> Partition {
     Partition::dataset("letters").run("run_1").seed(3)
 }
 
-fn study(symbols: u16) -> tempfile::TempDir {
+fn study(symbols: u32) -> tempfile::TempDir {
+    study_of(CONFIG, symbols)
+}
+
+/// A text of five symbols with a vocabulary of `symbols`, and a model of `config` at two steps.
+fn study_of(config: GptConfig, symbols: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let artifacts = Artifacts::new(folder.path());
     let dataset = Partition::dataset("letters");
     let prep = Provenance::new("prep", serde_json::json!({}));
-    let symbol = |token| Vocabulary { token, symbol: token.to_string(), code_point: token.into(), train_count: 1 };
-    artifacts.write(&dataset, &prep, &(0..symbols).map(symbol).collect::<Vec<_>>()).expect("a vocabulary");
+    let symbol =
+        |(token, code_point): (u16, u32)| Vocabulary { token, symbol: token.to_string(), code_point, train_count: 1 };
+    let vocabulary: Vec<_> = (0..=u16::MAX).zip(0..symbols).map(symbol).collect();
+    artifacts.write(&dataset, &prep, &vocabulary).expect("a vocabulary");
     let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();
     artifacts.write(&dataset.split("val"), &prep, &val).expect("a text");
     for step in [0, 10] {
-        let provenance = Provenance::new("train", serde_json::to_value(CONFIG).expect("a configuration"));
-        let rows = Weights::initial(CONFIG, 3 + u64::from(step)).to_rows();
+        let provenance = Provenance::new("train", serde_json::to_value(config).expect("a configuration"));
+        let rows = Weights::initial(config, 3 + u64::from(step)).to_rows();
         artifacts.write::<Checkpoints>(&partition().step(step), &provenance, &rows).expect("a checkpoint");
     }
     folder
@@ -84,6 +91,18 @@ fn a_model_that_diverged_has_no_attention() {
     assert!(!artifacts.has::<Attention>(&partition().step(10)) && !artifacts.has::<HeadOutputs>(&partition()));
 }
 
+/// `prep` allows as many symbols as a token can number.
+#[test]
+fn a_vocabulary_of_65536_symbols_has_windows_and_attention() {
+    let folder = study_of(GptConfig { vocab_size: 1 << 16, ..CONFIG }, 1 << 16);
+    run(&folder, &["--val-windows", "1", "--repeat-windows", "1"]).expect("it runs");
+    let artifacts = Artifacts::new(folder.path());
+    let windows = artifacts.read::<Windows>(&partition()).expect("windows").rows;
+    assert_eq!((windows[1].kind.as_str(), windows[1].tokens.len()), ("repeat", 8));
+    let reader = artifacts.open::<Attention>(&partition().step(10)).expect("attention");
+    assert_eq!(reader.window(1).expect("a window").queries, 8);
+}
+
 #[test]
 fn is_the_same_every_time() {
     let [one, two] = [study(5), study(5)];
@@ -110,5 +129,8 @@ fn faults_name_what_is_wrong() {
     assert!(missing.to_string().contains("step=20") && missing.to_string().contains("train"), "{missing}");
     assert_eq!(fault(5, &["--val-windows", "0"]).kind(), cli::Kind::Parameter);
     assert_eq!(fault(5, &["--steps", ""]).kind(), cli::Kind::Parameter);
+    let many = fault(5, &["--val-windows", "40000", "--repeat-windows", "40000"]);
+    assert_eq!(many.kind(), cli::Kind::Parameter);
+    assert!(many.to_string().contains("80000 windows") && many.to_string().contains("at most 65536"), "{many}");
     assert!(fault(6, &[]).to_string().contains("5 symbols"));
 }
