@@ -1,5 +1,5 @@
-//! The stage `train`: one GPT learns one text. It logs, evaluates, tracks attention live and saves checkpoints; killed, it
-//! goes on from its last commit and ends with the same weights and tables, bit for bit, as if it had not been.
+//! The stage `train`: trains one GPT on one text, logs, evaluates, tracks attention and saves checkpoints. A killed training
+//! resumes from its last commit and ends with the same weights and tables, bit for bit.
 //!
 //! Reads `corpus` (train, val) and `vocabulary`; writes `training_log`, `evaluations`, `timings`, `tracking`, `checkpoints`,
 //! `optimizer`.
@@ -55,11 +55,11 @@ pub struct Arguments {
     pub verbosity: Verbosity,
 }
 
-/// Trains, or goes on training, or finds that there is nothing left to do.
+/// Trains from the last commit, or from scratch, to the last step.
 ///
 /// # Errors
-/// A parameter fault for an impossible configuration or device, an input fault for a corpus that is missing, damaged or
-/// shorter than a context.
+/// A parameter fault for a configuration that is invalid, does not fit the text or the memory, or diverges, and for a device or
+/// precision that is not supported; an input fault for a table that is missing or corrupt.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let Arguments { place, node, parameters, device, same_as, threads, .. } = arguments;
     threads.install();
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let mut history = History::new(artifacts, partition, provenance, config);
     if let Some(other) = same_as {
         if *other == node.run {
-            return Err(Fault::parameter(format!("--same-as {other}: this is {other} itself; name another run")));
+            return Err(Fault::parameter(format!("--same-as {other} is the run itself: name another run")));
         }
         return takeover::take_over(other, &history, parameters.max_iters, &parameters.kept(), terminal);
     }
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     Training { parameters, seed: node.seed, texts: &texts, device: *device, terminal }.run(history)
 }
 
-/// The footer's `config`: the training's parameters and the model's shape, so that a checkpoint describes itself.
+/// The `config` of the footers: the model's shape and the training's parameters, so that a checkpoint describes itself.
 fn footer(parameters: &Parameters, config: &GptConfig, seed: u64) -> Result<serde_json::Value, Fault> {
     let json =
         |value: Result<serde_json::Value, serde_json::Error>| value.map_err(|error| Fault::defect(error.to_string()));

@@ -1,21 +1,21 @@
-//! The training itself.
+//! The training loop.
 
 use std::time::{Duration, Instant};
 
 use cli::{Fault, Terminal};
-use model::{DeviceChoice, Trainer, Weights};
+use model::{DeviceChoice, GptConfig, Trainer, Weights};
 use random_streams::RngExt;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
 
 use crate::Parameters;
 use crate::batches::{Split, Texts};
-use crate::history::History;
+use crate::history::{Committed, History};
 use crate::schedule::learning_rate;
 
-/// Between the checkpoints that are kept, the work of so long is committed, so that a killed training loses no more.
+/// Time between commits where no checkpoint is kept: the most that a killed training loses.
 const COMMIT_EVERY: Duration = Duration::from_secs(60);
 
-/// One training and what it needs.
+/// One training: its parameters, its text and where it runs.
 pub(crate) struct Training<'all> {
     pub(crate) parameters: &'all Parameters,
     pub(crate) seed: u64,
@@ -26,43 +26,42 @@ pub(crate) struct Training<'all> {
 
 impl Training<'_> {
     /// Trains to the end, from the history's last commit or from the start.
+    ///
+    /// # Errors
+    /// A parameter fault if the device or the precision is not supported, before anything is removed, or if the training
+    /// diverges; an input fault if a table cannot be written or removed.
     pub(crate) fn run(&self, mut history: History) -> Result<(), Fault> {
         let parameters = self.parameters;
         let kept = parameters.kept();
-        let (first, mut trainer) = match history.take_committed() {
-            Some(committed) => {
-                // A commit that was cut off may have left checkpoints that are not to be kept, or lie after it.
-                history.keep_only(&kept, committed.step)?;
-                let adamw = parameters.adamw();
-                let (weights, moments) = (committed.weights, Some(committed.moments.as_slice()));
-                let trainer = Trainer::new(self.device, parameters.precision, weights, adamw, moments, committed.step)?;
-                (committed.step, trainer)
-            }
-            None => {
-                history.clear()?;
-                let weights = Weights::initial(history.config(), self.seed);
-                (0, Trainer::new(self.device, parameters.precision, weights, parameters.adamw(), None, 0)?)
-            }
-        };
-        let resumed = !history.evaluations.is_empty();
+        let committed = history.take_committed();
+        let resumed = committed.is_some();
+        let first = committed.as_ref().map_or(0, |committed| committed.step);
+        let mut trainer = self.trainer(committed, history.config())?;
+        // Nothing is refused from here on, so files can be removed.
+        if resumed {
+            // An interrupted commit may have left checkpoints that are not to be kept, or later ones.
+            history.keep_only(&kept, first)?;
+        } else {
+            history.clear()?;
+        }
         let progress = self.terminal.progress("train", parameters.max_iters.into());
         progress.reach(first.into());
         let mut last_commit = Instant::now();
-        let mut stretch = Stretch::default();
+        let mut untimed = UntimedSteps::default();
         for step in first..=parameters.max_iters {
-            // What the last commit stands at has been evaluated and saved already.
+            // The step of the last commit was evaluated and saved before.
             let committed = resumed && step == first;
             if parameters.evaluates(step) && !committed {
-                stretch.end(&mut history, step);
+                untimed.record(&mut history, step);
                 let evaluation = self.evaluate(&trainer, step, &mut history);
                 if !evaluation.train_loss.is_finite() || !evaluation.val_loss.is_finite() {
                     return Err(diverged(step));
                 }
-                progress.note(format!("val loss {:.3}", evaluation.val_loss));
+                progress.note(format!("val loss {}", printed(evaluation.val_loss, 3)));
                 history.evaluations.push(evaluation);
             }
             if !committed && (kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY) {
-                stretch.end(&mut history, step);
+                untimed.record(&mut history, step);
                 commit(&trainer, step, &mut history)?;
                 history.keep_only(&kept, step)?;
                 last_commit = Instant::now();
@@ -70,25 +69,36 @@ impl Training<'_> {
             if step == parameters.max_iters {
                 break;
             }
-            let loss = self.iterate(&mut trainer, step, &mut history, &mut stretch);
+            let loss = self.step(&mut trainer, step, &mut history, &mut untimed);
             if !loss.is_finite() {
                 return Err(diverged(step));
             }
             if parameters.logs(step) {
                 let val = history.evaluations.last().map_or(f64::NAN, |evaluation| evaluation.val_loss);
-                progress.note(format!("loss {loss:.3} · val {val:.3}"));
+                progress.note(format!("loss {} · val loss {}", printed(loss, 3), printed(val, 3)));
             }
             progress.advance(1);
         }
-        // The last checkpoint's own time is known only now.
+        // The time of the last commit is not in the timings that it wrote.
         history.write_timings()?;
         drop(progress);
         self.report(&history);
         Ok(())
     }
 
-    /// One update, logged where it is due; returns its loss.
-    fn iterate(&self, trainer: &mut Trainer, step: u32, history: &mut History, stretch: &mut Stretch) -> f64 {
+    /// The model and optimizer at a commit, or at the start.
+    fn trainer(&self, committed: Option<Committed>, config: GptConfig) -> Result<Trainer, Fault> {
+        let (step, weights, moments) = match committed {
+            Some(committed) => (committed.step, committed.weights, Some(committed.moments)),
+            None => (0, Weights::initial(config, self.seed), None),
+        };
+        let Parameters { precision, .. } = *self.parameters;
+        Trainer::new(self.device, precision, weights, self.parameters.adamw(), moments.as_deref(), step)
+            .map_err(|error| Fault::parameter(error.to_string()))
+    }
+
+    /// One step, logged if it is due; returns its loss.
+    fn step(&self, trainer: &mut Trainer, step: u32, history: &mut History, untimed: &mut UntimedSteps) -> f64 {
         let parameters = self.parameters;
         let started = Instant::now();
         let batches = self.texts.batches(parameters, step);
@@ -97,7 +107,7 @@ impl Training<'_> {
         let logs = parameters.logs(step);
         let dropout_seed = random_streams::stream("dropout", &[&self.seed, &u64::from(step)]).random::<u64>();
         let report = trainer.step(&batches, rate, parameters.grad_clip, dropout_seed, logs && parameters.tracking);
-        stretch.add(started.elapsed().as_secs_f64() - report.tracking_secs, characters);
+        untimed.add(started.elapsed().as_secs_f64() - report.tracking_secs, characters);
         if logs {
             history.log.push(TrainingLog { step, loss: report.loss, learning_rate: rate, grad_norm: report.grad_norm });
         }
@@ -106,8 +116,8 @@ impl Training<'_> {
         }
         history.tracking.extend(report.attention.iter().map(|head| Tracking {
             step,
-            layer: head.layer as u16,
-            head: head.head as u16,
+            layer: number(head.layer),
+            head: number(head.head),
             entropy_nats: head.entropy_nats,
             normalized_entropy: head.normalized_entropy,
             mean_distance: head.mean_distance,
@@ -116,7 +126,7 @@ impl Training<'_> {
         report.loss
     }
 
-    /// Mean loss over batches of both splits.
+    /// Mean losses over the evaluation batches of both splits.
     fn evaluate(&self, trainer: &Trainer, step: u32, history: &mut History) -> Evaluations {
         let started = Instant::now();
         let mut characters = 0;
@@ -151,27 +161,27 @@ impl Training<'_> {
             .min_by(|one, other| one.val_loss.total_cmp(&other.val_loss));
         let seconds: f64 = history.timings.iter().map(|timing| timing.wall_secs).sum();
         if let Some(best) = best {
-            let (steps, loss, at) = (self.parameters.max_iters, best.val_loss, best.step);
+            let (steps, loss, at) = (self.parameters.max_iters, printed(best.val_loss, 4), best.step);
             self.terminal
-                .say(format!("trained {steps} steps in {seconds:.0} s: best validation loss {loss:.4} at step {at}"));
+                .say(format!("trained {steps} steps in {seconds:.0} s: best validation loss {loss} at step {at}"));
         }
     }
 }
 
-/// Iterations since the last row of `timings`.
+/// Steps since the last row of `timings`.
 #[derive(Default)]
-struct Stretch {
+struct UntimedSteps {
     secs: f64,
     characters: usize,
 }
 
-impl Stretch {
+impl UntimedSteps {
     fn add(&mut self, secs: f64, characters: usize) {
         self.secs += secs;
         self.characters += characters;
     }
 
-    fn end(&mut self, history: &mut History, step: u32) {
+    fn record(&mut self, history: &mut History, step: u32) {
         if self.characters > 0 {
             history.timings.push(timing("steps", step, self.secs, self.characters));
         }
@@ -181,7 +191,7 @@ impl Stretch {
 
 fn diverged(step: u32) -> Fault {
     Fault::parameter(format!(
-        "the loss after {step} updates is no finite number, so the training has diverged: take a lower --learning-rate, a longer \
+        "the training diverged: the loss at step {step} is NaN or infinite; use a lower --learning-rate, a longer \
          --warmup-iters or --grad-clip 1"
     ))
 }
@@ -206,4 +216,67 @@ fn mean_and_stderr(values: &[f64]) -> (f64, f64) {
     }
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, (squares / (count - 1.0) / count).sqrt())
+}
+
+/// A layer or head as the tables number it.
+fn number(index: usize) -> u16 {
+    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
+}
+
+/// A loss with so many decimals. Cross-entropy is at least 0; rounding can leave a number just below it, or −0, which would be
+/// printed as `-0.0000`.
+fn printed(loss: f64, decimals: usize) -> String {
+    let loss = if loss <= 0.0 { 0.0 } else { loss };
+    format!("{loss:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use model::Precision;
+    use schemas::tables::{Checkpoints, Corpus, Optimizer};
+    use schemas::{Artifacts, Partition, Provenance};
+
+    use super::*;
+    use crate::Arguments;
+
+    #[test]
+    fn no_loss_is_printed_as_negative() {
+        assert_eq!([-0.0, -1e-9, 0.0, 1.23456].map(|loss| printed(loss, 4)), ["0.0000", "0.0000", "0.0000", "1.2346"]);
+        assert_eq!(printed(f64::NAN, 3), "NaN");
+    }
+
+    fn history(folder: &Path, parameters: &Parameters) -> History {
+        let partition = Partition::dataset("d").run("r").seed(1);
+        let provenance = Provenance::new("train", serde_json::to_value(parameters).expect("plain data"));
+        History::new(Artifacts::new(folder), partition, provenance, parameters.model(2))
+    }
+
+    #[test]
+    fn an_unsupported_precision_is_refused_before_the_old_training_is_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let line =
+            "train --dataset d --run r --seed 1 --max-iters 1 --block-size 2 --n-embd 4 --n-layer 1 --batch-size 1";
+        let mut parameters = Arguments::parse_from(line.split(' ')).parameters;
+        let rows = || [0, 1, 1, 0, 1].map(|token| Corpus { token }).to_vec();
+        let texts = Texts::new(rows(), rows(), &parameters.model(2), 1).expect("long enough");
+        let terminal = Terminal::silent();
+        let train = |parameters: &Parameters, device| {
+            let mut history = history(folder.path(), parameters);
+            history.resume(&terminal);
+            Training { parameters, seed: 1, texts: &texts, device, terminal: &terminal }.run(history)
+        };
+        train(&parameters, DeviceChoice::Cpu).expect("it trains");
+
+        // Refused on a GPU for its precision, and in a build without CUDA for its device: by now, as another training.
+        parameters.precision = Precision::Bf16;
+        let refused = train(&parameters, DeviceChoice::Cuda).expect_err("not supported");
+        assert_eq!(refused.kind(), cli::Kind::Parameter, "{refused}");
+        let History { artifacts, partition, .. } = history(folder.path(), &parameters);
+        assert!(artifacts.has::<Optimizer>(&partition), "the commit point stays");
+        assert!(artifacts.has::<TrainingLog>(&partition) && artifacts.has::<Evaluations>(&partition));
+        assert!([0, 1].iter().all(|&step| artifacts.has::<Checkpoints>(&partition.clone().step(step))));
+    }
 }
