@@ -1,4 +1,4 @@
-//! What one model after the other writes: samples, how long they took, and what was attended to.
+//! Generation: the samples of each step's model, their timings and their attention.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use random_streams::stream;
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
 
 use crate::alphabet::Alphabet;
-use crate::generation::{Manner, follow, write};
+use crate::generation::{Sampling, feed, sample};
 use crate::scoring::{MODEL, VALIDATION};
 use crate::tracked::Tracked;
 use crate::{Arguments, Parameters};
 
-/// What was generated and measured, all steps together.
+/// The rows of all steps.
 #[derive(Default)]
 pub struct Written {
     /// Rows of `samples`.
@@ -26,30 +26,30 @@ pub struct Written {
     pub layers: Vec<SampleLayers>,
 }
 
-/// What all steps share.
+/// The inputs that all steps share.
 pub struct Writer<'run> {
     /// The command line.
     pub arguments: &'run Arguments,
     /// The dataset's symbols.
     pub alphabet: &'run Alphabet,
-    /// What every text starts from.
+    /// The tokens that every text starts from.
     pub prompt: &'run [u16],
-    /// Real text to follow, if attention is tracked.
+    /// Windows of real text, fed for their attention if it is tracked.
     pub windows: &'run [&'run [u16]],
 }
 
 impl Writer<'_> {
-    /// Texts that are fed again or fed alone for their attention.
-    pub fn followed(&self) -> usize {
+    /// The number of texts that are fed for their attention.
+    pub fn fed(&self) -> usize {
         let samples = usize::from(self.arguments.parameters.samples);
         if self.arguments.parameters.track { samples + samples.min(self.windows.len()) } else { 0 }
     }
 
-    /// Samples of one model. The last step's are timed without tracking, which is how speed is defined, and followed again
-    /// for the attention; the other steps' are tracked while they are written.
+    /// Generates the samples of one step. At the last step they are generated without tracking, so that their timings are the
+    /// speed of generation, and fed again for their attention; at other steps they are tracked while they are generated.
     ///
     /// # Errors
-    /// An input fault if the model predicts what is not finite.
+    /// An input fault if a logit is NaN or infinite.
     pub fn generate(
         &self,
         model: &Model,
@@ -62,7 +62,7 @@ impl Writer<'_> {
         let config = model.config();
         let batch = usize::from(samples);
         let top_k = (self.arguments.parameters.top_k as usize).min(self.alphabet.len());
-        let manner = Manner { prompt: self.prompt, length: length as usize, temperature, top_k };
+        let sampling = Sampling { prompt: self.prompt, length: length as usize, temperature, top_k };
         let key = |sample: u16| stream("sampling", &[&self.arguments.node.seed, &u64::from(step), &u64::from(sample)]);
         let mut streams: Vec<_> = (0..samples).map(key).collect();
         let mut tracked = Tracked::new(batch, config.n_layer, config.n_head);
@@ -70,9 +70,9 @@ impl Writer<'_> {
         let started = Instant::now();
         let mut done = 0;
         let mut session = Session::new(model, batch, context_policy, track && !last);
-        let texts = write(
+        let texts = sample(
             |tokens| session.read(tokens),
-            &manner,
+            &sampling,
             &mut streams,
             |prediction| {
                 tracked.observe(&prediction.attention);
@@ -85,14 +85,14 @@ impl Writer<'_> {
         let wall_secs = started.elapsed().as_secs_f64() / f64::from(samples);
         let texts = texts.ok_or_else(|| {
             Fault::input(format!(
-                "the model of step {step} predicts no finite numbers: its training diverged; rerun `train` with a lower --learning-rate"
+                "the model of step {step} predicts NaN or infinity: its training diverged; rerun `train` with a lower --learning-rate"
             ))
         })?;
 
         let attend = |texts: &[Vec<u16>]| {
             let mut tracked = Tracked::new(texts.len(), config.n_layer, config.n_head);
             let mut session = Session::new(model, texts.len(), context_policy, true);
-            follow(
+            feed(
                 |tokens| session.read(tokens),
                 self.prompt,
                 texts,
@@ -112,7 +112,7 @@ impl Writer<'_> {
             written.layers.extend(tracked.layers(step));
         }
         if track && last {
-            // From all over the validation text.
+            // Evenly spaced over the validation split.
             let count = batch.min(self.windows.len());
             let real: Vec<Vec<u16>> =
                 (0..count).map(|number| self.windows[number * self.windows.len() / count].to_vec()).collect();
@@ -134,7 +134,7 @@ impl Writer<'_> {
                 text: self.alphabet.decode(&tokens),
                 tokens,
                 temperature,
-                top_k: top_k as u32,
+                top_k: u32::try_from(top_k).expect("--top-k is a u32"),
                 context_policy: context_policy.to_string(),
             });
         }

@@ -1,4 +1,4 @@
-//! The stage on small tables: what it writes, that it writes the same again, and what it refuses.
+//! The stage `generate` on small tables: its tables, reproducibility and errors.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use schemas::{Artifacts, Partition, Provenance};
 const SYMBOLS: &str = "\n abcdefgh";
 const CONFIG: GptConfig =
     GptConfig { n_layer: 3, n_head: 2, n_embd: 8, block_size: 12, vocab_size: 10, bias: false, dropout: 0.0 };
-/// The least that can be learned: two symbols, neither of them a letter, and a context of two.
+/// The smallest vocabulary and context: two symbols, neither of them a letter, and a block of two.
 const LEAST_SYMBOLS: &str = "01";
 const LEAST_CONFIG: GptConfig =
     GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size: 2, vocab_size: 2, bias: false, dropout: 0.0 };
@@ -87,7 +87,7 @@ fn generate(root: &Path, flags: &str) -> Result<(), Fault> {
 const QUALITY: &str = "--steps 0,5 --samples 3 --length 60 --score true --track true";
 
 #[test]
-fn everything_is_written() -> Result<(), Fault> {
+fn every_table_is_written() -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     generate(folder.path(), QUALITY)?;
@@ -137,7 +137,7 @@ fn everything_is_written() -> Result<(), Fault> {
 }
 
 #[test]
-fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Result<(), Fault> {
+fn the_smallest_text_and_model_give_nulls_and_finite_numbers() -> Result<(), Fault> {
     for policy in ["exact", "rollover"] {
         let folder = tempfile::tempdir()?;
         let artifacts = inputs_of(folder.path(), LEAST_SYMBOLS, &[], &LEAST_CONFIG)?;
@@ -145,7 +145,7 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
         generate(folder.path(), &flags)?;
 
         assert!(artifacts.read::<Samples>(&node())?.rows.iter().all(|row| row.prompt == "0" && row.tokens.len() == 12));
-        assert!(artifacts.read::<SampleLayers>(&node())?.rows.is_empty(), "one layer has no neighbour");
+        assert!(artifacts.read::<SampleLayers>(&node())?.rows.is_empty(), "one layer has no adjacent one");
         let attention = artifacts.read::<SampleAttention>(&node())?.rows;
         assert_eq!(attention.len(), 9);
         for row in attention {
@@ -153,7 +153,7 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
             assert!(row.first_token_mass <= 1.0 && row.output_norm.is_finite());
         }
         for row in artifacts.read::<SampleScores>(&node())?.rows {
-            // Twelve characters without a letter have no 16-gram, no two segments and no word.
+            // Twelve characters without a letter have no 16-gram, fewer than two segments and no word.
             let none = [row.repetition_16, row.coherence, row.novelty_16, row.word_validity];
             assert_eq!(none, [None; 4]);
             let some = [row.distinct_1, row.distinct_8, row.repetition_8, row.compression_ratio, row.quality];
@@ -164,7 +164,7 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
 }
 
 #[test]
-fn the_same_work_gives_the_same_bytes() -> Result<(), Fault> {
+fn reruns_and_other_numbers_of_threads_give_the_same_bytes() -> Result<(), Fault> {
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let bytes = |root: &Path, threads: u32| -> Result<Vec<Vec<u8>>, Fault> {
         let artifacts = inputs(root)?;
@@ -182,7 +182,7 @@ fn the_same_work_gives_the_same_bytes() -> Result<(), Fault> {
 }
 
 #[test]
-fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
+fn samples_do_not_depend_on_other_steps_scores_or_tracking() -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     generate(folder.path(), QUALITY)?;
@@ -194,7 +194,7 @@ fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
     assert_eq!(artifacts.read::<Samples>(&node())?.rows, all[3..5]);
     assert!(!artifacts.has::<SampleScores>(&node()) && !artifacts.has::<SampleAttention>(&node()));
 
-    // Until the block of twelve is full, both policies see the same.
+    // Until the block of twelve is full, both policies give the same context.
     generate(alone.path(), "--steps 5 --samples 2 --length 60 --context-policy rollover")?;
     let rollover = artifacts.read::<Samples>(&node())?.rows;
     assert_eq!(rollover[0].tokens[..12], all[3].tokens[..12]);
@@ -203,7 +203,7 @@ fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
 }
 
 #[test]
-fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
+fn feeding_a_sample_gives_the_attention_of_generating_it() -> Result<(), Fault> {
     let rows = |flags: &str| -> Result<Vec<SampleAttention>, Fault> {
         let folder = tempfile::tempdir()?;
         let artifacts = inputs(folder.path())?;
@@ -211,7 +211,7 @@ fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
         let rows = artifacts.read::<SampleAttention>(&node())?.rows;
         Ok(rows.into_iter().filter(|row| row.step == 0 && row.source == "model").collect())
     };
-    // Step 0 is followed where it is the last, and tracked while sampling where it is not.
+    // As the last step, 0 is fed; otherwise it is tracked during generation.
     assert_eq!(
         rows("--steps 0 --samples 2 --length 30 --track")?,
         rows("--steps 0,5 --samples 2 --length 30 --track")?
@@ -220,13 +220,15 @@ fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
 }
 
 #[test]
-fn what_is_wrong_is_said() -> Result<(), Fault> {
+fn errors_say_what_is_wrong() -> Result<(), Fault> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     let fault = |flags: &str| {
         let fault = generate(folder.path(), flags).expect_err("it cannot work");
         (fault.kind(), fault.to_string())
     };
+    let (kind, message) = fault("--steps 3 --device cuda");
+    assert!(kind == Kind::Parameter && message.contains("--device cuda"), "before inputs are read: {message}");
     let (kind, message) = fault("--steps 0,3");
     assert!(kind == Kind::Input && message.contains("step=3") && message.contains("train"), "{message}");
     let (kind, message) = fault("--steps 0 --prompt abz");
@@ -239,7 +241,7 @@ fn what_is_wrong_is_said() -> Result<(), Fault> {
     std::fs::write(&path, &whole[..whole.len() / 2])?;
     let (kind, message) = fault("--steps 0 --score");
     assert!(kind == Kind::Input && message.contains("damaged"), "{message}");
-    assert!(!artifacts.has::<Samples>(&node()), "nothing is written by a stage that failed");
+    assert!(!artifacts.has::<Samples>(&node()), "a failed stage writes nothing");
 
     let mut rows = artifacts.read::<Vocabulary>(&node())?.rows;
     rows.truncate(9);
