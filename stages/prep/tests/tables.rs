@@ -1,4 +1,4 @@
-//! The stage as a whole: the tables that it writes, and what it refuses.
+//! The stage `prep`: its tables and its errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn shakespeare_is_there_without_a_network() {
+fn shakespeare_needs_no_network() {
     let root = tempfile::tempdir().expect("a folder");
     run(root.path(), &["--dataset", "shakespeare_char"]).expect("it is built in");
     let splits = ["train", "val", "test"].map(|split| tokens(root.path(), "shakespeare_char", split));
@@ -68,7 +68,7 @@ fn shakespeare_is_there_without_a_network() {
 }
 
 #[test]
-fn controls_are_made_without_a_network() {
+fn controls_need_no_network() {
     let root = tempfile::tempdir().expect("a folder");
     for (dataset, train, symbols, has_words) in [
         ("control_lag", 900_000, "0123456789:;<=>?", false),
@@ -84,7 +84,7 @@ fn controls_are_made_without_a_network() {
 }
 
 #[test]
-fn the_same_text_gives_the_same_bytes_with_any_number_of_threads() {
+fn bytes_do_not_depend_on_the_number_of_threads() {
     let text = "Whether 'tis nobler in the mind to suffer\n".repeat(30) + &"the slings, and arrows\n".repeat(20);
     let written = [&["--threads", "1"][..], &["--threads", "2"]].map(|threads| {
         let root = tempfile::tempdir().expect("a folder");
@@ -99,7 +99,7 @@ fn the_same_text_gives_the_same_bytes_with_any_number_of_threads() {
 }
 
 #[test]
-fn a_text_of_ones_own_comes_back_symbol_by_symbol() {
+fn tokens_of_a_custom_text_decode_to_it() {
     let text = "Ångström schläft nicht. €\n".repeat(40);
     let root = tempfile::tempdir().expect("a folder");
     let source = root.path().join("own.txt");
@@ -128,7 +128,7 @@ fn a_text_without_words_has_an_empty_space() {
 }
 
 #[test]
-fn what_is_of_no_use_is_refused_with_a_way_out() {
+fn errors_say_what_is_wrong_and_what_to_do() {
     let root = tempfile::tempdir().expect("a folder");
     let file = |name: &str, bytes: &[u8]| {
         let path = root.path().join(name);
@@ -148,18 +148,14 @@ fn what_is_of_no_use_is_refused_with_a_way_out() {
         (
             vec!["--dataset", "x", "--source", &short],
             Kind::Input,
-            "too short: its 8 characters leave 7 to learn from and 1",
+            "too short: of its 8 characters the train split has 7 and the validation split 1",
         ),
         (vec!["--dataset", "x", "--source", &empty], Kind::Input, "too short"),
-        (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 different characters"),
+        (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 distinct characters"),
         (vec!["--dataset", "x", "--source", "/nowhere/x"], Kind::Input, "cannot read /nowhere/x"),
         (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8, control_lag"),
         (vec!["--dataset", "x", "--source", &bad, "--val-fraction", "0.2"], Kind::Parameter, "together at most 1"),
-        (
-            vec!["--dataset", "shakespeare_char", "--source", &other],
-            Kind::Input,
-            "has 14 bytes where 1115394 are expected",
-        ),
+        (vec!["--dataset", "shakespeare_char", "--source", &other], Kind::Input, "has 14 bytes, expected 1115394"),
         (
             vec!["--dataset", "enwik8", "--mirror", "http://127.0.0.1:9/enwik8.zip"],
             Kind::Input,
