@@ -81,7 +81,7 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A table was asked for with a key unset: a defect of the caller.
+    /// A table's path needs a key that the partition does not have: a bug in the caller.
     #[error("the table `{table}` is keyed by `{key}`, and the partition has none")]
     Unkeyed {
         /// The table.

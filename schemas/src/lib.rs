@@ -23,6 +23,7 @@
 mod artifacts;
 pub mod attention;
 mod cell;
+pub mod enums;
 mod error;
 mod footer;
 mod lists;
@@ -40,5 +41,5 @@ pub use footer::{Provenance, Source};
 pub use measure::{Measure, Quantity, Stderr, Uniform};
 pub use partition::{Key, Partition};
 pub use read::Reader;
-pub use table::{Column, Description, Table};
+pub use table::{Column, Description, Table, UnknownWord};
 pub use write::{Encoder, Group, Writer};

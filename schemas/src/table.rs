@@ -1,9 +1,9 @@
 //! What a table is, and the macro that declares one.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::{Key, Measure, Quantity};
+use crate::{Cell, Key, Measure, Quantity};
 
 /// A column: its name, what it measures and in which unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Column {
     pub data_type: DataType,
     /// Whether it may hold nulls.
     pub nullable: bool,
+    /// The words that it may hold; none if any.
+    pub words: &'static [&'static str],
     /// How it reads as a measure; none for keys, counts, words and standard errors.
     pub measure: Option<Quantity>,
 }
@@ -37,6 +39,17 @@ pub struct Description {
     pub keys: &'static [Key],
     /// Its columns, in order.
     pub columns: Vec<Column>,
+}
+
+/// A word that a column may not hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnknownWord {
+    /// The column.
+    pub column: &'static str,
+    /// The words that it may hold.
+    pub known: &'static [&'static str],
+    /// What it holds.
+    pub found: String,
 }
 
 /// A table; a value of the implementing type is one row.
@@ -62,7 +75,10 @@ pub trait Table: Sized + 'static {
     fn to_batch(rows: &[Self]) -> RecordBatch;
 
     /// The rows of a batch that has been checked against [`Table::schema`].
-    fn from_batch(batch: &RecordBatch) -> Vec<Self>;
+    ///
+    /// # Errors
+    /// The first column that holds a word that it may not, and the word.
+    fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, UnknownWord>;
 
     /// The Arrow schema of the file.
     fn schema() -> Schema {
@@ -86,6 +102,14 @@ pub trait Table: Sized + 'static {
 /// Joins the lines of a doc comment to one line of prose.
 pub(crate) fn prose(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// The cells of one column of a batch.
+pub(crate) fn cells<C: Cell>(array: &dyn Array, column: &'static str) -> Result<std::vec::IntoIter<C>, UnknownWord> {
+    match C::scatter(array) {
+        Ok(cells) => Ok(cells.into_iter()),
+        Err(found) => Err(UnknownWord { column, known: C::words(), found }),
+    }
 }
 
 /// Declares tables: each a row type whose doc comments are also the descriptions in the files' footers.
@@ -156,6 +180,7 @@ macro_rules! tables {
                             unit: $unit,
                             data_type: <$cell as crate::Cell>::data_type(),
                             nullable: <$cell as crate::Cell>::NULLABLE,
+                            words: <$cell as crate::Cell>::words(),
                             measure: Self::MEASURES
                                 .iter()
                                 .map(|measure| measure.quantity)
@@ -170,6 +195,7 @@ macro_rules! tables {
                             unit: $unit,
                             data_type: <Option<f64> as crate::Cell>::data_type(),
                             nullable: true,
+                            words: &[],
                             measure: None,
                         });)?)?
                     )+
@@ -185,19 +211,19 @@ macro_rules! tables {
                         .expect("the arrays are of the schema's types and lengths: both come from one declaration")
                 }
 
-                fn from_batch(batch: &arrow_array::RecordBatch) -> Vec<Self> {
+                fn from_batch(batch: &arrow_array::RecordBatch) -> Result<Vec<Self>, crate::UnknownWord> {
                     const WHOLE: &str = "every column of a batch has as many cells as the batch has rows";
                     let mut arrays = batch.columns().iter();
                     $(
-                        let mut $column = <$cell as crate::Cell>::scatter(arrays.next().expect(WHOLE)).into_iter();
-                        $($(let mut $stderr = <Option<f64> as crate::Cell>::scatter(arrays.next().expect(WHOLE)).into_iter();)?)?
+                        let mut $column = crate::table::cells::<$cell>(arrays.next().expect(WHOLE), stringify!($column))?;
+                        $($(let mut $stderr =
+                            crate::table::cells::<Option<f64>>(arrays.next().expect(WHOLE), stringify!($stderr))?;)?)?
                     )+
-                    (0..batch.num_rows())
-                        .map(|_| $row {$(
-                            $column: $column.next().expect(WHOLE),
-                            $($($stderr: $stderr.next().expect(WHOLE),)?)?
-                        )+})
-                        .collect()
+                    let row = |_| $row {$(
+                        $column: $column.next().expect(WHOLE),
+                        $($($stderr: $stderr.next().expect(WHOLE),)?)?
+                    )+};
+                    Ok((0..batch.num_rows()).map(row).collect())
                 }
             }
         )+

@@ -1,7 +1,8 @@
-//! The tables. A row type's doc says what a row is, its fields' docs what the columns measure; both are also in the footer
-//! of every file. Layers, heads and positions count from 0; a step counts optimizer updates done, 0 being the untrained
-//! model.
+//! The tables. A row type's doc says what a row is, its fields' docs what the columns hold; both are also in the footer of every
+//! file. A measured column also says how it reads ([`crate::Quantity`]). Layers, heads and positions count from 0; a step counts
+//! optimizer updates done, 0 being the untrained model.
 
+use crate::enums::{Activity, ContextPolicy, Event, Moment, Scope, Status, TextSource, Verdict, WindowKind};
 use crate::table::tables;
 
 tables! {
@@ -71,22 +72,22 @@ tables! {
         learning_rate: f64 = "1",
     }
 
-    /// One measured piece of work.
+    /// One timed activity of a stage.
     "timings" version 1 by "train or generate" keyed [Dataset, Run, Seed, Stage]
     struct Timings {
         /// What was done: `steps` (training iterations since the row before), `evaluation`, `checkpoint`, `tracking`, `generation`.
-        activity: String = "text",
+        activity: Activity = "text",
         /// Optimizer updates done when the work ended.
         step: u32 = "updates",
         /// The generated sample; null in training.
         sample: Option<u16> = "1",
-        /// How long it took by the clock.
+        /// Wall-clock time.
         wall_secs: f64 = "seconds",
         /// Characters processed or generated.
         characters: u64 = "characters",
     }
 
-    /// One head's attention in the very forward pass that trained, over every query but the first of all micro-batches.
+    /// One head's attention in the forward pass of a training step, over every query but the first of all micro-batches.
     "tracking" version 1 by "train" keyed [Dataset, Run, Seed]
     struct Tracking {
         /// Optimizer updates done before this batch.
@@ -128,7 +129,7 @@ tables! {
         /// The parameter's name.
         tensor: String = "text",
         /// `first` or `second`.
-        moment: String = "text",
+        moment: Moment = "text",
         /// Its shape.
         shape: Vec<u32> = "1",
         /// Its values, row-major.
@@ -156,7 +157,7 @@ tables! {
         /// The window's number.
         window: u16 = "1",
         /// `val`: text of the validation split; `repeat`: a random block twice.
-        kind: String = "text",
+        kind: WindowKind = "text",
         /// Where it starts in its split; 0 for `repeat`.
         start: u32 = "characters",
         /// Its characters as symbols of `vocabulary`.
@@ -215,7 +216,7 @@ tables! {
         /// Mean attention to earlier occurrences of the current character.
         duplicate_token_score: f64 = "1",
             measure "duplicate-token score" higher "closer to a duplicate-token head",
-        /// Mean attention, in the second copy of a repeated block, to what followed the current character in the first; null if the block is one character.
+        /// Mean attention, in the second copy of a repeated block, to the character after the current one's first copy; null if the block is one character.
         induction_score: Option<f64> = "1",
             measure "induction score" higher "closer to an induction head" uniform Baselines,
         /// Attention rows averaged.
@@ -279,18 +280,18 @@ tables! {
         step: u32 = "updates",
         /// The sample's number.
         sample: u16 = "1",
-        /// The text that it was given.
+        /// The text that the model was given.
         prompt: String = "text",
-        /// The text that it wrote, without the prompt.
+        /// The text that the model generated, without the prompt.
         text: String = "text",
         /// That text as symbols of `vocabulary`.
         tokens: Vec<u16> = "1",
         /// The sampling temperature.
         temperature: f64 = "1",
-        /// How many of the likeliest symbols were drawn from.
+        /// The number of most likely symbols sampled from.
         top_k: u32 = "1",
-        /// What the model saw past its block size: `exact` or `rollover`.
-        context_policy: String = "text",
+        /// What the model attends to past its block size: `exact` or `rollover`.
+        context_policy: ContextPolicy = "text",
     }
 
     /// One head over one text, over the rows that predicted the text's characters.
@@ -299,7 +300,7 @@ tables! {
         /// Optimizer updates that the model had done.
         step: u32 = "updates",
         /// `model`: while sampling; `validation`: real text fed with the same prompt length and policy.
-        source: String = "text",
+        source: TextSource = "text",
         /// The text's number within its source.
         sample: u16 = "1",
         /// The layer.
@@ -345,7 +346,7 @@ tables! {
         /// Optimizer updates that the generating model had done; null for the references.
         step: Option<u32> = "updates",
         /// `model`; `validation`: real text of the same length; `shuffled`: that text with its characters permuted; `trigram`: a character trigram model.
-        source: String = "text",
+        source: TextSource = "text",
         /// The text's number within its source.
         sample: u16 = "1",
         /// Distinct characters over characters.
@@ -389,16 +390,16 @@ tables! {
             measure "quality" higher "text closer to real text",
     }
 
-    /// One tested pair of a metric of attention and a measure of learning or of generated text.
+    /// One correlation of a measure of attention with the validation loss or a score of generated text.
     "correlations" version 1 by "correlate" keyed [Dataset, Run]
     struct Correlations {
         /// `training`: over steps and seeds; `generation`: over the final checkpoint's samples.
-        scope: String = "text",
-        /// The metric of attention.
+        scope: Scope = "text",
+        /// The measure of attention.
         x: String = "text",
         /// The layer of `x`; null for the mean over all layers.
         layer: Option<u16> = "1",
-        /// What it is held against.
+        /// The validation loss or the score.
         y: String = "text",
         /// Observations.
         n: u32 = "observations",
@@ -412,7 +413,7 @@ tables! {
         spearman_low: Option<f64> = "1",
         /// Upper end of that interval.
         spearman_high: Option<f64> = "1",
-        /// Spearman's correlation of what remains after taking out, at each step, the mean over seeds; null in the generation scope.
+        /// Partial Spearman correlation: of the deviations, at each step, from the mean over seeds; null in the generation scope.
         partial_spearman: Option<f64> = "1",
         /// Permutation p-value.
         p_value: Option<f64> = "1",
@@ -422,36 +423,36 @@ tables! {
         reason: Option<String> = "text",
     }
 
-    /// One event of training: when a kind of head appears, layers specialise, or the level of a metric changes.
+    /// One event of training: the onset of a kind of head or of specialised layers, or the change point of a metric.
     "onsets" version 1 by "correlate" keyed [Dataset, Run]
     struct Onsets {
-        /// `previous_token_head`, `induction_head`, `attention_sink`, `layer_specialisation`: something appears; `change_point`: the level of `metric` changes.
-        event: String = "text",
-        /// The metric that shows it: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
+        /// An onset, `previous_token_head`, `induction_head`, `attention_sink` or `layer_specialisation`; or `change_point`: the level of `metric` changes.
+        event: Event = "text",
+        /// The metric that decides: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
         metric: String = "text",
         /// The layer; null for all of them.
         layer: Option<u16> = "1",
-        /// When it happens, the first snapshot that shows it: the geometric mean over the seeds in which it does.
+        /// The first snapshot at which the criterion holds: the geometric mean over the seeds that have the event.
         value: Option<f64> = "updates",
-        /// Lower end of the 95 % interval of `value` over seeds, of the logarithms and taken back; null with one seed.
+        /// Lower end of the 95 % interval of `value` over seeds, computed on the logarithms; null with one seed.
         low: Option<f64> = "updates",
         /// Upper end of that interval.
         high: Option<f64> = "updates",
-        /// Seeds in which it happens.
+        /// Seeds that have the event.
         n: u32 = "seeds",
-        /// Seeds that were looked at.
+        /// All seeds.
         seeds: u32 = "seeds",
-        /// The seeds in which it happens, in the study's order.
+        /// The seeds that have the event, in the study's order.
         in_seeds: Vec<u64> = "1",
-        /// The first snapshot that shows it in each of those seeds.
+        /// The first snapshot at which the criterion holds, in each of those seeds.
         steps: Vec<u32> = "updates",
-        /// The snapshot before that one in each of those seeds: it happens after this and by the other.
+        /// The snapshot before that one in each of those seeds: the event lies between the two.
         steps_before: Vec<u32> = "updates",
-        /// How much the metric changes, from its baseline to its maximum where something appears, from one level to the other where the level changes: the mean over those seeds, over all seeds if it happens in none.
+        /// The metric's change, of an onset from its baseline to its maximum, of a change point from one level to the other: the mean over those seeds, over all seeds if none has the event.
         change: Option<f64> = "as the metric",
-        /// The share of the metric's variance over training that two levels explain, 1 for a jump and 0.75 for a straight ramp: the mean over the same seeds as `change`; null where something appears.
+        /// The share of the metric's variance over training that two levels explain, 1 for a jump and 0.75 for a straight ramp: the mean over the same seeds as `change`; null for an onset.
         explained: Option<f64> = "1",
-        /// Place in time among the events of the same `layer`, the first being 1; events at the same time share a place.
+        /// Rank in time among the events of the same `layer`, the first being 1; events at the same time share a rank.
         rank: Option<u32> = "1",
         /// Why something is null, or which seeds are left out.
         reason: Option<String> = "text",
@@ -468,9 +469,9 @@ tables! {
         head: u16 = "1",
         /// The head of the first seed that it is matched with; its own number in the first seed.
         slot: u16 = "1",
-        /// How far it develops from that head: root mean square over metrics and snapshots, in standard deviations between heads; null in the first seed.
+        /// Matched distance: root mean square difference from that head over metrics and snapshots, in standard deviations between heads; null in the first seed.
         distance: Option<f64> = "standard deviations",
-        /// The same as the mean over all heads of that layer of the first seed: what matching at random would give; null in the first seed.
+        /// The mean distance to all heads of that layer of the first seed: what matching at random would give; null in the first seed.
         random_distance: Option<f64> = "standard deviations",
     }
 
@@ -496,7 +497,7 @@ tables! {
         /// The claim holds below this.
         threshold_high: Option<f64> = "as the statistic",
         /// `supported`, `refuted`, `inconclusive` or `not_tested`.
-        verdict: String = "text",
+        verdict: Verdict = "text",
         /// Why, in plain words.
         reason: String = "text",
         /// Seeds, the replicates.
@@ -546,10 +547,10 @@ tables! {
         /// What decides the content: program, parameters and inputs, hashed.
         fingerprint: String = "text",
         /// `done` or `failed`.
-        status: String = "text",
-        /// How long it took by the clock.
+        status: Status = "text",
+        /// Wall-clock time.
         wall_secs: f64 = "seconds",
-        /// The largest resident set; null where the platform does not say.
+        /// Largest resident set size; null where the platform does not say.
         peak_rss_bytes: Option<u64> = "bytes",
         /// When it started, since the Unix epoch.
         started_at_secs: f64 = "seconds",

@@ -1,6 +1,7 @@
 //! The table of every execution, for people and for whoever asks where a number comes from.
 
 use cli::Fault;
+use schemas::enums::Status;
 use schemas::tables::Lineage;
 use schemas::{Artifacts, Error, Partition, Provenance};
 
@@ -30,13 +31,13 @@ impl History {
     /// The fingerprint of a node's last execution, if it ended well.
     pub fn done(&self, node: &str) -> Option<&str> {
         let last = self.rows.iter().rev().find(|row| row.node == node)?;
-        (last.status == "done").then_some(last.fingerprint.as_str())
+        (last.status == Status::Done).then_some(last.fingerprint.as_str())
     }
 
     /// The seconds of a node's last execution, if it ended well and was started by this command.
     pub fn took(&self, node: &str, command: &str) -> Option<f64> {
         let last = self.rows.iter().rev().find(|row| row.node == node)?;
-        (last.status == "done" && last.command == command).then_some(last.wall_secs)
+        (last.status == Status::Done && last.command == command).then_some(last.wall_secs)
     }
 
     /// Writes one more execution.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cli::{Part, Steps};
+use schemas::enums::Split;
 use schemas::tables::{
     Attention, Baselines, Checkpoints, Corpus, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics,
     HeadOutputs, LayerMetrics, LayerSimilarity, Onsets, Optimizer, Results, SampleAttention, SampleLayers,
@@ -93,8 +94,8 @@ pub(crate) fn prep(study: &Study, text: &Text) -> Node {
     }
     node.outside = dataset.source.iter().map(PathBuf::from).collect();
     // A test split is there for some texts only, and nothing reads it.
-    node.writes::<Corpus>(&partition.clone().split("train"));
-    node.writes::<Corpus>(&partition.clone().split("val"));
+    node.writes::<Corpus>(&partition.clone().split(Split::Train));
+    node.writes::<Corpus>(&partition.clone().split(Split::Val));
     node.writes::<Vocabulary>(&partition);
     node.writes::<SemanticSpace>(&partition);
     node.folders =
@@ -108,7 +109,7 @@ pub(crate) fn train(place: &Place<'_>) -> Node {
     node.cost = cost::train(place.training, place.saved().iter().len());
     node.add_all(&place.training.train.values());
     node.add("checkpoint_steps", &place.saved().to_string());
-    node.reads_splits(&["train", "val"], &place.text.name);
+    node.reads_splits(&[Split::Train, Split::Val], &place.text.name);
     node.reads::<Vocabulary>(&partition);
     node.writes::<TrainingLog>(&partition);
     node.writes::<Evaluations>(&partition);
@@ -137,7 +138,7 @@ pub(crate) fn snapshot(place: &Place<'_>) -> Node {
         // The schedule ends where the training does.
         node.add(flag, if flag == "steps" { place.text.steps.to_string() } else { value }.as_str());
     }
-    node.reads_splits(&["val"], &place.text.name);
+    node.reads_splits(&[Split::Val], &place.text.name);
     node.reads::<Vocabulary>(&partition);
     node.inputs.extend(place.checkpoints(&place.text.steps));
     node.outputs.extend(place.attention());
@@ -180,7 +181,7 @@ pub(crate) fn generate(place: &Place<'_>) -> Node {
     for (flag, value) in parameters.values() {
         node.add(flag, if flag == "steps" { place.written().to_string() } else { value }.as_str());
     }
-    node.reads_splits(&["train", "val"], &place.text.name);
+    node.reads_splits(&[Split::Train, Split::Val], &place.text.name);
     node.reads::<Vocabulary>(&partition);
     node.reads::<SemanticSpace>(&partition);
     node.inputs.extend(place.checkpoints(&place.written()));
@@ -337,7 +338,7 @@ impl Node {
         self.inputs.push(file::<T>(partition));
     }
 
-    fn reads_splits(&mut self, splits: &[&str], dataset: &str) {
+    fn reads_splits(&mut self, splits: &[Split], dataset: &str) {
         for split in splits {
             self.reads::<Corpus>(&Partition::dataset(dataset).split(*split));
         }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cli::{Fault, Notice};
+use schemas::enums;
 use schemas::tables::Lineage;
 use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
@@ -314,7 +315,7 @@ impl Work<'_> {
             stage: node.stage.name().to_owned(),
             command: running.command.clone(),
             fingerprint,
-            status: if failure.is_none() { "done" } else { "failed" }.to_owned(),
+            status: if failure.is_none() { enums::Status::Done } else { enums::Status::Failed },
             wall_secs: wall.as_secs_f64(),
             peak_rss_bytes: peak,
             started_at_secs: since.as_secs_f64(),

@@ -29,7 +29,7 @@ fn everything_runs_once_and_then_nothing_does() {
     said.has("Report   artifacts/smoke/report/index.html");
     let lineage = scene.lineage();
     assert_eq!(lineage.len(), 31);
-    assert!(lineage.iter().all(|row| row.status == "done" && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)));
+    assert!(lineage.iter().all(|row| row.status == schemas::enums::Status::Done && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)));
     let copied = lineage.iter().filter(|row| row.command.ends_with("--same-as run_1")).map(|row| row.node.as_str());
     let copied: std::collections::BTreeSet<_> = copied.collect();
     assert_eq!(
@@ -124,7 +124,7 @@ fn a_failure_ends_the_run_with_its_code_and_is_taken_up_again() {
     said.has("goes on from there");
     assert!(!scene.ran().iter().any(|line| line.starts_with("plot")));
     assert_eq!(
-        scene.lineage().iter().filter(|row| row.status == "failed").count(),
+        scene.lineage().iter().filter(|row| row.status == schemas::enums::Status::Failed).count(),
         scene.lineage().iter().filter(|row| row.stage == "snapshot").count()
     );
     fs::remove_file(scene.path("fail_snapshot")).unwrap();

@@ -25,6 +25,7 @@ pub mod training;
 
 use clap::{Args, Parser};
 use cli::{Fault, Part, Place, Study, Terminal, Threads, Verbosity};
+use schemas::enums::Verdict;
 use schemas::tables::{Correlations, Findings, Onsets};
 use schemas::{Artifacts, Partition, Provenance, Source};
 use serde::Serialize;
@@ -169,9 +170,10 @@ fn summarise(
         terminal.say(format!("{} {}: {happens} of {looked_for} events happen", dataset.name, run.name));
     }
     for (dataset, rows) in findings {
-        let count = |verdict: &str| rows.iter().filter(|row| row.verdict == verdict).count();
-        let verdicts = ["supported", "refuted", "inconclusive", "not_tested"];
-        let counts = verdicts.map(|verdict| format!("{} {}", count(verdict), verdict.replace('_', " ")));
+        let count = |verdict: Verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+        let verdicts = Verdict::ALL.iter();
+        let counts: Vec<_> =
+            verdicts.map(|&verdict| format!("{} {}", count(verdict), verdict.as_str().replace('_', " "))).collect();
         terminal.say(format!("{}: {} claims: {}", dataset.name, rows.len(), counts.join(", ")));
     }
 }

@@ -69,7 +69,11 @@ fn best_val_loss(seed: &Seed, eval_interval: u32) -> Option<f64> {
 fn inference_speed(seed: &Seed) -> Option<f64> {
     let last = seed.last_step();
     let (mut characters, mut seconds) = (0.0, 0.0);
-    for row in seed.generate_timings.iter().filter(|row| row.activity == "generation" && row.step == last) {
+    for row in seed
+        .generate_timings
+        .iter()
+        .filter(|row| row.activity == schemas::enums::Activity::Generation && row.step == last)
+    {
         characters += row.characters as f64;
         seconds += row.wall_secs;
     }

@@ -20,6 +20,7 @@ pub mod writing;
 
 use cli::{Fault, Terminal};
 use model::Model;
+use schemas::enums::{Split, TextSource};
 use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance, Reader, Source};
 
@@ -52,7 +53,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
         artifacts.open::<Checkpoints>(&partition.clone().step(step))?;
     }
     let real_text = parameters.score || parameters.track;
-    let validation = real_text.then(|| read_split(&artifacts, &partition, "val", &alphabet)).transpose()?;
+    let validation = real_text.then(|| read_split(&artifacts, &partition, Split::Val, &alphabet)).transpose()?;
     let (windows, validation_source) = match &validation {
         Some((tokens, source)) => (references::validation_windows(tokens, parameters.length as usize), Some(source)),
         None => (Vec::new(), None),
@@ -125,7 +126,7 @@ struct Scorer {
 impl Scorer {
     fn open(artifacts: &Artifacts, partition: &Partition) -> Result<Self, Fault> {
         let space = artifacts.read::<SemanticSpace>(partition)?;
-        let train = partition.clone().split("train");
+        let train = partition.clone().split(Split::Train);
         Ok(Self {
             space: coherence::SemanticSpace::new(space.rows),
             space_source: space.source,
@@ -166,9 +167,9 @@ impl Scorer {
             }));
         };
         refer(VALIDATION, windows.iter().map(|window| window.to_vec()).collect());
-        refer("shuffled", references::shuffled(dataset, windows));
+        refer(TextSource::Shuffled, references::shuffled(dataset, windows));
         if let Some(model) = trigrams.finish() {
-            refer("trigram", references::trigram_texts(dataset, &model, parameters.length as usize));
+            refer(TextSource::Trigram, references::trigram_texts(dataset, &model, parameters.length as usize));
         }
 
         let mut search = CorpusSearch::new(alphabet, texts.iter().map(|text| text.tokens.as_slice()));
@@ -197,7 +198,7 @@ impl Scorer {
 fn read_split(
     artifacts: &Artifacts,
     partition: &Partition,
-    split: &str,
+    split: Split,
     alphabet: &Alphabet,
 ) -> Result<(Vec<u16>, Source), Fault> {
     let partition = partition.clone().split(split);

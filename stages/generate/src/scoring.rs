@@ -1,6 +1,7 @@
 //! Texts scored and held against real text: the rows of `sample_scores`.
 
 use rayon::prelude::*;
+use schemas::enums::TextSource;
 use schemas::tables::SampleScores;
 
 use crate::coherence::SemanticSpace;
@@ -8,17 +9,17 @@ use crate::corpus_search::KnownText;
 use crate::scores::{Members, RealText, compression_ratio, distinct, repetition};
 
 /// The source of what the model wrote.
-pub const MODEL: &str = "model";
+pub const MODEL: TextSource = TextSource::Model;
 
 /// The source of real text, by which `quality` measures.
-pub const VALIDATION: &str = "validation";
+pub const VALIDATION: TextSource = TextSource::Validation;
 
 /// A text to score.
 pub struct ScoredText {
     /// The step of the model that wrote it; none for a reference.
     pub step: Option<u32>,
-    /// `model`, `validation`, `shuffled` or `trigram`.
-    pub source: &'static str,
+    /// Where it comes from.
+    pub source: TextSource,
     /// Its number within its source and step.
     pub sample: u16,
     /// Its characters as symbols.
@@ -40,7 +41,7 @@ fn score_alone(text: &ScoredText, space: &SemanticSpace, known: &KnownText) -> S
     let tokens = &text.tokens;
     SampleScores {
         step: text.step,
-        source: text.source.to_owned(),
+        source: text.source,
         sample: text.sample,
         distinct_1: distinct(tokens, 1),
         distinct_2: distinct(tokens, 2),

@@ -3,6 +3,7 @@
 use attention_metrics::{entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalized_entropy, renormalize};
 use model::HeadRow;
 use rayon::prelude::*;
+use schemas::enums::TextSource;
 use schemas::tables::{SampleAttention, SampleLayers};
 
 /// Sums over the rows of a batch of texts, each text by itself.
@@ -44,7 +45,7 @@ impl Tracked {
     }
 
     /// One row per text, layer and head; none for a text of which no row counted.
-    pub fn heads(&self, step: u32, source: &str) -> Vec<SampleAttention> {
+    pub fn heads(&self, step: u32, source: TextSource) -> Vec<SampleAttention> {
         let mut table = Vec::new();
         for (sample, text) in self.counted() {
             for (position, sums) in text.heads.iter().enumerate() {
@@ -52,7 +53,7 @@ impl Tracked {
                     sums.map(|sum| sum / f64::from(text.rows));
                 table.push(SampleAttention {
                     step,
-                    source: source.to_owned(),
+                    source,
                     sample,
                     layer: (position / self.heads) as u16,
                     head: (position % self.heads) as u16,
@@ -134,10 +135,10 @@ mod tests {
         // One text, two layers of two heads. The first layer's heads mean to (½, ½), the second's to (0, 1).
         let mut tracked = Tracked::new(1, 2, 2);
         tracked.observe(&[row(&[1.0], 9.0), row(&[1.0], 9.0), row(&[1.0], 9.0), row(&[1.0], 9.0)]);
-        assert!(tracked.heads(3, "model").is_empty() && tracked.layers(3).is_empty());
+        assert!(tracked.heads(3, TextSource::Model).is_empty() && tracked.layers(3).is_empty());
         tracked.observe(&[row(&[1.0, 0.0], 1.0), row(&[0.0, 1.0], 2.0), row(&[0.0, 1.0], 3.0), row(&[0.0, 1.0], 4.0)]);
         tracked.observe(&[row(&[0.5, 0.5], 3.0), row(&[0.5, 0.5], 2.0), row(&[0.5, 0.5], 3.0), row(&[0.0, 2.0], 4.0)]);
-        let heads = tracked.heads(3, "model");
+        let heads = tracked.heads(3, TextSource::Model);
         let found: Vec<_> =
             heads.iter().map(|row| (row.layer, row.head, row.output_norm, row.first_token_mass)).collect();
         assert_eq!(found, [(0, 0, 2.0, 0.75), (0, 1, 2.0, 0.25), (1, 0, 3.0, 0.25), (1, 1, 4.0, 0.0)]);
@@ -157,7 +158,7 @@ mod tests {
     fn texts_are_kept_apart() {
         let mut tracked = Tracked::new(2, 1, 1);
         tracked.observe(&[row(&[0.25, 0.75], 1.0), row(&[1.0, 0.0], 2.0)]);
-        let heads = tracked.heads(0, "validation");
+        let heads = tracked.heads(0, TextSource::Validation);
         let found: Vec<_> = heads.iter().map(|row| (row.sample, row.mean_distance, row.output_norm)).collect();
         assert_eq!(found, [(0, 0.25, 1.0), (1, 1.0, 2.0)]);
         assert!(tracked.layers(0).is_empty());

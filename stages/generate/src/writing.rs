@@ -5,6 +5,7 @@ use std::time::Instant;
 use cli::Fault;
 use model::{Model, Session};
 use random_streams::stream;
+use schemas::enums::{Activity, ContextPolicy};
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
 
 use crate::alphabet::Alphabet;
@@ -121,7 +122,7 @@ impl Writer<'_> {
 
         for (sample, tokens) in (0..samples).zip(texts) {
             written.timings.push(Timings {
-                activity: "generation".to_owned(),
+                activity: Activity::Generation,
                 step,
                 sample: Some(sample),
                 wall_secs,
@@ -135,7 +136,10 @@ impl Writer<'_> {
                 tokens,
                 temperature,
                 top_k: top_k as u32,
-                context_policy: context_policy.to_string(),
+                context_policy: match context_policy {
+                    model::ContextPolicy::Exact => ContextPolicy::Exact,
+                    model::ContextPolicy::Rollover => ContextPolicy::Rollover,
+                },
             });
         }
         Ok(())

@@ -52,7 +52,7 @@ fn the_same_texts_score_the_same() {
     let tokens = |text: &str| alphabet.encode(text).expect("symbols of the alphabet");
     let scored = |(sample, text): (usize, &Text)| ScoredText {
         step: None,
-        source: if text.source == VALIDATION { VALIDATION } else { MODEL },
+        source: if text.source == VALIDATION.as_str() { VALIDATION } else { MODEL },
         sample: sample as u16,
         tokens: tokens(&text.text),
         text: text.text.clone(),

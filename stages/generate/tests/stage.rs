@@ -6,6 +6,7 @@ use clap::Parser;
 use cli::{Fault, Kind, Terminal};
 use model::GptConfig;
 use random_streams::{Distribution, RngExt, StandardNormal, stream};
+use schemas::enums::{Activity, ContextPolicy, Split, TextSource};
 use schemas::tables::{
     Checkpoints, Corpus, SampleAttention, SampleLayers, SampleScores, Samples, SemanticSpace, Timings, Vocabulary,
 };
@@ -42,8 +43,8 @@ fn inputs_of(
 ) -> Result<Artifacts, schemas::Error> {
     let artifacts = Artifacts::new(root);
     let made = Provenance::new("test", serde_json::json!({}));
-    for (split, length) in [("train", 3000), ("val", 400)] {
-        let rows: Vec<Corpus> = text(split, length, symbols).into_iter().map(|token| Corpus { token }).collect();
+    for (split, length) in [(Split::Train, 3000), (Split::Val, 400)] {
+        let rows: Vec<Corpus> = text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
         artifacts.write(&node().split(split), &made, &rows)?;
     }
     let symbol = |(token, symbol): (usize, char)| Vocabulary {
@@ -99,7 +100,7 @@ fn everything_is_written() -> Result<(), Fault> {
         let decoded: String = row.tokens.iter().filter_map(|&token| SYMBOLS.chars().nth(token.into())).collect();
         assert_eq!((row.text.as_str(), row.tokens.len()), (decoded.as_str(), 60));
         assert_eq!((row.prompt.as_str(), row.temperature, row.top_k), (" ", 0.8, 10));
-        assert_eq!(row.context_policy, "exact");
+        assert_eq!(row.context_policy, ContextPolicy::Exact);
     }
     assert_ne!(samples.rows[0].text, samples.rows[1].text);
     assert_eq!(samples.provenance.config["steps"], "0,5");
@@ -109,11 +110,11 @@ fn everything_is_written() -> Result<(), Fault> {
     let keys: Vec<_> = timings.iter().map(|row| (row.step, row.sample, row.characters)).collect();
     assert_eq!(keys[..3], [(0, Some(0), 60), (0, Some(1), 60), (0, Some(2), 60)]);
     assert_eq!(keys.len(), 6);
-    assert!(timings.iter().all(|row| row.activity == "generation" && row.wall_secs > 0.0));
+    assert!(timings.iter().all(|row| row.activity == Activity::Generation && row.wall_secs > 0.0));
 
     let attention = artifacts.read::<SampleAttention>(&node())?.rows;
-    let of = |step, source: &str| attention.iter().filter(|row| row.step == step && row.source == source).count();
-    assert_eq!((of(0, "model"), of(5, "model"), of(5, "validation"), attention.len()), (18, 18, 18, 54));
+    let of = |step, source| attention.iter().filter(|row| row.step == step && row.source == source).count();
+    assert_eq!((of(0, TextSource::Model), of(5, TextSource::Model), of(5, TextSource::Validation), attention.len()), (18, 18, 18, 54));
     for row in &attention {
         assert!((0.0..=1.0).contains(&row.normalized_entropy) && (0.0..=1.0).contains(&row.first_token_mass));
         assert!(row.entropy_nats <= 12f64.ln() && row.mean_distance <= 11.0 && row.output_norm > 0.0);
@@ -125,11 +126,11 @@ fn everything_is_written() -> Result<(), Fault> {
     assert!(layers.iter().all(|row| (0.0..=1.0).contains(&row.js_divergence)));
 
     let scores = artifacts.read::<SampleScores>(&node())?.rows;
-    let of = |source: &str| scores.iter().filter(|row| row.source == source).collect::<Vec<_>>();
-    assert_eq!(["model", "validation", "shuffled", "trigram"].map(|source| of(source).len()), [6, 200, 200, 50]);
-    assert!(of("model").iter().all(|row| row.step.is_some()) && of("trigram").iter().all(|row| row.step.is_none()));
+    let of = |source| scores.iter().filter(|row| row.source == source).collect::<Vec<_>>();
+    assert_eq!([TextSource::Model, TextSource::Validation, TextSource::Shuffled, TextSource::Trigram].map(|source| of(source).len()), [6, 200, 200, 50]);
+    assert!(of(TextSource::Model).iter().all(|row| row.step.is_some()) && of(TextSource::Trigram).iter().all(|row| row.step.is_none()));
     assert!(scores.iter().all(|row| row.quality.is_some_and(|quality| quality < 0.0)));
-    let (real, shuffled) = (of("validation"), of("shuffled"));
+    let (real, shuffled) = (of(TextSource::Validation), of(TextSource::Shuffled));
     assert!(real.iter().zip(&shuffled).all(|(real, shuffled)| real.distinct_1 == shuffled.distinct_1));
     // Sixty characters are one segment and a rest under fifty.
     assert!(scores.iter().all(|row| row.coherence.is_none() && row.distinct_8.is_some() && row.novelty_16.is_some()));
@@ -198,7 +199,7 @@ fn what_is_asked_beside_changes_no_sample() -> Result<(), Fault> {
     generate(alone.path(), "--steps 5 --samples 2 --length 60 --context-policy rollover")?;
     let rollover = artifacts.read::<Samples>(&node())?.rows;
     assert_eq!(rollover[0].tokens[..12], all[3].tokens[..12]);
-    assert_eq!(rollover[0].context_policy, "rollover");
+    assert_eq!(rollover[0].context_policy, ContextPolicy::Rollover);
     Ok(())
 }
 
@@ -209,7 +210,7 @@ fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Fault> {
         let artifacts = inputs(folder.path())?;
         generate(folder.path(), flags)?;
         let rows = artifacts.read::<SampleAttention>(&node())?.rows;
-        Ok(rows.into_iter().filter(|row| row.step == 0 && row.source == "model").collect())
+        Ok(rows.into_iter().filter(|row| row.step == 0 && row.source == TextSource::Model).collect())
     };
     // Step 0 is followed where it is the last, and tracked while sampling where it is not.
     assert_eq!(
@@ -234,7 +235,7 @@ fn what_is_wrong_is_said() -> Result<(), Fault> {
     assert_eq!(fault("--steps ,").0, Kind::Parameter);
     assert_eq!(fault("--steps 0 --prompt=").0, Kind::Parameter);
 
-    let path = artifacts.path::<Corpus>(&node().split("train"))?;
+    let path = artifacts.path::<Corpus>(&node().split(Split::Train))?;
     let whole = std::fs::read(&path)?;
     std::fs::write(&path, &whole[..whole.len() / 2])?;
     let (kind, message) = fault("--steps 0 --score");

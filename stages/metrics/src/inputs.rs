@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemas::attention::Window;
+use schemas::enums::WindowKind;
 use schemas::tables::{Attention, HeadOutputs, Windows};
 use schemas::{Artifacts, Error, Partition, Reader, Source, Table};
 
@@ -62,11 +63,14 @@ fn probe(row: Windows) -> Result<Probe, String> {
         return Err(format!("the row of window {window} has no tokens"));
     }
     let block = length / 2;
-    let kind = match row.kind.as_str() {
-        "val" => Kind::Val,
-        "repeat" if length == 2 * block && row.tokens[..block] == row.tokens[block..] => Kind::Repeat { block },
-        "repeat" => return Err(format!("the row of window {window} is a `repeat`, but not of one block twice")),
-        kind => return Err(format!("the row of window {window} is of the unknown kind `{kind}`")),
+    let kind = match row.kind {
+        WindowKind::Val => Kind::Val,
+        WindowKind::Repeat if length == 2 * block && row.tokens[..block] == row.tokens[block..] => {
+            Kind::Repeat { block }
+        }
+        WindowKind::Repeat => {
+            return Err(format!("the row of window {window} is a `repeat`, but not of one block twice"));
+        }
     };
     Ok(Probe { window, kind, tokens: row.tokens })
 }

@@ -3,6 +3,7 @@
 
 mod snapshots;
 
+use schemas::enums::WindowKind;
 use schemas::tables::{HeadMetrics, LayerMetrics, LayerSimilarity};
 use schemas::{Artifacts, Table};
 use snapshots::{Snapshots, node, run};
@@ -54,7 +55,7 @@ fn head(snapshots: &Snapshots, at: usize, layer: usize, head: usize) -> Vec<Opti
     for (window, attention) in snapshots.windows.iter().zip(&snapshots.attention[at]) {
         let a = renormalized(&attention[layer][head]);
         let x = &window.tokens;
-        if window.kind == "repeat" {
+        if window.kind == WindowKind::Repeat {
             let l = x.len() / 2;
             for i in l..2 * l {
                 if l >= 2 {
@@ -98,7 +99,7 @@ fn layer(snapshots: &Snapshots, at: usize, layer: usize) -> [f64; 3] {
     for (window, attention) in snapshots.windows.iter().zip(&snapshots.attention[at]) {
         let heads: Vec<_> = attention[layer].iter().map(|rows| renormalized(rows)).collect();
         for i in 1..window.tokens.len() {
-            if window.kind == "repeat" {
+            if window.kind == WindowKind::Repeat {
                 continue;
             }
             let rows: Vec<&Row> = heads.iter().map(|head| &head[i]).collect();
@@ -127,7 +128,7 @@ fn layer(snapshots: &Snapshots, at: usize, layer: usize) -> [f64; 3] {
 fn pair(snapshots: &Snapshots, at: usize, a: usize, b: usize) -> [f64; 4] {
     let (mut divergences, mut cosines, mut centered) = (Vec::new(), Vec::new(), Vec::new());
     for (window, attention) in snapshots.windows.iter().zip(&snapshots.attention[at]) {
-        if window.kind == "repeat" {
+        if window.kind == WindowKind::Repeat {
             continue;
         }
         let mean_of_heads = |layer: usize, i: usize| {
@@ -170,7 +171,7 @@ fn compare(snapshots: &Snapshots) {
     let artifacts = Artifacts::new(folder.path());
 
     let heads = artifacts.read::<HeadMetrics>(&node()).expect("head_metrics").rows;
-    let val = snapshots.windows.iter().filter(|window| window.kind == "val");
+    let val = snapshots.windows.iter().filter(|window| window.kind == WindowKind::Val);
     let queries: usize = val.map(|window| window.tokens.len() - 1).sum();
     let mut rows = heads.iter();
     for (at, &step) in snapshots.steps.iter().enumerate() {

@@ -75,7 +75,7 @@ fn footers_say_from_what_and_how() {
 }
 
 #[test]
-fn only_what_is_asked_for() {
+fn layer_similarity_is_optional() {
     let folder = written(&Snapshots::random(2, 2, 8, 2, 4, 1));
     run(folder.path(), &["--steps", "100"]).expect("a run");
     let artifacts = Artifacts::new(folder.path());
@@ -224,10 +224,6 @@ fn tables_that_do_not_fit_each_other_are_named() {
     let mut snapshots = whole();
     snapshots.windows[2].tokens[0] = 99;
     assert!(fault(&snapshots).contains("window 2 is a `repeat`, but not of one block twice"));
-
-    let mut snapshots = whole();
-    snapshots.windows[1].kind = "test".into();
-    assert!(fault(&snapshots).contains("unknown kind `test`"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use cli::{Fault, Part, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
+use schemas::enums::WindowKind;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
     Results, SampleScores, Samples, TrainingLog, Windows,
@@ -208,7 +209,7 @@ impl AttentionTables {
         let baselines = source.seed(run, seed)?;
         let (onsets, matches) = (source.run(run)?, source.run(run)?);
         let windows: Vec<Windows> = source.seed(run, seed)?;
-        let place = windows.iter().position(|window| window.kind == "val");
+        let place = windows.iter().position(|window| window.kind == WindowKind::Val);
         let mut maps = Vec::new();
         for step in telling(source.dataset.steps.as_slice()) {
             let partition = Partition::dataset(&source.dataset.name).run(&run.name).seed(seed).step(step);

@@ -1,6 +1,7 @@
 //! A text's characters, whichever way they are stored, and its splits. The text stays as it was read: a character is one
 //! to four bytes, never a token of its own in memory.
 
+use schemas::enums::Split;
 use std::borrow::Cow;
 
 use clap::ValueEnum;
@@ -126,8 +127,8 @@ impl<'text> Splits<'text> {
     }
 
     /// The parts with their names.
-    pub fn named(&self) -> [(&'static str, Text<'text>); 3] {
-        [("train", self.train), ("val", self.val), ("test", self.test)]
+    pub fn named(&self) -> [(Split, Text<'text>); 3] {
+        [(Split::Train, self.train), (Split::Val, self.val), (Split::Test, self.test)]
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use cli::{Fault, Kind, Terminal};
 use prep::Arguments;
+use schemas::enums::Split;
 use schemas::tables::{Corpus, SemanticSpace, Vocabulary};
 use schemas::{Artifacts, Partition, Table};
 
@@ -16,7 +17,7 @@ fn run(root: &Path, flags: &[&str]) -> Result<(), Fault> {
     prep::run(&arguments, &Terminal::silent())
 }
 
-fn tokens(root: &Path, dataset: &str, split: &str) -> Vec<u16> {
+fn tokens(root: &Path, dataset: &str, split: Split) -> Vec<u16> {
     let partition = Partition::dataset(dataset).split(split);
     let loaded = Artifacts::new(root).read::<Corpus>(&partition).expect("the split");
     loaded.rows.iter().map(|row| row.token).collect()
@@ -28,7 +29,7 @@ fn rows<T: Table>(root: &Path, dataset: &str) -> Vec<T> {
 
 fn text_of(root: &Path, dataset: &str) -> String {
     let symbols: Vec<String> = rows::<Vocabulary>(root, dataset).into_iter().map(|row| row.symbol).collect();
-    let splits = ["train", "val", "test"].map(|split| tokens(root, dataset, split));
+    let splits = [Split::Train, Split::Val, Split::Test].map(|split| tokens(root, dataset, split));
     splits.iter().flatten().map(|&token| symbols[usize::from(token)].as_str()).collect()
 }
 
@@ -44,7 +45,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn shakespeare_is_there_without_a_network() {
     let root = tempfile::tempdir().expect("a folder");
     run(root.path(), &["--dataset", "shakespeare_char"]).expect("it is built in");
-    let splits = ["train", "val", "test"].map(|split| tokens(root.path(), "shakespeare_char", split));
+    let splits = [Split::Train, Split::Val, Split::Test].map(|split| tokens(root.path(), "shakespeare_char", split));
     assert_eq!(splits.each_ref().map(Vec::len), [1_003_854, 111_540, 0]);
     let vocabulary: Vec<Vocabulary> = rows(root.path(), "shakespeare_char");
     let symbols: String = vocabulary.iter().map(|row| row.symbol.as_str()).collect();
@@ -76,7 +77,7 @@ fn controls_are_made_without_a_network() {
         ("control_shuffled", 1_003_854, "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", true),
     ] {
         run(root.path(), &["--dataset", dataset]).expect(dataset);
-        assert_eq!(tokens(root.path(), dataset, "train").len(), train, "{dataset}");
+        assert_eq!(tokens(root.path(), dataset, Split::Train).len(), train, "{dataset}");
         let vocabulary: Vec<Vocabulary> = rows(root.path(), dataset);
         assert_eq!(vocabulary.iter().map(|row| row.symbol.as_str()).collect::<String>(), symbols);
         assert_eq!(!rows::<SemanticSpace>(root.path(), dataset).is_empty(), has_words, "{dataset}");
@@ -108,7 +109,7 @@ fn a_text_of_ones_own_comes_back_symbol_by_symbol() {
     let fractions = ["--train-fraction", "0.5", "--val-fraction", "0.25"];
     run(root.path(), &[&["--dataset", "own", "--source", source], &fractions[..]].concat()).expect("a text");
     assert_eq!(text_of(root.path(), "own"), text);
-    assert_eq!(["train", "val", "test"].map(|split| tokens(root.path(), "own", split).len()), [520, 260, 260]);
+    assert_eq!([Split::Train, Split::Val, Split::Test].map(|split| tokens(root.path(), "own", split).len()), [520, 260, 260]);
     let words: Vec<String> = rows::<SemanticSpace>(root.path(), "own").into_iter().map(|row| row.word).collect();
     assert!(words.contains(&"ångström".to_owned()), "{words:?}");
 

@@ -10,6 +10,7 @@ use cli::{Fault, Node, Place, Steps, Terminal, Threads, Verbosity};
 use model::{DeviceChoice, GptConfig, Model, Observation};
 use rayon::prelude::*;
 use schemas::attention::Window;
+use schemas::enums::{Split, WindowKind};
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Artifacts, Partition, Provenance, Source, Writer};
 use serde::Serialize;
@@ -79,7 +80,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let dataset = Partition::dataset(&node.dataset);
     let partition = dataset.clone().run(&node.run).seed(node.seed);
     let vocabulary = artifacts.read::<Vocabulary>(&dataset)?;
-    let val = artifacts.read::<Corpus>(&dataset.clone().split("val"))?;
+    let val = artifacts.read::<Corpus>(&dataset.clone().split(Split::Val))?;
     let text = [&vocabulary.source, &val.source];
     let provenance = Provenance::new("snapshot", footer(parameters)?);
 
@@ -134,7 +135,7 @@ fn record(
     for some in windows.chunks(rayon::current_num_threads()) {
         let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
         let seen = model.observe_all(&tokens);
-        some.iter().zip(&seen).filter(|(window, _)| window.kind == probe::VAL).for_each(|(_, seen)| norms.add(seen));
+        some.iter().zip(&seen).filter(|(window, _)| window.kind == WindowKind::Val).for_each(|(_, seen)| norms.add(seen));
         let encode = |(window, seen): (&Windows, Observation)| {
             encoder.window(Window {
                 window: window.window,

@@ -4,12 +4,10 @@
 use cli::Fault;
 use model::GptConfig;
 use random_streams::SliceRandom;
+use schemas::enums::WindowKind;
 use schemas::tables::{Vocabulary, Windows};
 
 use crate::Parameters;
-
-pub(crate) const VAL: &str = "val";
-pub(crate) const REPEAT: &str = "repeat";
 
 /// Windows of the validation split, then windows of a random block twice.
 pub(crate) fn windows(
@@ -36,14 +34,14 @@ pub(crate) fn windows(
         })
     };
     let mut windows = Vec::new();
-    let mut push = |kind: &str, start: usize, tokens: Vec<u16>| -> Result<(), Fault> {
+    let mut push = |kind: WindowKind, start: usize, tokens: Vec<u16>| -> Result<(), Fault> {
         let text = tokens.iter().map(symbol).collect::<Result<String, Fault>>()?;
         let (window, start) = (windows.len() as u16, start as u32);
-        windows.push(Windows { window, kind: kind.to_owned(), start, tokens, text });
+        windows.push(Windows { window, kind, start, tokens, text });
         Ok(())
     };
     for start in evenly_spaced(val.len() - block_size, parameters.val_windows) {
-        push(VAL, start, val[start..][..block_size].to_vec())?;
+        push(WindowKind::Val, start, val[start..][..block_size].to_vec())?;
     }
     // The same symbol never stands twice in a block, so that only what follows the earlier copy predicts.
     let length = (block_size / 2).min(vocabulary.len());
@@ -53,7 +51,7 @@ pub(crate) fn windows(
         let mut stream = random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
         symbols.truncate(length);
-        push(REPEAT, 0, symbols.repeat(2))?;
+        push(WindowKind::Repeat, 0, symbols.repeat(2))?;
     }
     Ok(windows)
 }
@@ -82,7 +80,7 @@ mod tests {
     #[test]
     fn validation_windows_span_the_split() {
         let windows = made(10, 7, 100);
-        let starts: Vec<_> = windows.iter().filter(|window| window.kind == VAL).map(|window| window.start).collect();
+        let starts: Vec<_> = windows.iter().filter(|window| window.kind == WindowKind::Val).map(|window| window.start).collect();
         assert_eq!(starts, [0, 45, 90]);
         assert_eq!(windows[1].tokens, (45..55).map(|at| at % 7).collect::<Vec<u16>>());
         assert_eq!(windows[0].text, "0123456012");
@@ -92,7 +90,7 @@ mod tests {
     fn a_repeated_block_has_different_symbols_twice() {
         for (block_size, symbols, length) in [(10, 7, 5), (30, 7, 7), (2, 7, 1), (9, 2, 2), (2, 2, 1)] {
             let windows = made(block_size, symbols, 100);
-            let repeats: Vec<_> = windows.iter().filter(|window| window.kind == REPEAT).collect();
+            let repeats: Vec<_> = windows.iter().filter(|window| window.kind == WindowKind::Repeat).collect();
             assert_eq!(repeats.len(), 2);
             for window in repeats {
                 let (one, two) = window.tokens.split_at(window.tokens.len() / 2);
@@ -103,7 +101,7 @@ mod tests {
                 assert_eq!(different.len(), length);
             }
         }
-        assert!(made(1, 7, 100).iter().all(|window| window.kind == VAL), "a block of one has no half to repeat");
+        assert!(made(1, 7, 100).iter().all(|window| window.kind == WindowKind::Val), "a block of one has no half to repeat");
         assert_ne!(made(10, 7, 100)[3].tokens, made(10, 7, 100)[4].tokens);
         assert_eq!(made(10, 7, 100), made(10, 7, 100));
     }

@@ -21,7 +21,7 @@ fn study(symbols: u16) -> tempfile::TempDir {
     let symbol = |token| Vocabulary { token, symbol: token.to_string(), code_point: token.into(), train_count: 1 };
     artifacts.write(&dataset, &prep, &(0..symbols).map(symbol).collect::<Vec<_>>()).expect("a vocabulary");
     let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();
-    artifacts.write(&dataset.split("val"), &prep, &val).expect("a text");
+    artifacts.write(&dataset.split(schemas::enums::Split::Val), &prep, &val).expect("a text");
     for step in [0, 10] {
         let provenance = Provenance::new("train", serde_json::to_value(CONFIG).expect("a configuration"));
         let rows = Weights::initial(CONFIG, 3 + u64::from(step)).to_rows();
@@ -58,7 +58,7 @@ fn writes_what_the_model_attends_to() {
             let seen = model.observe(&window.tokens);
             let written = reader.window(window.window.into()).expect("a window");
             assert_eq!((written.window, written.weights), (window.window, seen.weights.into()));
-            if window.kind == "val" {
+            if window.kind == schemas::enums::WindowKind::Val {
                 for (norm, norms) in norms.iter_mut().zip(seen.output_norms.chunks(9)) {
                     *norm += norms[1..].iter().map(|&norm| f64::from(norm)).sum::<f64>() / 24.0;
                 }

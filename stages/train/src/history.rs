@@ -4,6 +4,7 @@ use std::fs;
 
 use cli::{Fault, Steps, Terminal};
 use model::{GptConfig, Moments, Weights};
+use schemas::enums::Moment;
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -59,14 +60,14 @@ impl History {
         let checkpoint = self.artifacts.read::<Checkpoints>(&self.partition.clone().step(step))?;
         let weights = Weights::from_checkpoint(&checkpoint)?;
         let moments = weights.tensors.iter().map(|tensor| {
-            let moment = |name: &str| {
-                let of = |row: &&Optimizer| row.tensor == tensor.name && row.moment == name;
+            let moment = |moment: Moment| {
+                let of = |row: &&Optimizer| row.tensor == tensor.name && row.moment == moment;
                 let row = optimizer.rows.iter().find(of).filter(|row| row.values.len() == tensor.values.len());
                 row.map(|row| row.values.clone()).ok_or_else(|| {
-                    Fault::input(format!("{} lacks the {name} moment of {}", optimizer.source.path, tensor.name))
+                    Fault::input(format!("{} lacks the {moment} moment of {}", optimizer.source.path, tensor.name))
                 })
             };
-            Ok(Moments { first: moment("first")?, second: moment("second")? })
+            Ok(Moments { first: moment(Moment::First)?, second: moment(Moment::Second)? })
         });
         let moments = moments.collect::<Result<Vec<_>, Fault>>()?;
         self.log = self.artifacts.read::<TrainingLog>(&self.partition)?.rows;
@@ -117,10 +118,10 @@ impl History {
         artifacts.write(&partition.clone().step(step), provenance, &weights.to_rows())?;
         let row = |(tensor, moments): (&model::Tensor, &Moments)| {
             let shape: Vec<u32> = tensor.shape.iter().map(|&size| size as u32).collect();
-            [("first", &moments.first), ("second", &moments.second)].map(|(moment, values)| Optimizer {
+            [(Moment::First, &moments.first), (Moment::Second, &moments.second)].map(|(moment, values)| Optimizer {
                 step,
                 tensor: tensor.name.clone(),
-                moment: moment.to_owned(),
+                moment,
                 shape: shape.clone(),
                 values: values.clone(),
             })

@@ -15,6 +15,7 @@ mod training;
 use clap::Parser;
 use cli::{Fault, Node, Place, Terminal, Threads, Verbosity};
 use model::{DeviceChoice, GptConfig};
+use schemas::enums::Split;
 use schemas::tables::{Corpus, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -69,8 +70,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<(), Fault> {
     let artifacts = Artifacts::new(&place.artifacts);
     let dataset = Partition::dataset(&node.dataset);
     let vocabulary = artifacts.read::<Vocabulary>(&dataset)?;
-    let train = artifacts.read::<Corpus>(&dataset.clone().split("train"))?;
-    let val = artifacts.read::<Corpus>(&dataset.split("val"))?;
+    let train = artifacts.read::<Corpus>(&dataset.clone().split(Split::Train))?;
+    let val = artifacts.read::<Corpus>(&dataset.split(Split::Val))?;
 
     let config = parameters.model(vocabulary.rows.len());
     config.validate().map_err(|error| Fault::parameter(error.to_string()))?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use cli::{Fault, Terminal};
 use model::{DeviceChoice, Trainer, Weights};
 use random_streams::RngExt;
+use schemas::enums::Activity;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
 
 use crate::Parameters;
@@ -102,7 +103,7 @@ impl Training<'_> {
             history.log.push(TrainingLog { step, loss: report.loss, learning_rate: rate, grad_norm: report.grad_norm });
         }
         if !report.attention.is_empty() {
-            history.timings.push(timing("tracking", step, report.tracking_secs, characters));
+            history.timings.push(timing(Activity::Tracking, step, report.tracking_secs, characters));
         }
         history.tracking.extend(report.attention.iter().map(|head| Tracking {
             step,
@@ -130,7 +131,7 @@ impl Training<'_> {
         };
         let (train_loss, train_loss_stderr) = losses(Split::Train);
         let (val_loss, val_loss_stderr) = losses(Split::Val);
-        history.timings.push(timing("evaluation", step, started.elapsed().as_secs_f64(), characters));
+        history.timings.push(timing(Activity::Evaluation, step, started.elapsed().as_secs_f64(), characters));
         Evaluations {
             step,
             train_loss,
@@ -173,7 +174,7 @@ impl Stretch {
 
     fn end(&mut self, history: &mut History, step: u32) {
         if self.characters > 0 {
-            history.timings.push(timing("steps", step, self.secs, self.characters));
+            history.timings.push(timing(Activity::Steps, step, self.secs, self.characters));
         }
         *self = Self::default();
     }
@@ -189,12 +190,12 @@ fn diverged(step: u32) -> Fault {
 fn commit(trainer: &Trainer, step: u32, history: &mut History) -> Result<(), Fault> {
     let started = Instant::now();
     history.commit(step, &trainer.weights(), &trainer.moments())?;
-    history.timings.push(timing("checkpoint", step, started.elapsed().as_secs_f64(), 0));
+    history.timings.push(timing(Activity::Checkpoint, step, started.elapsed().as_secs_f64(), 0));
     Ok(())
 }
 
-fn timing(activity: &str, step: u32, wall_secs: f64, characters: usize) -> Timings {
-    Timings { activity: activity.to_owned(), step, sample: None, wall_secs, characters: characters as u64 }
+fn timing(activity: Activity, step: u32, wall_secs: f64, characters: usize) -> Timings {
+    Timings { activity, step, sample: None, wall_secs, characters: characters as u64 }
 }
 
 /// The mean and its standard error, `sd(ddof=1)/√n`; 0 for one value, which has none.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use random_streams::RngExt;
+use schemas::enums::Split;
 use schemas::tables::{Checkpoints, Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -26,7 +27,7 @@ fn study() -> tempfile::TempDir {
     let vocabulary: Vec<_> = (0..SYMBOLS).map(symbol).collect();
     artifacts.write(&dataset, &provenance, &vocabulary).expect("the vocabulary is written");
     let mut stream = random_streams::stream("a test's text", &[]);
-    for (split, length) in [("train", 2000), ("val", 300)] {
+    for (split, length) in [(Split::Train, 2000), (Split::Val, 300)] {
         let mut token = 0;
         let rows = (0..length).map(|_| {
             token = (token + stream.random_range(1..3)) % SYMBOLS;
@@ -241,7 +242,7 @@ fn faults_name_what_is_wrong() {
     fails(&[], 3, &["the train split has the token", "3 symbols", "prep"]);
     vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows).expect("it is written");
     let corpus =
-        Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split("val")).expect("a path");
+        Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split(Split::Val)).expect("a path");
     std::fs::write(&corpus, b"not a table").expect("overwritten");
     fails(&[], 3, &["corpus.parquet", "damaged", "prep"]);
     std::fs::remove_file(&corpus).expect("removed");

@@ -114,7 +114,7 @@ impl Scene {
             high: Some(-0.25),
             threshold_low: None,
             threshold_high: Some(0.0),
-            verdict: "supported".into(),
+            verdict: schemas::enums::Verdict::Supported,
             reason: "the interval lies below 0".into(),
             n: 2,
         };

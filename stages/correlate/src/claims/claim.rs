@@ -1,6 +1,7 @@
 //! What a claim is, and how the numbers decide it.
 
 use cli::Part;
+pub(super) use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
 use crate::association::{distinct, named};
@@ -58,30 +59,6 @@ impl Side {
                 (verdict, format!("{place} {} to {}", number(from), number(to)))
             }
             Side::Own => (Verdict::Inconclusive, "no threshold".to_owned()),
-        }
-    }
-}
-
-/// How a claim fared.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
-    /// The interval lies wholly on the claim's side.
-    Supported,
-    /// It lies wholly on the other.
-    Refuted,
-    /// It lies on both, or there is one seed and no interval.
-    Inconclusive,
-    /// The data lack what the claim needs.
-    NotTested,
-}
-
-impl Verdict {
-    fn name(self) -> &'static str {
-        match self {
-            Verdict::Supported => "supported",
-            Verdict::Refuted => "refuted",
-            Verdict::Inconclusive => "inconclusive",
-            Verdict::NotTested => "not_tested",
         }
     }
 }
@@ -201,7 +178,7 @@ impl Claim {
             high: interval.map(|(_, high)| high),
             threshold_low,
             threshold_high,
-            verdict: verdict.name().to_owned(),
+            verdict,
             reason,
             n: n as u32,
         }
@@ -267,23 +244,23 @@ mod tests {
             |side: Side, values: &[f64]| Claim { side, ..CLAIM }.judge("run_3", Estimate::over(values), &[]).verdict;
         let (near, far) = ([1.0, 1.1, 0.9], [-1.0, 1.0, 0.3]);
         let table = [
-            (Side::Above(0.0), "supported", "inconclusive"),
-            (Side::Above(2.0), "refuted", "inconclusive"),
-            (Side::Below(2.0), "supported", "inconclusive"),
-            (Side::Below(0.5), "refuted", "inconclusive"),
-            (Side::Within(0.5, 1.5), "supported", "inconclusive"),
-            (Side::Within(2.0, 9.0), "refuted", "inconclusive"),
-            (Side::Apart(0.0), "supported", "inconclusive"),
-            (Side::Apart(1.0), "inconclusive", "inconclusive"),
+            (Side::Above(0.0), Verdict::Supported, Verdict::Inconclusive),
+            (Side::Above(2.0), Verdict::Refuted, Verdict::Inconclusive),
+            (Side::Below(2.0), Verdict::Supported, Verdict::Inconclusive),
+            (Side::Below(0.5), Verdict::Refuted, Verdict::Inconclusive),
+            (Side::Within(0.5, 1.5), Verdict::Supported, Verdict::Inconclusive),
+            (Side::Within(2.0, 9.0), Verdict::Refuted, Verdict::Inconclusive),
+            (Side::Apart(0.0), Verdict::Supported, Verdict::Inconclusive),
+            (Side::Apart(1.0), Verdict::Inconclusive, Verdict::Inconclusive),
         ];
         for (side, expected_near, expected_far) in table {
             assert_eq!(verdict(side, &near), expected_near, "{side:?}");
             assert_eq!(verdict(side, &far), expected_far, "{side:?}");
-            assert_eq!(verdict(side, &near[..1]), "inconclusive", "{side:?}");
-            assert_eq!(verdict(side, &[]), "not_tested", "{side:?}");
+            assert_eq!(verdict(side, &near[..1]), Verdict::Inconclusive, "{side:?}");
+            assert_eq!(verdict(side, &[]), Verdict::NotTested, "{side:?}");
         }
         // A claim of more than nothing is refuted by nothing at all.
-        assert_eq!(verdict(Side::Above(0.0), &[0.0; 3]), "refuted");
+        assert_eq!(verdict(Side::Above(0.0), &[0.0; 3]), Verdict::Refuted);
     }
 
     #[test]

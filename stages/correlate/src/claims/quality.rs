@@ -2,7 +2,9 @@
 //! statistic is computed within one seed.
 
 use cli::Part;
-use schemas::tables::Findings;
+use schemas::Table;
+use schemas::enums::TextSource;
+use schemas::tables::{Findings, SampleAttention};
 
 use super::SHAKESPEARE;
 use super::claim::{Case, Claim, Side, Verdict, part, subject};
@@ -12,8 +14,8 @@ use crate::inputs::{Dataset, Seed};
 use crate::interval::Estimate;
 use crate::rank::{Correlation, mean, spearman};
 use crate::samples::{
-    BySample, SAMPLE_ATTENTION, adjacent_divergence, attention, dominant_share, final_attention, head_entropy_variance,
-    quality, span_gradient,
+    BySample, adjacent_divergence, attention, dominant_share, final_attention, head_entropy_variance, quality,
+    span_gradient,
 };
 
 const NEEDS: [Part; 1] = [Part::Quality];
@@ -36,12 +38,12 @@ pub(super) fn quality_wants_balance(case: Case<'_>) -> Findings {
     let curvatures: Vec<f64> = fits.iter().map(|(fit, _)| fit.curvature).collect();
     let inside = fits.iter().filter(|(_, inside)| *inside).count();
     let mut finding = claim.judge(&run.name, Estimate::over(&curvatures), &left_out);
-    if finding.verdict == "not_tested" {
+    if finding.verdict == Verdict::NotTested {
         return finding;
     }
     let seeds = fits.len();
     finding.reason.push_str(&format!("; the vertex is inside the data in {inside} of {seeds} seeds"));
-    if finding.verdict == "supported" && inside < seeds {
+    if finding.verdict == Verdict::Supported && inside < seeds {
         let verdict = if inside == 0 { Verdict::Refuted } else { Verdict::Inconclusive };
         let interval = finding.low.zip(finding.high);
         return claim.finding(&run.name, finding.value, interval, verdict, finding.reason, seeds);
@@ -138,7 +140,7 @@ pub(super) fn shakespeare_strongest(case: Case<'_>) -> Findings {
 /// The mean size of the correlations of quality with attention, over the first so many scored samples.
 fn strength(seed: &Seed, samples: usize) -> Result<f64, String> {
     let quality: BySample = quality(seed).into_iter().take(samples).collect();
-    let metrics = SAMPLE_ATTENTION.iter().map(|(_, value)| attention(seed, None, value));
+    let metrics = SampleAttention::MEASURES.iter().map(|measure| attention(seed, None, measure.get));
     let metrics = metrics.chain([adjacent_divergence(seed, None)]);
     let correlation = |metric: BySample| {
         let pair = Paired::new(seed.seed, &metric, &quality);
@@ -163,7 +165,7 @@ pub(super) fn generation_differs_slightly(case: Case<'_>) -> Findings {
     claim.per_seed(case, &NEEDS, |seed| {
         let entropy =
             |source| mean(&final_attention(seed, source).map(|row| row.normalized_entropy).collect::<Vec<_>>());
-        let difference = (entropy("model") - entropy("validation")).abs();
+        let difference = (entropy(TextSource::Model) - entropy(TextSource::Validation)).abs();
         if difference.is_finite() {
             Ok(difference)
         } else {

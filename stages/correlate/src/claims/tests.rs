@@ -1,5 +1,6 @@
 //! Each claim on a study where it is supported, refuted, inconclusive and not tested.
 
+use schemas::enums::{TextSource, Verdict};
 use schemas::tables::Findings;
 
 use super::{ENWIK8, SHAKESPEARE, findings};
@@ -30,13 +31,13 @@ fn fares(claim: &str, shape: Shape, signs: &[f64], bend: impl Fn(&mut Seed, f64)
 /// That a claim of one statistic a seed is supported, refuted and inconclusive as the seeds say, inconclusive with one seed,
 /// and not tested without a run that has what it needs.
 fn decides(claim: &str, shape: Shape, bend: impl Fn(&mut Seed, f64)) {
-    for (signs, verdict) in [(FOR, "supported"), (AGAINST, "refuted"), (MIXED, "inconclusive")] {
+    for (signs, verdict) in [(FOR, Verdict::Supported), (AGAINST, Verdict::Refuted), (MIXED, Verdict::Inconclusive)] {
         let finding = fares(claim, shape, &signs, &bend);
         assert_eq!(finding.verdict, verdict, "{finding:?}");
         assert_eq!((finding.run.as_str(), finding.n), ("run_3", 3));
     }
     let finding = fares(claim, Shape { seeds: 1, ..shape }, &FOR, &bend);
-    assert_eq!((finding.verdict.as_str(), finding.low, finding.n), ("inconclusive", None, 1), "{finding:?}");
+    assert_eq!((finding.verdict, finding.low, finding.n), (Verdict::Inconclusive, None, 1), "{finding:?}");
     absent(claim);
 }
 
@@ -45,7 +46,7 @@ fn absent(claim: &str) {
     let mut dataset = synthetic::dataset(SHAKESPEARE, Shape::default());
     dataset.runs.truncate(1);
     let finding = find(&[dataset, synthetic::dataset("text8", Shape::default())], 0, claim);
-    assert_eq!((finding.verdict.as_str(), finding.value, finding.n), ("not_tested", None, 0), "{finding:?}");
+    assert_eq!((finding.verdict, finding.value, finding.n), (Verdict::NotTested, None, 0), "{finding:?}");
     assert!(finding.reason.contains("no run of shakespeare_char has"), "{finding:?}");
 }
 
@@ -76,17 +77,14 @@ fn tracking_is_free() {
         tracked.differences = (1..).zip(differences).collect();
         find(&[dataset], 0, "tracking_is_free")
     };
-    assert_eq!(fares(vec![Ok(0.0); 3]).verdict, "supported");
-    assert_eq!(fares(vec![Ok(0.0)]).verdict, "supported");
+    assert_eq!(fares(vec![Ok(0.0); 3]).verdict, Verdict::Supported);
+    assert_eq!(fares(vec![Ok(0.0)]).verdict, Verdict::Supported);
     let refuted = fares(vec![Ok(0.0), Ok(1e-9)]);
-    assert_eq!(
-        (refuted.verdict.as_str(), refuted.value, refuted.run.as_str()),
-        ("refuted", Some(1e-9), "run_0, run_3")
-    );
-    assert_eq!(fares(vec![Err("other shapes".to_owned())]).verdict, "not_tested");
+    assert_eq!((refuted.verdict, refuted.value, refuted.run.as_str()), (Verdict::Refuted, Some(1e-9), "run_0, run_3"));
+    assert_eq!(fares(vec![Err("other shapes".to_owned())]).verdict, Verdict::NotTested);
     let mut dataset = synthetic::dataset("d", Shape::default());
     dataset.tracked = None;
-    assert_eq!(find(&[dataset], 0, "tracking_is_free").verdict, "not_tested");
+    assert_eq!(find(&[dataset], 0, "tracking_is_free").verdict, Verdict::NotTested);
 }
 
 #[test]
@@ -110,8 +108,8 @@ fn span_rises_then_settles() {
         seed.head_metrics.iter_mut().for_each(|row| row.mean_distance = 50.0 + sign * f64::from(row.step));
     };
     let refuted = fares("span_rises_then_settles", Shape::default(), &AGAINST, falling);
-    assert_eq!((refuted.verdict.as_str(), refuted.value), ("refuted", None), "{refuted:?}");
-    assert_eq!(fares("span_rises_then_settles", Shape::default(), &MIXED, falling).verdict, "inconclusive");
+    assert_eq!((refuted.verdict, refuted.value), (Verdict::Refuted, None), "{refuted:?}");
+    assert_eq!(fares("span_rises_then_settles", Shape::default(), &MIXED, falling).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -121,7 +119,7 @@ fn early_local_late_global() {
     };
     decides("early_local_late_global", Shape::default(), bend);
     let two = fares("early_local_late_global", Shape { layers: 2, ..Shape::default() }, &FOR, bend);
-    assert_eq!(two.verdict, "not_tested");
+    assert_eq!(two.verdict, Verdict::NotTested);
 }
 
 #[test]
@@ -132,7 +130,7 @@ fn local_specialists() {
         }
     });
     let one = fares("local_specialists", Shape { layers: 1, heads: 1, ..Shape::default() }, &FOR, |_, _| {});
-    assert_eq!(one.verdict, "not_tested");
+    assert_eq!(one.verdict, Verdict::NotTested);
 }
 
 #[test]
@@ -154,15 +152,15 @@ fn partial_claims() {
         }
         .verdict
     };
-    assert_eq!(verdict("balanced_span_helps", 3, &FOR), "supported");
-    assert_eq!(verdict("balanced_span_helps", 3, &AGAINST), "refuted");
-    assert_eq!(verdict("similarity_tracks_loss", 3, &FOR), "supported");
-    assert_eq!(verdict("similarity_tracks_loss", 3, &AGAINST), "supported");
+    assert_eq!(verdict("balanced_span_helps", 3, &FOR), Verdict::Supported);
+    assert_eq!(verdict("balanced_span_helps", 3, &AGAINST), Verdict::Refuted);
+    assert_eq!(verdict("similarity_tracks_loss", 3, &FOR), Verdict::Supported);
+    assert_eq!(verdict("similarity_tracks_loss", 3, &AGAINST), Verdict::Supported);
     for claim in ["balanced_span_helps", "similarity_tracks_loss"] {
         // Seeds disagree; two seeds mirror each other; one has nothing to take out.
-        assert_eq!(verdict(claim, 3, &MIXED), "inconclusive");
-        assert_eq!(verdict(claim, 2, &FOR), "inconclusive");
-        assert_eq!(verdict(claim, 1, &FOR), "not_tested");
+        assert_eq!(verdict(claim, 3, &MIXED), Verdict::Inconclusive);
+        assert_eq!(verdict(claim, 2, &FOR), Verdict::Inconclusive);
+        assert_eq!(verdict(claim, 1, &FOR), Verdict::NotTested);
         absent(claim);
     }
 }
@@ -178,10 +176,10 @@ fn claims_on_pairs_of_layers() {
     };
     decides("lower_layers_alike", Shape::default(), within(0, 1));
     let three = fares("lower_layers_alike", Shape { layers: 3, ..Shape::default() }, &FOR, within(0, 1));
-    assert_eq!(three.verdict, "not_tested");
+    assert_eq!(three.verdict, Verdict::NotTested);
     decides("middle_most_alike", Shape { layers: 6, ..Shape::default() }, within(3, 5));
     let four = fares("middle_most_alike", Shape::default(), &FOR, within(3, 5));
-    assert_eq!((four.verdict.as_str(), four.reason.contains("six")), ("not_tested", true));
+    assert_eq!((four.verdict, four.reason.contains("six")), (Verdict::NotTested, true));
 }
 
 #[test]
@@ -193,9 +191,9 @@ fn specialisation_onset() {
     };
     decides("specialisation_onset", shape, bend);
     let short = fares("specialisation_onset", Shape::default(), &FOR, bend);
-    assert!(short.verdict == "not_tested" && short.reason.contains("4000"), "{short:?}");
+    assert!(short.verdict == Verdict::NotTested && short.reason.contains("4000"), "{short:?}");
     let elsewhere = find(&[synthetic::dataset("text8", shape)], 0, "specialisation_onset");
-    assert_eq!(elsewhere.verdict, "not_tested");
+    assert_eq!(elsewhere.verdict, Verdict::NotTested);
 }
 
 #[test]
@@ -207,7 +205,7 @@ fn last_layers_diverse() {
     };
     decides("last_layers_diverse", Shape::default(), bend);
     let one = fares("last_layers_diverse", Shape { layers: 1, ..Shape::default() }, &FOR, bend);
-    assert_eq!(one.verdict, "not_tested");
+    assert_eq!(one.verdict, Verdict::NotTested);
 }
 
 #[test]
@@ -223,13 +221,13 @@ fn enwik8_more_uniform() {
         }
         find(&study, 1, "enwik8_more_uniform").verdict
     };
-    assert_eq!(fares(&FOR, Shape::default()), "supported");
-    assert_eq!(fares(&AGAINST, Shape::default()), "refuted");
-    assert_eq!(fares(&MIXED, Shape::default()), "inconclusive");
-    assert_eq!(fares(&FOR[..1], Shape { seeds: 1, ..Shape::default() }), "inconclusive");
-    assert_eq!(fares(&FOR, Shape { layers: 2, ..Shape::default() }), "not_tested");
+    assert_eq!(fares(&FOR, Shape::default()), Verdict::Supported);
+    assert_eq!(fares(&AGAINST, Shape::default()), Verdict::Refuted);
+    assert_eq!(fares(&MIXED, Shape::default()), Verdict::Inconclusive);
+    assert_eq!(fares(&FOR[..1], Shape { seeds: 1, ..Shape::default() }), Verdict::Inconclusive);
+    assert_eq!(fares(&FOR, Shape { layers: 2, ..Shape::default() }), Verdict::NotTested);
     let alone = find(&[synthetic::dataset(ENWIK8, Shape::default())], 0, "enwik8_more_uniform");
-    assert!(alone.verdict == "not_tested" && alone.reason.contains("not in the study"));
+    assert!(alone.verdict == Verdict::NotTested && alone.reason.contains("not in the study"));
 }
 
 #[test]
@@ -246,9 +244,9 @@ fn quality_wants_balance() {
     };
     decides("quality_wants_balance", Shape::default(), peak(0.0));
     let outside = fares("quality_wants_balance", Shape::default(), &FOR, peak(1.0));
-    assert_eq!(outside.verdict, "refuted", "{outside:?}");
+    assert_eq!(outside.verdict, Verdict::Refuted, "{outside:?}");
     let few = fares("quality_wants_balance", Shape { samples: 3, ..Shape::default() }, &FOR, peak(0.0));
-    assert_eq!(few.verdict, "not_tested");
+    assert_eq!(few.verdict, Verdict::NotTested);
 }
 
 #[test]
@@ -284,7 +282,7 @@ fn claims_on_the_quality_of_samples() {
         }
     });
     let few = fares("poor_is_overfocused", Shape { samples: 2, ..shape }, &FOR, |seed, _| rank_quality(seed));
-    assert!(few.verdict == "not_tested" && few.reason.contains("fewer than 3"), "{few:?}");
+    assert!(few.verdict == Verdict::NotTested && few.reason.contains("fewer than 3"), "{few:?}");
 }
 
 #[test]
@@ -303,12 +301,12 @@ fn shakespeare_strongest() {
         }
         find(&study, 0, "shakespeare_strongest")
     };
-    assert_eq!(fares(&FOR, Shape::default()).verdict, "supported");
-    assert_eq!(fares(&AGAINST, Shape::default()).verdict, "refuted");
-    assert_eq!(fares(&MIXED, Shape::default()).verdict, "inconclusive");
-    assert_eq!(fares(&FOR, Shape { samples: 2, ..Shape::default() }).verdict, "not_tested");
+    assert_eq!(fares(&FOR, Shape::default()).verdict, Verdict::Supported);
+    assert_eq!(fares(&AGAINST, Shape::default()).verdict, Verdict::Refuted);
+    assert_eq!(fares(&MIXED, Shape::default()).verdict, Verdict::Inconclusive);
+    assert_eq!(fares(&FOR, Shape { samples: 2, ..Shape::default() }).verdict, Verdict::NotTested);
     let alone = find(&[synthetic::dataset(SHAKESPEARE, Shape::default())], 0, "shakespeare_strongest");
-    assert!(alone.verdict == "not_tested" && alone.reason.contains("no other dataset"));
+    assert!(alone.verdict == Verdict::NotTested && alone.reason.contains("no other dataset"));
     assert_eq!(quality(&synthetic::dataset("d", Shape::default()).runs[1].seeds[0]).len(), 10);
 }
 
@@ -317,24 +315,24 @@ fn generation_differs_slightly() {
     decides("generation_differs_slightly", Shape::default(), |seed, sign| {
         let generated = if sign > 0.0 { 0.51 } else { 0.7 };
         for row in &mut seed.sample_attention {
-            row.normalized_entropy = if row.source == "model" { generated } else { 0.5 };
+            row.normalized_entropy = if row.source == TextSource::Model { generated } else { 0.5 };
         }
     });
     let without = fares("generation_differs_slightly", Shape::default(), &FOR, |seed, _| {
-        seed.sample_attention.retain(|row| row.source == "model");
+        seed.sample_attention.retain(|row| row.source == TextSource::Model);
     });
-    assert_eq!(without.verdict, "not_tested");
+    assert_eq!(without.verdict, Verdict::NotTested);
 }
 
 #[test]
 fn val_tracks_train() {
     let bend =
         |seed: &mut Seed, sign: f64| seed.evaluations.iter_mut().for_each(|row| row.val_loss = sign * row.train_loss);
-    for (signs, verdict) in [(FOR, "supported"), (AGAINST, "refuted"), (MIXED, "inconclusive")] {
+    for (signs, verdict) in [(FOR, Verdict::Supported), (AGAINST, Verdict::Refuted), (MIXED, Verdict::Inconclusive)] {
         assert_eq!(fares("val_tracks_train", Shape::default(), &signs, bend).verdict, verdict);
     }
     let short = fares("val_tracks_train", Shape::default(), &FOR, |seed, _| seed.evaluations.truncate(2));
-    assert_eq!(short.verdict, "not_tested");
+    assert_eq!(short.verdict, Verdict::NotTested);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `findings`: every claim with its value, its interval over seeds and where it would hold.
 
+use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
 use crate::axis::Scale;
@@ -9,20 +10,20 @@ use crate::number;
 use crate::style::{self, Color};
 
 /// What a verdict is called.
-pub fn verdict_words(verdict: &str) -> &str {
+pub fn verdict_words(verdict: Verdict) -> &'static str {
     match verdict {
-        "not_tested" => "not tested",
-        other => other,
+        Verdict::NotTested => "not tested",
+        other => other.as_str(),
     }
 }
 
 /// A verdict's colour; the words and the marker tell it too.
-fn color(verdict: &str) -> Color {
+fn color(verdict: Verdict) -> Color {
     match verdict {
-        "supported" => style::GREEN,
-        "refuted" => style::VERMILION,
-        "inconclusive" => style::ORANGE,
-        _ => style::AXIS,
+        Verdict::Supported => style::GREEN,
+        Verdict::Refuted => style::VERMILION,
+        Verdict::Inconclusive => style::ORANGE,
+        Verdict::NotTested => style::AXIS,
     }
 }
 
@@ -57,8 +58,8 @@ pub fn figure(dataset: &Dataset) -> Figure {
         }
         interval(&mut figure, finding, (columns.1, columns.2 - 30.0), (y + 9.0, y + height - 9.0));
         figure.text_level(&value(finding), (columns.2, middle), style::TICK.color(style::INK), Align::Start);
-        marker(&mut figure, (columns.3 + 9.0, middle), &finding.verdict, 9.0);
-        let words = verdict_words(&finding.verdict);
+        marker(&mut figure, (columns.3 + 9.0, middle), finding.verdict, 9.0);
+        let words = verdict_words(finding.verdict);
         figure.text_level(words, (columns.3 + 30.0, middle), style::NOTE.bold(), Align::Start);
         y += height;
     }
@@ -104,7 +105,7 @@ fn interval(figure: &mut Figure, finding: &Findings, (left, right): (f64, f64), 
     for threshold in thresholds.into_iter().flatten() {
         figure.dashes(&[(across(threshold), top), (across(threshold), bottom)], (5.0, 4.0, 0.0), style::MUTED, 2.0);
     }
-    let color = color(&finding.verdict);
+    let color = color(finding.verdict);
     if let (Some(low), Some(high)) = (finding.low, finding.high) {
         figure.line(vec![(across(low), middle), (across(high), middle)], color, 4.0);
         for end in [low, high] {
@@ -112,21 +113,21 @@ fn interval(figure: &mut Figure, finding: &Findings, (left, right): (f64, f64), 
         }
     }
     if let Some(value) = finding.value {
-        marker(figure, (across(value), middle), &finding.verdict, 8.0);
+        marker(figure, (across(value), middle), finding.verdict, 8.0);
     }
 }
 
 /// A verdict's sign: a disc, a square, a ring or a small grey disc.
-fn marker(figure: &mut Figure, (x, y): (f64, f64), verdict: &str, radius: f64) {
+fn marker(figure: &mut Figure, (x, y): (f64, f64), verdict: Verdict, radius: f64) {
     let color = color(verdict);
     match verdict {
-        "refuted" => figure.rectangle((x - radius, y - radius), (x + radius, y + radius), color, 1.0),
-        "inconclusive" => {
+        Verdict::Refuted => figure.rectangle((x - radius, y - radius), (x + radius, y + radius), color, 1.0),
+        Verdict::Inconclusive => {
             figure.disc((x, y), radius, color, 1.0);
             figure.disc((x, y), radius * 0.5, style::PAPER, 1.0);
         }
-        "supported" => figure.disc((x, y), radius, color, 1.0),
-        _ => figure.disc((x, y), radius * 0.55, color, 1.0),
+        Verdict::Supported => figure.disc((x, y), radius, color, 1.0),
+        Verdict::NotTested => figure.disc((x, y), radius * 0.55, color, 1.0),
     }
 }
 
@@ -146,7 +147,7 @@ mod tests {
             high: Some(high),
             threshold_low: None,
             threshold_high: None,
-            verdict: "inconclusive".into(),
+            verdict: Verdict::Inconclusive,
             reason: "r".into(),
             n: 3,
         };

@@ -1,5 +1,6 @@
 //! `onsets`: what happens when while the model learns, in order, on the axis of the steps.
 
+use schemas::enums::Event;
 use schemas::tables::Onsets;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
@@ -9,11 +10,11 @@ use crate::number;
 use crate::style::{self, Color};
 
 /// What appears, in words.
-const APPEARS: [(&str, &str); 4] = [
-    ("previous_token_head", "a previous-character head"),
-    ("induction_head", "an induction head"),
-    ("attention_sink", "a head that rests on the first character"),
-    ("layer_specialisation", "layers that attend differently"),
+const APPEARS: [(Event, &str); 4] = [
+    (Event::PreviousTokenHead, "a previous-character head"),
+    (Event::InductionHead, "an induction head"),
+    (Event::AttentionSink, "a head that rests on the first character"),
+    (Event::LayerSpecialisation, "layers that attend differently"),
 ];
 
 /// What a metric is called. Of two that are each other's complement one is shown.
@@ -53,7 +54,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         .filter_map(|row| Some((APPEARS.iter().find(|(event, _)| *event == row.event)?.1.to_owned(), row)))
         .collect();
     let change: Named<'_> = of_all()
-        .filter(|row| row.event == "change_point")
+        .filter(|row| row.event == Event::ChangePoint)
         .filter_map(|row| Some((direction(CHANGES.iter().find(|(metric, _)| *metric == row.metric)?.1, row), row)))
         .collect();
     let blocks: Vec<(&str, Color, Named<'_>)> = [

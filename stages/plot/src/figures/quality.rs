@@ -1,5 +1,6 @@
 //! `generation_quality`: how near generated text comes to real text, over steps and text by text.
 
+use schemas::enums::TextSource;
 use schemas::tables::SampleScores;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
@@ -10,10 +11,10 @@ use crate::series::{self, Summary};
 use crate::style::{self, Color};
 
 /// The references, with how they are called and coloured.
-const REFERENCES: [(&str, &str, Color); 3] = [
-    ("validation", "real text", style::GREEN),
-    ("trigram", "trigram model", style::ORANGE),
-    ("shuffled", "shuffled text", style::PURPLE),
+const REFERENCES: [(TextSource, &str, Color); 3] = [
+    (TextSource::Validation, "real text", style::GREEN),
+    (TextSource::Trigram, "trigram model", style::ORANGE),
+    (TextSource::Shuffled, "shuffled text", style::PURPLE),
 ];
 const MODEL: Color = style::BLUE;
 
@@ -21,7 +22,7 @@ const MODEL: Color = style::BLUE;
 pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
     // Quality is minus a distance: the distance is what a logarithmic axis can show.
     let distance = |row: &SampleScores| row.quality.map(|quality| -quality).filter(|distance| *distance > 0.0);
-    let model = |row: &&SampleScores| row.source == "model";
+    let model = |row: &&SampleScores| row.source == TextSource::Model;
     let seeds: Vec<series::Curve> = quality
         .rows
         .iter()

@@ -1,5 +1,6 @@
 //! The report's tables: results, findings, correlations.
 
+use schemas::enums::{Scope, Verdict};
 use schemas::tables::{Correlations, Findings, Results};
 
 use crate::figures::findings::{value, verdict_words};
@@ -71,8 +72,8 @@ pub(super) fn findings(rows: &[Findings]) -> String {
     let shown: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let verdict = verdict_words(&row.verdict);
-            let known = ["supported", "refuted", "inconclusive"].contains(&row.verdict.as_str());
+            let verdict = verdict_words(row.verdict);
+            let known = row.verdict != Verdict::NotTested;
             let class = if known { format!("badge {verdict}") } else { "badge".to_owned() };
             vec![
                 element("td", "claim", &(escape(&row.statement) + &words("code", "muted", &row.claim))),
@@ -95,14 +96,14 @@ pub(super) fn findings(rows: &[Findings]) -> String {
 
 /// How many claims fared how, and which were decided.
 pub(super) fn verdicts(rows: &[Findings]) -> String {
-    let verdict = |verdict: &str| {
+    let verdict = |&verdict: &Verdict| {
         let of: Vec<&Findings> = rows.iter().filter(|row| row.verdict == verdict).collect();
-        let named = ["supported", "refuted"].contains(&verdict);
+        let named = [Verdict::Supported, Verdict::Refuted].contains(&verdict);
         let names: Vec<&str> = of.iter().filter(|_| named).map(|row| row.statement.as_str()).collect();
         let count = words("span", &format!("badge {verdict}"), &format!("{} {}", of.len(), verdict_words(verdict)));
         element("li", "", &(count + &escape(&names.join("; "))))
     };
-    let list: String = ["supported", "refuted", "inconclusive", "not_tested"].into_iter().map(verdict).collect();
+    let list: String = Verdict::ALL.iter().map(verdict).collect();
     if rows.is_empty() { String::new() } else { element("ul", "verdicts", &list) }
 }
 
@@ -138,7 +139,7 @@ pub(super) fn correlations(rows: &[Correlations]) -> String {
         .map(|row| {
             let layer = row.layer.map_or_else(|| "all layers".to_owned(), |layer| format!("layer {layer}"));
             let confounded =
-                if row.scope == "training" { words("span", "muted", "confounded by step") } else { String::new() };
+                if row.scope == Scope::Training { words("span", "muted", "confounded by step") } else { String::new() };
             let interval = match (row.spearman_low, row.spearman_high) {
                 (Some(_), Some(_)) => format!(" [{}, {}]", number(row.spearman_low, 2), number(row.spearman_high, 2)),
                 _ => String::new(),
@@ -147,7 +148,7 @@ pub(super) fn correlations(rows: &[Correlations]) -> String {
             let chance =
                 |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| number::significant(value, 2));
             vec![
-                cell(&row.scope),
+                cell(row.scope.as_str()),
                 element("td", "", &(escape(&row.x) + &words("span", "muted", &layer))),
                 cell(&row.y),
                 figure_cell(&row.n.to_string()),
@@ -215,7 +216,7 @@ mod tests {
             high: Some(0.7),
             threshold_low: low,
             threshold_high: high,
-            verdict: "supported".into(),
+            verdict: Verdict::Supported,
             reason: "r".into(),
             n: 3,
         };
