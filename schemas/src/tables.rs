@@ -181,7 +181,7 @@ tables! {
     }
 
     /// One head at one step, over the `val` windows.
-    "head_metrics" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    "head_metrics" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct HeadMetrics {
         /// Optimizer updates done.
         step: u32 = "updates",
@@ -191,40 +191,48 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
-            measure "entropy" higher "more diffuse attention" uniform Baselines,
+            measure "entropy" higher "more diffuse attention" uniform Baselines stderr entropy_nats_stderr,
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
-            measure "normalized entropy" higher "more diffuse attention" uniform Baselines,
+            measure "normalized entropy" higher "more diffuse attention" uniform Baselines
+                stderr normalized_entropy_stderr,
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
-            measure "mean attention distance" higher "attention further back" uniform Baselines,
+            measure "mean attention distance" higher "attention further back" uniform Baselines
+                stderr mean_distance_stderr,
         /// Mean distance within which 90 % of the attention lies.
         span_90: f64 = "characters",
-            measure "90 % span" higher "attention further back" uniform Baselines,
+            measure "90 % span" higher "attention further back" uniform Baselines stderr span_90_stderr,
         /// Mean attention to the last three characters, the current one included.
         local_mass_3: f64 = "1",
-            measure "attention to the last 3 characters" higher "more local attention" uniform Baselines,
+            measure "attention to the last 3 characters" higher "more local attention" uniform Baselines
+                stderr local_mass_3_stderr,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
-            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines,
+            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines
+                stderr first_token_mass_stderr,
         /// Mean attention to the current character.
         self_mass: f64 = "1",
-            measure "attention to the current token" higher "less attention to earlier tokens" uniform Baselines,
+            measure "attention to the current token" higher "less attention to earlier tokens" uniform Baselines
+                stderr self_mass_stderr,
         /// Mean attention to the previous character.
         previous_token_score: f64 = "1",
-            measure "previous-token score" higher "closer to a previous-token head" uniform Baselines,
+            measure "previous-token score" higher "closer to a previous-token head" uniform Baselines
+                stderr previous_token_score_stderr,
         /// Mean attention to earlier occurrences of the current character.
         duplicate_token_score: f64 = "1",
-            measure "duplicate-token score" higher "closer to a duplicate-token head",
+            measure "duplicate-token score" higher "closer to a duplicate-token head"
+                stderr duplicate_token_score_stderr,
         /// Mean attention, in the second copy of a repeated block, to the character after the current one's first copy; null if the block is one character.
         induction_score: Option<f64> = "1",
-            measure "induction score" higher "closer to an induction head" uniform Baselines,
+            measure "induction score" higher "closer to an induction head" uniform Baselines
+                stderr induction_score_stderr,
         /// Attention rows averaged.
         queries: u64 = "rows",
     }
 
     /// One layer at one step, over the `val` windows.
-    "layer_metrics" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    "layer_metrics" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct LayerMetrics {
         /// Optimizer updates done.
         step: u32 = "updates",
@@ -232,17 +240,19 @@ tables! {
         layer: u16 = "1",
         /// Mean over queries of the variance over heads, summed over keys.
         head_variance: f64 = "1",
-            measure "variance between heads" higher "heads that attend more differently" uniform Value(0.0),
+            measure "variance between heads" higher "heads that attend more differently" uniform Value(0.0)
+                stderr head_variance_stderr,
         /// Mean generalised Jensen-Shannon divergence of the heads.
         head_js_divergence: f64 = "bits",
-            measure "JS divergence of heads" higher "heads that attend more differently" uniform Value(0.0),
+            measure "JS divergence of heads" higher "heads that attend more differently" uniform Value(0.0)
+                stderr head_js_divergence_stderr,
         /// The largest head's share of the layer's output norms.
         dominant_head_share: f64 = "1",
             measure "largest head's share of output norms" higher "a layer dominated by one head",
     }
 
     /// One pair of layers at one step, each layer being the mean of its heads, over the `val` windows.
-    "layer_similarity" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    "layer_similarity" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct LayerSimilarity {
         /// Optimizer updates done.
         step: u32 = "updates",
@@ -252,16 +262,20 @@ tables! {
         layer_b: u16 = "1",
         /// Mean Jensen-Shannon divergence of the two layers' attention rows.
         js_divergence: f64 = "bits",
-            measure "JS divergence of layers" higher "layers that attend more differently" uniform Value(0.0),
+            measure "JS divergence of layers" higher "layers that attend more differently" uniform Value(0.0)
+                stderr js_divergence_stderr,
         /// 1 − `js_divergence`.
         js_similarity: f64 = "1",
-            measure "JS similarity of layers" higher "layers that attend more alike" uniform Value(1.0),
+            measure "JS similarity of layers" higher "layers that attend more alike" uniform Value(1.0)
+                stderr js_similarity_stderr,
         /// Mean over windows of the cosine of the two layers' attention.
         cosine_similarity: f64 = "1",
-            measure "cosine similarity of layers" higher "layers that attend more alike" uniform Value(1.0),
+            measure "cosine similarity of layers" higher "layers that attend more alike" uniform Value(1.0)
+                stderr cosine_similarity_stderr,
         /// The same after subtracting uniform causal attention from both.
         centered_cosine_similarity: f64 = "1",
-            measure "centered cosine similarity of layers" higher "layers that attend more alike" uniform Value(0.0),
+            measure "centered cosine similarity of layers" higher "layers that attend more alike" uniform Value(0.0)
+                stderr centered_cosine_similarity_stderr,
     }
 
     /// One metric of `head_metrics` under uniform causal attention.

@@ -97,7 +97,7 @@ fn near(what: &str, found: &Value, expected: &Value) {
 #[test]
 fn the_same_rows_give_the_same_metrics() {
     let golden: Golden = serde_json::from_str(include_str!("golden/attention.json")).expect("a golden file");
-    assert_eq!(golden.cases.len(), 2);
+    assert_eq!(golden.cases.len(), 5);
     for case in &golden.cases {
         let folder = tempfile::tempdir().expect("a folder");
         case.snapshots().write(folder.path());
