@@ -7,7 +7,7 @@ use schemas::enums::Scope;
 use schemas::tables::{Correlations, SampleAttention, SampleLayers, SampleScores};
 
 use crate::association::{Paired, associate};
-use crate::inputs::{Run, Seed};
+use crate::inputs::{Run, Seed, layer_count};
 use crate::permutation::sample_p_value;
 use crate::rank::{snapped, unit_ranks};
 use crate::samples::{BySample, adjacent_divergence, attention, score};
@@ -20,7 +20,7 @@ type Score<'name> = (&'name str, Vec<BySample>);
 /// Attention while sampling, over all layers and layer by layer, correlated with each score of the sample. Ranks are taken
 /// within each seed, the p-value permutes samples within each seed; one stream of random numbers serves one row.
 pub fn generation_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> {
-    let layers = run.seeds.iter().flat_map(|seed| &seed.sample_attention).map(|row| row.layer + 1).max().unwrap_or(0);
+    let layers = layer_count(run.seeds.iter().flat_map(|seed| &seed.sample_attention).map(|row| row.layer));
     let layers: Vec<Option<u16>> = std::iter::once(None).chain((0..layers).map(Some)).collect();
     let per_seed = |values: &dyn Fn(&Seed) -> BySample| run.seeds.iter().map(values).collect::<Vec<_>>();
     let mut metrics: Vec<Metric> = Vec::new();

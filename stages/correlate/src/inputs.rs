@@ -51,8 +51,13 @@ impl Run {
 
     /// The number of layers; 0 without snapshots.
     pub fn layers(&self) -> u16 {
-        self.seeds.iter().flat_map(|seed| &seed.head_metrics).map(|row| row.layer + 1).max().unwrap_or(0)
+        layer_count(self.seeds.iter().flat_map(|seed| &seed.head_metrics).map(|row| row.layer))
     }
+}
+
+/// The number of layers of rows that carry these. (A layer 65,535, which no model has, would not be counted.)
+pub fn layer_count(layers: impl Iterator<Item = u16>) -> u16 {
+    layers.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// One training's tables. What a run's parts do not have is empty; tables over steps hold the snapshot steps alone, but for

@@ -161,8 +161,10 @@ mod tests {
         let of_val = VAL.iter().map(|formula| (formula.measure, formula.uniform.is_some()));
         let of_repeat = REPEAT.iter().map(|formula| (formula.measure, formula.uniform.is_some()));
         let formulas: Vec<_> = of_val.chain(of_repeat).collect();
-        let names: Vec<_> = formulas.iter().map(|(measure, _)| measure.name()).collect();
-        let columns: Vec<_> = HeadMetrics::MEASURES.iter().map(Measure::name).collect();
+        let mut names: Vec<_> = formulas.iter().map(|(measure, _)| measure.name()).collect();
+        let mut columns: Vec<_> = HeadMetrics::MEASURES.iter().map(Measure::name).collect();
+        names.sort_unstable();
+        columns.sort_unstable();
         assert_eq!(names, columns);
         for (measure, has_baseline) in formulas {
             assert_eq!(measure.quantity.uniform == Uniform::Baselines, has_baseline, "{}", measure.name());
