@@ -172,9 +172,8 @@ macro_rules! tables {
                 }
 
                 fn columns() -> Vec<crate::Column> {
-                    let mut columns = Vec::new();
-                    $(
-                        columns.push(crate::Column {
+                    vec![$(
+                        crate::Column {
                             name: stringify!($column),
                             description: crate::table::prose(&[$($doc),+]),
                             unit: $unit,
@@ -185,8 +184,8 @@ macro_rules! tables {
                                 .iter()
                                 .map(|measure| measure.quantity)
                                 .find(|quantity| quantity.name == stringify!($column)),
-                        });
-                        $($(columns.push(crate::Column {
+                        },
+                        $($(crate::Column {
                             name: stringify!($stderr),
                             description: format!(
                                 "Standard error of `{}` over probe windows; null with one.",
@@ -197,9 +196,8 @@ macro_rules! tables {
                             nullable: true,
                             words: &[],
                             measure: None,
-                        });)?)?
-                    )+
-                    columns
+                        },)?)?
+                    )+]
                 }
 
                 fn to_batch(rows: &[Self]) -> arrow_array::RecordBatch {

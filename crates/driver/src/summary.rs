@@ -43,8 +43,10 @@ pub fn findings(artifacts: &Artifacts, study: &Study, width: usize) -> Result<St
     let mut text = String::new();
     for name in study.texts.iter().map(|text| &text.name) {
         let rows = artifacts.read::<Findings>(&Partition::dataset(name))?.rows;
-        let lines: Vec<[String; 4]> =
-            rows.iter().map(|row| [row.claim.clone(), row.verdict.to_string(), value(row), row.reason.clone()]).collect();
+        let lines: Vec<[String; 4]> = rows
+            .iter()
+            .map(|row| [row.claim.clone(), row.verdict.to_string(), value(row), row.reason.clone()])
+            .collect();
         let title = format!("Findings on {name} (value [95 % interval over seeds])");
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}", Style::new().bold().apply_to(title));

@@ -29,7 +29,9 @@ fn everything_runs_once_and_then_nothing_does() {
     said.has("Report   artifacts/smoke/report/index.html");
     let lineage = scene.lineage();
     assert_eq!(lineage.len(), 31);
-    assert!(lineage.iter().all(|row| row.status == schemas::enums::Status::Done && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)));
+    assert!(lineage.iter().all(
+        |row| row.status == schemas::enums::Status::Done && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)
+    ));
     let copied = lineage.iter().filter(|row| row.command.ends_with("--same-as run_1")).map(|row| row.node.as_str());
     let copied: std::collections::BTreeSet<_> = copied.collect();
     assert_eq!(

@@ -1,6 +1,8 @@
 //! What the heads attended to while texts were written or followed.
 
-use attention_metrics::{entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalized_entropy, renormalize};
+use attention_metrics::{
+    entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalized_entropy, renormalize,
+};
 use model::HeadRow;
 use rayon::prelude::*;
 use schemas::enums::TextSource;

@@ -44,7 +44,8 @@ fn inputs_of(
     let artifacts = Artifacts::new(root);
     let made = Provenance::new("test", serde_json::json!({}));
     for (split, length) in [(Split::Train, 3000), (Split::Val, 400)] {
-        let rows: Vec<Corpus> = text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
+        let rows: Vec<Corpus> =
+            text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
         artifacts.write(&node().split(split), &made, &rows)?;
     }
     let symbol = |(token, symbol): (usize, char)| Vocabulary {
@@ -114,7 +115,10 @@ fn everything_is_written() -> Result<(), Fault> {
 
     let attention = artifacts.read::<SampleAttention>(&node())?.rows;
     let of = |step, source| attention.iter().filter(|row| row.step == step && row.source == source).count();
-    assert_eq!((of(0, TextSource::Model), of(5, TextSource::Model), of(5, TextSource::Validation), attention.len()), (18, 18, 18, 54));
+    assert_eq!(
+        (of(0, TextSource::Model), of(5, TextSource::Model), of(5, TextSource::Validation), attention.len()),
+        (18, 18, 18, 54)
+    );
     for row in &attention {
         assert!((0.0..=1.0).contains(&row.normalized_entropy) && (0.0..=1.0).contains(&row.first_token_mass));
         assert!(row.entropy_nats <= 12f64.ln() && row.mean_distance <= 11.0 && row.output_norm > 0.0);
@@ -127,8 +131,15 @@ fn everything_is_written() -> Result<(), Fault> {
 
     let scores = artifacts.read::<SampleScores>(&node())?.rows;
     let of = |source| scores.iter().filter(|row| row.source == source).collect::<Vec<_>>();
-    assert_eq!([TextSource::Model, TextSource::Validation, TextSource::Shuffled, TextSource::Trigram].map(|source| of(source).len()), [6, 200, 200, 50]);
-    assert!(of(TextSource::Model).iter().all(|row| row.step.is_some()) && of(TextSource::Trigram).iter().all(|row| row.step.is_none()));
+    assert_eq!(
+        [TextSource::Model, TextSource::Validation, TextSource::Shuffled, TextSource::Trigram]
+            .map(|source| of(source).len()),
+        [6, 200, 200, 50]
+    );
+    assert!(
+        of(TextSource::Model).iter().all(|row| row.step.is_some())
+            && of(TextSource::Trigram).iter().all(|row| row.step.is_none())
+    );
     assert!(scores.iter().all(|row| row.quality.is_some_and(|quality| quality < 0.0)));
     let (real, shuffled) = (of(TextSource::Validation), of(TextSource::Shuffled));
     assert!(real.iter().zip(&shuffled).all(|(real, shuffled)| real.distinct_1 == shuffled.distinct_1));

@@ -10,11 +10,11 @@ use schemas::tables::HeadMetrics;
 
 use crate::means::{Means, Sums};
 
-/// A measure's formula for one query, `Of` being its type.
+/// A measure and its formula, `Of` being the formula's type.
 pub struct Formula<Of> {
     /// The column.
     pub measure: Measure<HeadMetrics>,
-    /// The formula.
+    /// The formula, for one query.
     pub of: Of,
     /// What it gives for uniform attention to so many keys, `i + 1`; none where that depends on the text.
     pub uniform: Option<fn(usize) -> f64>,
@@ -38,8 +38,13 @@ pub struct RepeatQuery<'row> {
     pub block: usize,
 }
 
+/// A formula for a query of `Q`.
+pub type OfVal = fn(&ValQuery<'_>) -> f64;
+/// A formula for a query of `R`.
+pub type OfRepeat = fn(&RepeatQuery<'_>) -> f64;
+
 /// The measures that are means over `Q`.
-pub const VAL: [Formula<fn(&ValQuery<'_>) -> f64>; 9] = [
+pub const VAL: [Formula<OfVal>; 9] = [
     // H = −Σ_j A[i,j] ln A[i,j], nats, ≥ 0 (Clark et al. 2019; Zhai et al. 2023).
     Formula {
         measure: HeadMetrics::entropy_nats,
@@ -94,7 +99,7 @@ pub const VAL: [Formula<fn(&ValQuery<'_>) -> f64>; 9] = [
 ];
 
 /// The measures that are means over `R`.
-pub const REPEAT: [Formula<fn(&RepeatQuery<'_>) -> f64>; 1] = [
+pub const REPEAT: [Formula<OfRepeat>; 1] = [
     // A[i,i−L+1], 0 to 1: the key after the earlier copy of the current token (prefix matching, Olsson et al. 2022).
     Formula {
         measure: HeadMetrics::induction_score,

@@ -109,7 +109,10 @@ fn a_text_of_ones_own_comes_back_symbol_by_symbol() {
     let fractions = ["--train-fraction", "0.5", "--val-fraction", "0.25"];
     run(root.path(), &[&["--dataset", "own", "--source", source], &fractions[..]].concat()).expect("a text");
     assert_eq!(text_of(root.path(), "own"), text);
-    assert_eq!([Split::Train, Split::Val, Split::Test].map(|split| tokens(root.path(), "own", split).len()), [520, 260, 260]);
+    assert_eq!(
+        [Split::Train, Split::Val, Split::Test].map(|split| tokens(root.path(), "own", split).len()),
+        [520, 260, 260]
+    );
     let words: Vec<String> = rows::<SemanticSpace>(root.path(), "own").into_iter().map(|row| row.word).collect();
     assert!(words.contains(&"ångström".to_owned()), "{words:?}");
 

@@ -135,7 +135,10 @@ fn record(
     for some in windows.chunks(rayon::current_num_threads()) {
         let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
         let seen = model.observe_all(&tokens);
-        some.iter().zip(&seen).filter(|(window, _)| window.kind == WindowKind::Val).for_each(|(_, seen)| norms.add(seen));
+        some.iter()
+            .zip(&seen)
+            .filter(|(window, _)| window.kind == WindowKind::Val)
+            .for_each(|(_, seen)| norms.add(seen));
         let encode = |(window, seen): (&Windows, Observation)| {
             encoder.window(Window {
                 window: window.window,

@@ -48,7 +48,8 @@ pub(crate) fn windows(
     let repeats = if length == 0 { 0 } else { parameters.repeat_windows };
     for number in 0..repeats {
         let mut symbols: Vec<u16> = (0..vocabulary.len() as u16).collect();
-        let mut stream = random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
+        let mut stream =
+            random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
         symbols.truncate(length);
         push(WindowKind::Repeat, 0, symbols.repeat(2))?;
@@ -80,7 +81,8 @@ mod tests {
     #[test]
     fn validation_windows_span_the_split() {
         let windows = made(10, 7, 100);
-        let starts: Vec<_> = windows.iter().filter(|window| window.kind == WindowKind::Val).map(|window| window.start).collect();
+        let starts: Vec<_> =
+            windows.iter().filter(|window| window.kind == WindowKind::Val).map(|window| window.start).collect();
         assert_eq!(starts, [0, 45, 90]);
         assert_eq!(windows[1].tokens, (45..55).map(|at| at % 7).collect::<Vec<u16>>());
         assert_eq!(windows[0].text, "0123456012");
@@ -101,7 +103,10 @@ mod tests {
                 assert_eq!(different.len(), length);
             }
         }
-        assert!(made(1, 7, 100).iter().all(|window| window.kind == WindowKind::Val), "a block of one has no half to repeat");
+        assert!(
+            made(1, 7, 100).iter().all(|window| window.kind == WindowKind::Val),
+            "a block of one has no half to repeat"
+        );
         assert_ne!(made(10, 7, 100)[3].tokens, made(10, 7, 100)[4].tokens);
         assert_eq!(made(10, 7, 100), made(10, 7, 100));
     }

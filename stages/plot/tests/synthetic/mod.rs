@@ -273,9 +273,12 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
             )
         })
         .collect();
-    for (source, count, distance) in [(TextSource::Validation, 200, 0.8), (TextSource::Shuffled, 200, 8.0), (TextSource::Trigram, 50, 2.6)] {
+    for (source, count, distance) in
+        [(TextSource::Validation, 200, 0.8), (TextSource::Shuffled, 200, 8.0), (TextSource::Trigram, 50, 2.6)]
+    {
         rows.extend(
-            (0..count).map(|sample| score(None, source, sample, -distance * spread(sample, source.len() as u64))),
+            (0..count)
+                .map(|sample| score(None, source, sample, -distance * spread(sample, source.as_str().len() as u64))),
         );
     }
     artifacts.write(partition, &made, &rows).expect("written");
