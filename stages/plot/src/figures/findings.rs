@@ -146,6 +146,8 @@ mod tests {
             high: Some(high),
             threshold_low: None,
             threshold_high: None,
+            p_value: Some(0.001),
+            p_adjusted: Some(0.01),
             verdict: "inconclusive".into(),
             reason: "r".into(),
             n: 3,

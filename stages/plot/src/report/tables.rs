@@ -215,6 +215,8 @@ mod tests {
             high: Some(0.7),
             threshold_low: low,
             threshold_high: high,
+            p_value: Some(0.001),
+            p_adjusted: Some(0.01),
             verdict: "supported".into(),
             reason: "r".into(),
             n: 3,
