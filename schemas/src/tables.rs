@@ -464,7 +464,7 @@ tables! {
     }
 
     /// One run on one dataset: the study's table of results. Standard errors are over seeds, null with one.
-    "results" version 2 by "correlate" keyed []
+    "results" version 3 by "correlate" keyed []
     struct Results {
         /// The dataset.
         dataset: String = "text",
@@ -476,7 +476,7 @@ tables! {
         training_of: String = "text",
         /// Seeds, the replicates.
         seeds: u32 = "seeds",
-        /// Mean of the last logged training loss.
+        /// Mean of the final training loss: of each seed the mean over the last tenth of the logged iterations, at least one.
         final_train_loss_mean: f64 = "nats per character",
         /// Its standard error.
         final_train_loss_stderr: Option<f64> = "nats per character",
