@@ -123,7 +123,7 @@ def first_tested(claim, evidence):
 
 
 class Evidence:
-    """What a run's trainings on a dataset say, by seed. `runs` are all of the study, in its order."""
+    """The tables of a run's trainings on a dataset, by seed. `runs` are all of the study, in its order."""
 
     def __init__(self, store, dataset, run, runs):
         self.store, self.dataset, self.run, self.runs = store, dataset, run, runs

@@ -61,7 +61,7 @@ def correlations_over_seeds(pairs):
 
 
 def correlation_interval(correlations, observations, inflation=1.0):
-    """The mean of one correlation a seed and its 95 % interval: that of Fisher's `z = artanh ρ`, turned back,
+    """The mean of one correlation a seed and its 95 % interval: that of Fisher's `z = artanh ρ`, transformed back,
     `tanh(z̄ ± inflation · t(0.975, n−1)·sd(z)/√n)`, widened to the mean where that lies outside. A perfect
     correlation of m observations counts as half-way to the next lower one, 1 − 6/(m³−m), and the interval reaches as far
     from the mean at least. Null with one seed, under four observations, and under six with two seeds."""
