@@ -234,7 +234,7 @@ fn samples_without_an_association_show_none() {
 /// The t-test assumes a normal distribution over seeds, and corrected levels reach far into its tails: how often a family of 18
 /// independent tests then rejects any true null hypothesis.
 #[test]
-fn t_tests_of_a_family_need_symmetric_statistics() {
+fn t_tests_of_a_family_assume_normal_statistics() {
     const TESTS: u64 = 40_000;
     type Draw = fn(&mut ChaCha8Rng) -> f64;
     let distributions: [(&str, Draw); 5] = [
