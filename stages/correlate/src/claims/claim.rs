@@ -121,12 +121,7 @@ impl Claim {
         Evidence {
             value: Some(estimate.mean),
             interval: estimate.interval,
-            ..self.evidence(
-                run,
-                estimate.n,
-                test.map_or(Decision::Untested(Verdict::Inconclusive), Decision::Tested),
-                reason,
-            )
+            ..self.evidence(run, estimate.n, test.into(), reason)
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the study's claims and of a hypothesis from the literature.
 //!
 //! A claim is a function; its doc says what it claims, the statistic, and on which side of which threshold the claim holds. The
-//! claims of a dataset that have a test are one family: see [`verdict`].
+//! claims of a dataset that have a test are one family, which `verdict.rs` corrects for.
 
 mod claim;
 #[cfg(test)]

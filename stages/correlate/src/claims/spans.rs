@@ -42,14 +42,13 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Evidence {
     }
     let if_rejected = if falling == firsts.len() { Verdict::Refuted } else { Verdict::Inconclusive };
     let test = rise_p_value.map(|p_value| Test { kind: TestKind::Student, p_value, if_rejected });
-    let decision = test.map_or(Decision::Untested(Verdict::Inconclusive), Decision::Tested);
     let rise = rise.map_or_else(String::new, |estimate| interval_in_words(&estimate));
     let mut reason = format!(
         "the span does not rise in the first quarter in {falling} of {} seeds (slope in characters per step: {rise})",
         firsts.len()
     );
     reason.push_str(&left_out_in_words(&left_out));
-    claim.evidence(&run.name, firsts.len(), decision, reason)
+    claim.evidence(&run.name, firsts.len(), test.into(), reason)
 }
 
 /// The slopes of the mean distance in the first and in the last quarter of the steps.

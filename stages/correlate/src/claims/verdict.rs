@@ -163,6 +163,13 @@ pub(super) enum Decision {
     Tested(Test),
 }
 
+impl From<Option<Test>> for Decision {
+    /// Without a test the claim is inconclusive.
+    fn from(test: Option<Test>) -> Self {
+        test.map_or(Self::Untested(Verdict::Inconclusive), Self::Tested)
+    }
+}
+
 impl Evidence {
     fn p_value(&self) -> Option<f64> {
         match self.decision {
