@@ -56,14 +56,17 @@ tables! {
         step: u32 = "updates",
         /// Mean cross-entropy over the train split's evaluation batches.
         train_loss: f64 = "nats per character",
+            measure "training loss" higher "worse prediction of training text",
         /// Mean cross-entropy over the validation split's evaluation batches.
         val_loss: f64 = "nats per character",
+            measure "validation loss" higher "worse prediction of unseen text",
         /// Standard error of `train_loss` over evaluation batches.
         train_loss_stderr: f64 = "nats per character",
         /// Standard error of `val_loss` over evaluation batches.
         val_loss_stderr: f64 = "nats per character",
         /// `val_loss` in bits.
         val_bits_per_char: f64 = "bits per character",
+            measure "validation bits per character" higher "worse prediction of unseen text",
         /// The learning rate of the next update.
         learning_rate: f64 = "1",
     }
@@ -94,12 +97,16 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
+            measure "entropy" higher "more diffuse attention" uniform Baselines,
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
+            measure "normalized entropy" higher "more diffuse attention" uniform Baselines,
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
+            measure "mean attention distance" higher "attention further back" uniform Baselines,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
+            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines,
     }
 
     /// One tensor of a model, named and shaped as in nanoGPT's state_dict.
@@ -169,6 +176,7 @@ tables! {
         head: u16 = "1",
         /// Mean L2 norm of the head's output after its slice of the output projection, over the queries of the `val` windows but the first.
         output_norm: f64 = "1",
+            measure "output norm of heads" higher "heads that add more to the residual stream",
     }
 
     /// One head at one step, over the `val` windows.
@@ -182,24 +190,34 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
+            measure "entropy" higher "more diffuse attention" uniform Baselines,
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
+            measure "normalized entropy" higher "more diffuse attention" uniform Baselines,
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
+            measure "mean attention distance" higher "attention further back" uniform Baselines,
         /// Mean distance within which 90 % of the attention lies.
         span_90: f64 = "characters",
+            measure "90 % span" higher "attention further back" uniform Baselines,
         /// Mean attention to the last three characters, the current one included.
         local_mass_3: f64 = "1",
+            measure "attention to the last 3 characters" higher "more local attention" uniform Baselines,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
+            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines,
         /// Mean attention to the current character.
         self_mass: f64 = "1",
+            measure "attention to the current token" higher "less attention to earlier tokens" uniform Baselines,
         /// Mean attention to the previous character.
         previous_token_score: f64 = "1",
+            measure "previous-token score" higher "closer to a previous-token head" uniform Baselines,
         /// Mean attention to earlier occurrences of the current character.
         duplicate_token_score: f64 = "1",
+            measure "duplicate-token score" higher "closer to a duplicate-token head",
         /// Mean attention, in the second copy of a repeated block, to what followed the current character in the first; null if the block is one character.
         induction_score: Option<f64> = "1",
+            measure "induction score" higher "closer to an induction head" uniform Baselines,
         /// Attention rows averaged.
         queries: u64 = "rows",
     }
@@ -213,10 +231,13 @@ tables! {
         layer: u16 = "1",
         /// Mean over queries of the variance over heads, summed over keys.
         head_variance: f64 = "1",
+            measure "variance between heads" higher "heads that attend more differently" uniform Value(0.0),
         /// Mean generalised Jensen-Shannon divergence of the heads.
         head_js_divergence: f64 = "bits",
+            measure "JS divergence of heads" higher "heads that attend more differently" uniform Value(0.0),
         /// The largest head's share of the layer's output norms.
         dominant_head_share: f64 = "1",
+            measure "largest head's share of output norms" higher "a layer dominated by one head",
     }
 
     /// One pair of layers at one step, each layer being the mean of its heads, over the `val` windows.
@@ -230,12 +251,16 @@ tables! {
         layer_b: u16 = "1",
         /// Mean Jensen-Shannon divergence of the two layers' attention rows.
         js_divergence: f64 = "bits",
+            measure "JS divergence of layers" higher "layers that attend more differently" uniform Value(0.0),
         /// 1 − `js_divergence`.
         js_similarity: f64 = "1",
+            measure "JS similarity of layers" higher "layers that attend more alike" uniform Value(1.0),
         /// Mean over windows of the cosine of the two layers' attention.
         cosine_similarity: f64 = "1",
+            measure "cosine similarity of layers" higher "layers that attend more alike" uniform Value(1.0),
         /// The same after subtracting uniform causal attention from both.
         centered_cosine_similarity: f64 = "1",
+            measure "centered cosine similarity of layers" higher "layers that attend more alike" uniform Value(0.0),
     }
 
     /// One metric of `head_metrics` under uniform causal attention.
@@ -283,14 +308,19 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
+            measure "entropy" higher "more diffuse attention",
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
+            measure "normalized entropy" higher "more diffuse attention",
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
+            measure "mean attention distance" higher "attention further back",
         /// Mean attention to the context's first character.
         first_token_mass: f64 = "1",
+            measure "attention to the first token" higher "a stronger attention sink",
         /// Mean L2 norm of what the head adds to the residual stream.
         output_norm: f64 = "1",
+            measure "output norm of heads" higher "heads that add more to the residual stream",
     }
 
     /// One pair of adjacent layers over one generated sample.
@@ -306,6 +336,7 @@ tables! {
         layer_b: u16 = "1",
         /// Mean Jensen-Shannon divergence of the two layers' attention rows.
         js_divergence: f64 = "bits",
+            measure "JS divergence of layers" higher "layers that attend more differently" uniform Value(0.0),
     }
 
     /// One scored text.
@@ -319,30 +350,43 @@ tables! {
         sample: u16 = "1",
         /// Distinct characters over characters.
         distinct_1: Option<f64> = "1",
+            measure "distinct-1" higher "more diverse text",
         /// Distinct 2-grams over 2-grams.
         distinct_2: Option<f64> = "1",
+            measure "distinct-2" higher "more diverse text",
         /// Distinct 3-grams over 3-grams.
         distinct_3: Option<f64> = "1",
+            measure "distinct-3" higher "more diverse text",
         /// Distinct 4-grams over 4-grams.
         distinct_4: Option<f64> = "1",
+            measure "distinct-4" higher "more diverse text",
         /// Distinct 8-grams over 8-grams.
         distinct_8: Option<f64> = "1",
+            measure "distinct-8" higher "more diverse text",
         /// Share of 4-gram occurrences whose 4-gram occurs more than once.
         repetition_4: Option<f64> = "1",
+            measure "repeated 4-grams" higher "more repetitive text",
         /// Share of 8-gram occurrences whose 8-gram occurs more than once.
         repetition_8: Option<f64> = "1",
+            measure "repeated 8-grams" higher "more repetitive text",
         /// Share of 16-gram occurrences whose 16-gram occurs more than once.
         repetition_16: Option<f64> = "1",
+            measure "repeated 16-grams" higher "more repetitive text",
         /// Mean cosine of adjacent 100-character segments in the dataset's latent semantic space.
         coherence: Option<f64> = "1",
+            measure "coherence" higher "adjacent segments closer in meaning",
         /// UTF-8 bytes over bytes after zlib, level 9.
         compression_ratio: Option<f64> = "1",
+            measure "compression ratio" higher "more repetitive text",
         /// Share of 16-grams that do not occur in the train split.
         novelty_16: Option<f64> = "1",
+            measure "novel 16-grams" higher "less text copied from the training split",
         /// Share of words that occur in the train split.
         word_validity: Option<f64> = "1",
+            measure "valid words" higher "fewer misspelt words",
         /// Minus the mean distance to real text's scores, in their standard deviations.
         quality: Option<f64> = "standard deviations",
+            measure "quality" higher "text closer to real text",
     }
 
     /// One tested pair of a metric of attention and a measure of learning or of generated text.
