@@ -1,4 +1,4 @@
-//! A study that nobody ran: curves of the shapes that training gives, in the tables that the stages write.
+//! A synthetic study: every table that the stage reads, with curves as training gives them.
 
 use std::f64::consts::E;
 
@@ -15,9 +15,9 @@ const LAYERS: u16 = 4;
 const HEADS: u16 = 4;
 const BLOCK: u16 = 32;
 /// A label that would be markup if it were not escaped.
-pub(crate) const LABEL: &str = "Quality & <correlations>";
+pub(crate) const LABEL: &str = "<script>alert(\"Quality\")</script>&'correlations'";
 
-/// Four runs of one dataset; the runs that have what `run_3` has come last.
+/// Four runs of one dataset, the last with all parts.
 pub(crate) fn study(seeds: &str, steps: &str) -> Study {
     let dataset = format!("{DATASET} seeds={seeds} steps={steps} eval_interval=100");
     let runs = [
@@ -32,7 +32,7 @@ pub(crate) fn study(seeds: &str, steps: &str) -> Study {
     }
 }
 
-/// A reproducible number in −1 to 1 for anything.
+/// A deterministic pseudo-random number from −1 to 1.
 fn noise(of: &[u64]) -> f64 {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     for part in of {
@@ -164,7 +164,7 @@ fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partitio
     artifacts.write(partition, &made, &rows).expect("written");
 }
 
-/// Heads that start out uniform and become local, previous-token, first-character or banded ones.
+/// Heads that begin uniform and become local, previous-token, sink or banded heads.
 fn attention(step: u32, seed: u64) -> Window {
     let mut weights = Vec::new();
     for layer in 0..LAYERS {
@@ -330,7 +330,7 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
     }
 }
 
-/// Head `h` of a seed is one further in the next.
+/// Head indices rotate by one from seed to seed.
 fn matches(seeds: &[u64]) -> Vec<HeadMatches> {
     let numbered = || seeds.iter().enumerate();
     let layers = (0..LAYERS).flat_map(|layer| numbered().map(move |(place, seed)| (layer, place as u16, *seed)));
@@ -348,10 +348,10 @@ fn matches(seeds: &[u64]) -> Vec<HeadMatches> {
         .collect()
 }
 
-/// Events of every sort: one that all seeds have, one that some have, one whose interval leaves the panel, one that none has.
+/// Events in every seed, in some and in none, one whose interval leaves the panel, and ones that no table declares.
 fn onsets(seeds: &[u64]) -> Vec<Onsets> {
     type Event = (&'static str, &'static str, Option<[f64; 3]>, usize, f64);
-    let events: [Event; 8] = [
+    let events: [Event; 9] = [
         ("previous_token_head", "previous_token_score", Some([128.0, 90.0, 182.0]), 3, 0.6),
         ("induction_head", "induction_score", Some([310.0, 205.0, 469.0]), 2, 0.4),
         ("attention_sink", "first_token_mass", None, 0, 0.02),
@@ -360,6 +360,7 @@ fn onsets(seeds: &[u64]) -> Vec<Onsets> {
         ("change_point", "val_loss", Some([32.0, 20.0, 51.0]), 3, -1.4),
         ("change_point", "span_90", None, 0, 0.3),
         ("change_point", "unheard_of", Some([32.0, 20.0, 51.0]), 3, -1.4),
+        ("undeclared_event", "unheard_of", Some([700.0, 600.0, 816.0]), 3, 0.3),
     ];
     let row = |(rank, (event, metric, times, n, change)): (usize, Event)| {
         let n = n.min(seeds.len());
@@ -375,7 +376,7 @@ fn onsets(seeds: &[u64]) -> Vec<Onsets> {
             n: n as u32,
             seeds: seeds.len() as u32,
             in_seeds: seeds[..n].to_vec(),
-            // The loss falls between the same snapshots in every seed; all else differs.
+            // The loss changes between the same snapshots in every seed, everything else between different ones.
             steps: times.map_or_else(Vec::new, |times| (0..n).map(|seed| shifted(times[0], seed)).collect()),
             steps_before: times.map_or_else(Vec::new, |times| (0..n).map(|seed| shifted(times[0], seed) / 2).collect()),
             change: Some(change),
