@@ -160,7 +160,7 @@ TABLES = {
         ["dataset"],
         {
             **{"run": "string", "claim": "string", "statement": "string", "statistic": "string"},
-            **optional(float64("value", "low", "high", "threshold_low", "threshold_high")),
+            **optional(float64("value", "low", "high", "threshold_low", "threshold_high", "p_value", "p_adjusted")),
             **{"verdict": "string", "reason": "string", "n": "uint32"},
         },
     ),
@@ -186,6 +186,6 @@ TABLES = {
     ),
 }
 FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns"]
-EXTRA_FOOTER = {"correlations": ["family_size"]}
+EXTRA_FOOTER = {"correlations": ["family_size"], "findings": ["family_size"]}
 # A table's content does not depend on these, so no file may say them. (`data` is the folder of downloads.)
 AMBIENT = {"artifacts", "data", "device", "quiet", "threads"}

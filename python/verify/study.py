@@ -15,7 +15,7 @@ def trainings(store, table, dataset, run):
 
 
 def metric_series(store, keys):
-    """Each metric of attention as a frame: a row a step, a column a layer, and ALL for the mean over all of them."""
+    """Each metric of attention as a frame: a row per step, a column per layer, and ALL for the mean over layers."""
     series = {}
     for table, columns in [("head_metrics", HEAD_METRICS), ("layer_metrics", LAYER_METRICS)]:
         if store.has(table, **keys):
@@ -32,7 +32,7 @@ def metric_series(store, keys):
 
 
 def by_layer_in_pairs(pairs, name, key, layers):
-    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer; empty where there is but
+    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer; empty where there is only
     one."""
     columns = {}
     for layer in layers:

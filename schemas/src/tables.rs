@@ -475,7 +475,7 @@ tables! {
     }
 
     /// One claim of the study, tested.
-    "findings" version 1 by "correlate" keyed [Dataset]
+    "findings" version 2 by "correlate" keyed [Dataset]
     struct Findings {
         /// The run whose artifacts decided.
         run: String = "text",
@@ -487,7 +487,7 @@ tables! {
         statistic: String = "text",
         /// Its value: the mean over seeds.
         value: Option<f64> = "as the statistic",
-        /// Lower end of its 95 % interval over seeds; null with one seed.
+        /// Lower end of its 95 % interval over seeds, not corrected for the number of claims; null with one seed.
         low: Option<f64> = "as the statistic",
         /// Upper end of that interval.
         high: Option<f64> = "as the statistic",
@@ -495,16 +495,20 @@ tables! {
         threshold_low: Option<f64> = "as the statistic",
         /// The claim holds below this.
         threshold_high: Option<f64> = "as the statistic",
-        /// `supported`, `refuted`, `inconclusive` or `not_tested`.
+        /// Two-sided p-value of the null hypothesis that the statistic is at its threshold; null where the claim is exact or has no test.
+        p_value: Option<f64> = "1",
+        /// `p_value` after Holm's correction over the claims of this file that have one.
+        p_adjusted: Option<f64> = "1",
+        /// `supported` or `refuted`: exactly, or with `p_adjusted` of at most 0.05; `inconclusive`; `not_tested`.
         verdict: String = "text",
-        /// Why, in plain words.
+        /// The evidence in words.
         reason: String = "text",
         /// Seeds, the replicates.
         n: u32 = "seeds",
     }
 
     /// One run on one dataset: the study's table of results. Standard errors are over seeds, null with one.
-    "results" version 2 by "correlate" keyed []
+    "results" version 3 by "correlate" keyed []
     struct Results {
         /// The dataset.
         dataset: String = "text",
@@ -516,7 +520,7 @@ tables! {
         training_of: String = "text",
         /// Seeds, the replicates.
         seeds: u32 = "seeds",
-        /// Mean of the last logged training loss.
+        /// Mean of the final training loss: of each seed the mean over the last tenth of the logged iterations, at least one.
         final_train_loss_mean: f64 = "nats per character",
         /// Its standard error.
         final_train_loss_stderr: Option<f64> = "nats per character",

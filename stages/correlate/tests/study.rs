@@ -308,16 +308,27 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
         assert_eq!((seed.len(), slots, seed[0].distance.is_none()), (2, 1, seed[0].seed == 1));
     }
 
-    let findings = artifacts.read::<Findings>(&Partition::dataset("shakespeare_char")).expect("findings").rows;
+    let Loaded { rows: findings, provenance, .. } =
+        artifacts.read::<Findings>(&Partition::dataset("shakespeare_char")).expect("findings");
+    let family = findings.iter().filter(|row| row.p_value.is_some()).count();
+    assert_eq!(provenance.extra["family_size"], family.to_string());
+    for row in &findings {
+        assert_eq!(row.p_value.is_some(), row.p_adjusted.is_some());
+        let significant = row.p_adjusted.is_none_or(|p_value| p_value <= 0.05);
+        assert!(significant || row.verdict == "inconclusive", "{row:?}");
+        assert!(row.p_adjusted >= row.p_value, "{row:?}");
+    }
     let verdict = |claim: &str| {
         let row = findings.iter().find(|row| row.claim == claim).expect("the claim is there");
         (row.run.as_str(), row.verdict.as_str(), row.n)
     };
     assert_eq!(findings.len(), 22);
     assert_eq!(verdict("tracking_is_free"), ("run_0, run_1", "supported", 3));
-    assert_eq!(verdict("entropy_falls"), ("run_3", "supported", 3));
+    assert_eq!(verdict("entropy_falls"), ("run_3", "inconclusive", 3));
+    let falls = findings.iter().find(|row| row.claim == "entropy_falls").expect("the claim is there");
+    let (p_value, adjusted) = falls.p_value.zip(falls.p_adjusted).expect("a test");
+    assert!(falls.high < Some(0.0) && p_value < 0.05 && adjusted > 0.05, "significant before the correction only");
     assert_eq!(verdict("early_local_late_global"), ("run_3", "inconclusive", 3), "three layers are too few");
-    assert_eq!(verdict("val_tracks_train"), ("run_3", "supported", 3));
     assert_eq!(verdict("specialisation_onset").1, "not_tested");
 
     let results = artifacts.read::<Results>(&Partition::study()).expect("results").rows;

@@ -9,9 +9,9 @@ pub fn decimals(value: f64, decimals: usize) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// An integer, such as a step or a count.
-pub fn integer(value: impl Into<u64>) -> String {
-    let digits = value.into().to_string();
+/// A non-negative integer of any type, such as a step or a count.
+pub fn integer(value: impl ToString) -> String {
+    let digits = value.to_string();
     if digits.len() < 5 { digits } else { grouped(&digits) }
 }
 
@@ -28,6 +28,18 @@ pub fn scientific(value: f64) -> String {
 /// The shortest exact form of a round number, such as a threshold.
 pub fn shortest(value: f64) -> String {
     value.to_string().replace('-', "−")
+}
+
+/// In place of a number that is null.
+pub const MISSING: &str = "–";
+
+/// A p-value with two significant digits.
+pub fn p_value(value: Option<f64>) -> String {
+    match value {
+        None => MISSING.to_owned(),
+        Some(value) if value < 1e-4 => "< 0.0001".to_owned(),
+        Some(value) => significant(value, 2),
+    }
 }
 
 /// A mean and, where known, its standard error, with this many decimals.
@@ -75,6 +87,7 @@ mod tests {
         assert_eq!(significant(0.012345, 3), "0.0123");
         assert_eq!(significant(12345.6, 3), "12,346");
         assert_eq!(significant(0.0, 3), "0");
+        assert_eq!([Some(0.0123), Some(1e-5), None].map(p_value), ["0.012", "< 0.0001", "–"]);
         assert_eq!((integer(2000_u32), integer(12_345_u32)), ("2000".into(), "12,345".into()));
     }
 

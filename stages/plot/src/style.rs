@@ -111,6 +111,11 @@ impl Font {
         text.chars().map(|character| f64::from(advance(character))).sum()
     }
 
+    /// The same font, smaller if that is needed for a text to fit a width.
+    pub fn fit(self, text: &str, width: f64) -> Self {
+        Self { size: self.size * (width / self.width(text)).min(1.0), ..self }
+    }
+
     /// Breaks a text between words into lines of at most this width.
     pub fn wrap(&self, text: &str, width: f64) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();

@@ -25,12 +25,12 @@ fn color(verdict: &str) -> Color {
     }
 }
 
-/// The left edges of the columns: claim, interval, value, verdict.
-const COLUMNS: [f64; 4] = [style::MARGIN, 700.0, 1090.0, 1376.0];
+/// The left edges of the columns: claim, interval, value, adjusted p-value, verdict.
+const COLUMNS: [f64; 5] = [style::MARGIN, 620.0, 930.0, 1220.0, 1376.0];
 
 /// Draws the figure.
 pub fn figure(dataset: &Dataset) -> Figure {
-    let [claim, interval, value, verdict] = COLUMNS;
+    let [claim, interval, value, p_value, verdict] = COLUMNS;
     let line = style::NOTE.size * style::LINE;
     let statements: Vec<Vec<String>> =
         dataset.findings.iter().map(|finding| style::NOTE.wrap(&finding.statement, interval - claim - 36.0)).collect();
@@ -44,12 +44,12 @@ pub fn figure(dataset: &Dataset) -> Figure {
             dataset.study.name
         ),
         caption: "One row per claim, each on its own scale: the statistic's mean over seeds and its 95 % interval. Green: the \
-                  region where the claim holds. Supported: the whole interval is inside; refuted: the whole interval is \
-                  outside; inconclusive: neither."
+                  region where the claim holds. Supported or refuted: p ≤ 0.05 after Holm's correction for multiple testing, or \
+                  an exact result. Inconclusive: otherwise."
             .to_owned(),
     };
     let mut figure = Figure::new(heading, (style::WIDTH, top + heights.iter().sum::<f64>() + 28.0));
-    for (x, text) in [(claim, "claim"), (value, "value [interval]"), (verdict, "verdict")] {
+    for (x, text) in [(claim, "claim"), (value, "value [interval]"), (p_value, "adjusted p"), (verdict, "verdict")] {
         figure.text(text, (x, top - 24.0), style::TICK, Align::Start);
     }
     let mut y = top;
@@ -62,6 +62,8 @@ pub fn figure(dataset: &Dataset) -> Figure {
         }
         draw_interval(&mut figure, finding, (interval, y + 9.0), (value - 30.0, y + height - 9.0));
         figure.text_centred(&value_text(finding), (value, middle), style::TICK.color(style::INK), Align::Start);
+        let p = number::p_value(finding.p_adjusted);
+        figure.text_centred(&p, (p_value, middle), style::TICK.color(style::INK), Align::Start);
         draw_marker(&mut figure, (verdict + 9.0, middle), &finding.verdict, 9.0);
         let label = verdict_label(&finding.verdict);
         figure.text_centred(label, (verdict + 30.0, middle), style::NOTE.bold(), Align::Start);
@@ -84,7 +86,7 @@ pub fn value_text(finding: &Findings) -> String {
             format!("{} [{}, {}]", text(value), text(low), text(high))
         }
         (Some(value), _, _) => number::significant(value, 3),
-        _ => "–".to_owned(),
+        _ => number::MISSING.to_owned(),
     }
 }
 
@@ -153,6 +155,8 @@ mod tests {
             high: Some(high),
             threshold_low: None,
             threshold_high: None,
+            p_value: Some(0.001),
+            p_adjusted: Some(0.01),
             verdict: "inconclusive".into(),
             reason: "r".into(),
             n: 3,

@@ -2,7 +2,7 @@
 
 use schemas::attention::{Window, triangle};
 
-use crate::canvas::{Align, Figure, Font, Heading, Point, Raster};
+use crate::canvas::{Align, Figure, Heading, Point, Raster};
 use crate::figures::step_heading;
 use crate::inputs::{AttentionTables, Dataset};
 use crate::number;
@@ -50,8 +50,8 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Option<Figure> 
         figure.text(&step_heading(*step), (x, top - 54.0), style::HEADING, Align::Start);
         for head in 0..window.heads {
             let middle = x + cell * head as f64 + map / 2.0;
-            let font = Font { size: style::TICK.size.min(cell / 4.4), ..style::TICK };
-            figure.text(&format!("head {head}"), (middle, top - 16.0), font, Align::Middle);
+            let label = format!("head {head}");
+            figure.text(&label, (middle, top - 16.0), style::TICK.fit(&label, map), Align::Middle);
             for layer in 0..window.layers {
                 let at = (x + cell * head as f64, top + cell * layer as f64);
                 figure.image(at, (map, map), raster(window, (layer, head), pool));

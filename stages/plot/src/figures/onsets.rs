@@ -116,7 +116,8 @@ fn change_label(row: &Onsets) -> String {
 /// Draws one event in its row.
 fn draw(figure: &mut Figure, panel: &Panel, y: f64, (label, row): (&str, &Onsets), color: Color) {
     let ink = if row.n > 0 { style::INK } else { style::MUTED };
-    figure.text_centred(label, (LEFT - 20.0, y), style::NOTE.color(ink), Align::End);
+    let font = style::NOTE.color(ink).fit(label, LEFT - 20.0 - style::MARGIN);
+    figure.text_centred(label, (LEFT - 20.0, y), font, Align::End);
     let Some(value) = row.value else {
         let reason = row.reason.as_deref().unwrap_or("no reason given");
         let lines = style::TICK.wrap(&format!("none: {reason}"), figure.width - style::MARGIN - LEFT - 30.0);

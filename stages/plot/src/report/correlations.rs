@@ -26,7 +26,7 @@ pub(super) fn table(rows: &[Correlations]) -> Option<Markup> {
         html! {
             (scrolling_table("correlations", &headings, &markup))
             p.note {
-                "The " (number::integer(order.len() as u64)) " pairs with the lowest q of " (number::integer(tested as u64))
+                "The " (number::integer(order.len())) " pairs with the lowest q of " (number::integer(tested))
                 " tested; q: Benjamini–Hochberg over all tests of the run. Over training, raw Spearman correlations are confounded \
                  by training step: any two drifting quantities correlate. The partial correlation subtracts, at each step, the \
                  mean over seeds. For generated samples, p is from permutations within seed and the interval is over seeds: with \
@@ -37,8 +37,8 @@ pub(super) fn table(rows: &[Correlations]) -> Option<Markup> {
 }
 
 fn cells(row: &Correlations) -> Markup {
-    let fixed = |value: Option<f64>| value.map_or_else(missing, |value| number::decimals(value, 2));
-    let probability = |value: Option<f64>| value.map_or_else(missing, |value| number::significant(value, 2));
+    let fixed =
+        |value: Option<f64>| value.map_or_else(|| number::MISSING.to_owned(), |value| number::decimals(value, 2));
     html! {
         td { (row.scope) }
         td {
@@ -55,11 +55,7 @@ fn cells(row: &Correlations) -> Markup {
             @if row.scope == "training" { span.muted { "confounded by step" } }
         }
         td.number { (fixed(row.partial_spearman)) }
-        td.number { (probability(row.p_value)) }
-        td.number { (probability(row.q_value)) }
+        td.number { (number::p_value(row.p_value)) }
+        td.number { (number::p_value(row.q_value)) }
     }
-}
-
-fn missing() -> String {
-    "–".to_owned()
 }

@@ -18,7 +18,7 @@ pub(super) fn summary(rows: &[Findings]) -> Markup {
                     @let of: Vec<&Findings> = rows.iter().filter(|row| row.verdict == verdict).collect();
                     @let decided = ["supported", "refuted"].contains(&verdict);
                     li {
-                        span class={ "badge " (verdict) } { (number::integer(of.len() as u64)) " " (verdict_label(verdict)) }
+                        span class={ "badge " (verdict) } { (number::integer(of.len())) " " (verdict_label(verdict)) }
                         @if decided {
                             (of.iter().map(|row| row.statement.as_str()).collect::<Vec<_>>().join("; "))
                         }
@@ -37,18 +37,22 @@ pub(super) fn table(rows: &[Findings]) -> Option<Markup> {
             td { (badge(&row.verdict)) }
             td.number { (value_text(row)) }
             td.number { (region(row)) }
+            td.number { (number::p_value(row.p_value)) }
+            td.number { (number::p_value(row.p_adjusted)) }
             td.reason { (row.statistic) span.muted { (row.reason) } }
         }
     };
     let markup: Vec<Markup> = rows.iter().map(cells).collect();
-    let headings = ["claim", "verdict", "value [95 % interval]", "holds if", "statistic and reason"];
+    let tested = rows.iter().filter(|row| row.p_value.is_some()).count();
+    let headings = ["claim", "verdict", "value [95 % interval]", "holds if", "p", "adjusted p", "statistic and reason"];
     (!rows.is_empty()).then(|| {
         html! {
             (scrolling_table("findings", &headings, &markup))
             p.note {
-                "Value: mean over seeds with its 95 % interval. Supported: the whole interval is where the claim holds; refuted: \
-                 the whole interval is outside; inconclusive: neither, or one seed. "
-                (number::integer(rows.len() as u64)) " claims were tested, without correction for multiple testing."
+                "Value: mean over seeds with its 95 % interval. p: two-sided, of the null hypothesis that the statistic is at its \
+                 threshold; adjusted: by Holm’s method over the " (number::integer(tested)) " tests of this dataset. \
+                 Supported or refuted: adjusted p ≤ 0.05 on that side of the threshold, or an exact result. Inconclusive: \
+                 otherwise."
             }
         }
     })
@@ -88,6 +92,8 @@ mod tests {
             high: Some(0.7),
             threshold_low: low,
             threshold_high: high,
+            p_value: Some(0.001),
+            p_adjusted: Some(0.01),
             verdict: "supported".into(),
             reason: "r".into(),
             n: 3,

@@ -14,7 +14,7 @@ pub(super) fn list(dataset: &Dataset) -> Markup {
                 @match seeds {
                     1 => { "With one seed there are no intervals: claims that need one are inconclusive." }
                     _ => {
-                        "Intervals and tests rest on " (number::integer(seeds as u64)) " seeds; checkpoints of one training are \
+                        "Intervals and tests rest on " (number::integer(seeds)) " seeds; checkpoints of one training are \
                          not independent observations."
                     }
                 }
@@ -22,8 +22,8 @@ pub(super) fn list(dataset: &Dataset) -> Markup {
             @if let Some((windows, window)) =
                 dataset.attention.as_ref().and_then(|attention| Some((attention.val_windows, attention.window.as_ref()?))) {
                 li {
-                    "Attention metrics are measured on " (number::integer(windows as u64)) " windows of "
-                    (number::integer(window.tokens.len() as u64)) " characters of validation text, the same at every step and \
+                    "Attention metrics are measured on " (number::integer(windows)) " windows of "
+                    (number::integer(window.tokens.len())) " characters of validation text, the same at every step and \
                      seed."
                 }
             }

@@ -23,7 +23,8 @@ pub(super) fn table(rows: &[Results]) -> Markup {
     html! {
         (scrolling_table("results", &headings, &markup))
         p.note {
-            "Mean ± standard error over seeds; losses in nats per character."
+            "Mean ± standard error over seeds; losses in nats per character. Final training loss: mean over \
+             the last tenth of the logged steps."
             @if has_identical_losses(rows) {
                 " Runs with the same seeds learn the same weights, so their losses are equal; they differ in what they record \
                  and in time. A training that differs only in the run’s name is computed once and copied with its timings."

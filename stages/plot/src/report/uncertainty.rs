@@ -30,17 +30,19 @@ pub(super) fn table(dataset: &Dataset) -> Option<Markup> {
             let deviation = over_seeds.map(|stderr| stderr * (seeds.len() as f64).sqrt());
             let windows = measure.stderr.and_then(|stderr| Some(mean_stderr(&over_heads(stderr.get))?.0));
             let places = number::meaningful(mean, [deviation, windows].into_iter().flatten().reduce(f64::max));
-            let cell =
-                |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| number::decimals(value, places));
+            let error = |value: Option<f64>| {
+                value.map_or_else(|| number::MISSING.to_owned(), |value| number::significant(value, 2))
+            };
             Some(html! {
                 td { (axis_label(&measure.quantity)) }
-                td.number { (cell(Some(mean))) }
-                td.number { (cell(deviation)) }
-                td.number { (cell(windows)) }
+                td.number { (number::decimals(mean, places)) }
+                td.number { (error(deviation)) }
+                td.number { (error(windows)) }
             })
         })
         .collect();
-    let headings = ["attention metric", "mean over heads", "SD over seeds", "standard error over windows"];
+    let headings =
+        ["attention metric", "mean over heads", "standard deviation over seeds", "standard error over windows"];
     Some(html! {
         (scrolling_table("uncertainty", &headings, &rows))
         p.note {

@@ -468,6 +468,8 @@ fn findings(several: bool) -> Vec<Findings> {
             high: numbers.filter(|_| several && claim != "tracking_is_free").map(|numbers| numbers[2]),
             threshold_low,
             threshold_high,
+            p_value: numbers.filter(|_| several && claim != "tracking_is_free").map(|_| 0.002),
+            p_adjusted: numbers.filter(|_| several && claim != "tracking_is_free").map(|_| 0.02),
             verdict: verdict.into(),
             reason: "because the interval is <where> it is & not elsewhere".into(),
             n: if several { 3 } else { 1 },
