@@ -1,6 +1,6 @@
 //! Walking a batch of texts character by character: writing new ones, or following given ones.
 //!
-//! The model is a function from the next character of every text to a [`Prediction`], which is a session's `read`.
+//! The model is a function from the next character of every text to a [`Prediction`], which is a decoder's `append`.
 
 use model::Prediction;
 use random_streams::ChaCha8Rng;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use cli::Fault;
-use model::{Model, Session};
+use model::{Decoder, Model};
 use random_streams::stream;
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
 
@@ -69,9 +69,9 @@ impl Writer<'_> {
 
         let started = Instant::now();
         let mut done = 0;
-        let mut session = Session::new(model, batch, context_policy, track && !last);
+        let mut decoder = Decoder::new(model, batch, context_policy, track && !last);
         let texts = write(
-            |tokens| session.read(tokens),
+            |tokens| decoder.append(tokens),
             &manner,
             &mut streams,
             |prediction| {
@@ -91,9 +91,9 @@ impl Writer<'_> {
 
         let attend = |texts: &[Vec<u16>]| {
             let mut tracked = Tracked::new(texts.len(), config.n_layer, config.n_head);
-            let mut session = Session::new(model, texts.len(), context_policy, true);
+            let mut decoder = Decoder::new(model, texts.len(), context_policy, true);
             follow(
-                |tokens| session.read(tokens),
+                |tokens| decoder.append(tokens),
                 self.prompt,
                 texts,
                 |prediction| {

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use cli::{Fault, Terminal};
-use model::{DeviceChoice, Trainer, Weights};
+use model::{DeviceChoice, StepOptions, Trainer, TrainerConfig, TrainerState, Weights};
 use random_streams::RngExt;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
 
 use crate::Parameters;
 use crate::batches::{Split, Texts};
-use crate::history::History;
+use crate::history::{Committed, History};
 use crate::schedule::learning_rate;
 
 /// Between the checkpoints that are kept, the work of so long is committed, so that a killed training loses no more.
@@ -29,19 +29,19 @@ impl Training<'_> {
     pub(crate) fn run(&self, mut history: History) -> Result<(), Fault> {
         let parameters = self.parameters;
         let kept = parameters.kept();
+        let (device, precision, adamw) = (self.device, parameters.precision, parameters.adamw());
+        let config = TrainerConfig { device, precision, adamw };
         let (first, mut trainer) = match history.take_committed() {
             Some(committed) => {
                 // A commit that was cut off may have left checkpoints that are not to be kept, or lie after it.
                 history.keep_only(&kept, committed.step)?;
-                let adamw = parameters.adamw();
-                let (weights, moments) = (committed.weights, Some(committed.moments.as_slice()));
-                let trainer = Trainer::new(self.device, parameters.precision, weights, adamw, moments, committed.step)?;
-                (committed.step, trainer)
+                let Committed { step, weights, moments } = committed;
+                (step, Trainer::new(config, TrainerState { weights, moments: Some(moments), steps: step })?)
             }
             None => {
                 history.clear()?;
                 let weights = Weights::initial(history.config(), self.seed);
-                (0, Trainer::new(self.device, parameters.precision, weights, parameters.adamw(), None, 0)?)
+                (0, Trainer::new(config, TrainerState::initial(weights))?)
             }
         };
         let resumed = !history.evaluations.is_empty();
@@ -96,7 +96,13 @@ impl Training<'_> {
         let rate = learning_rate(parameters, step);
         let logs = parameters.logs(step);
         let dropout_seed = random_streams::stream("dropout", &[&self.seed, &u64::from(step)]).random::<u64>();
-        let report = trainer.step(&batches, rate, parameters.grad_clip, dropout_seed, logs && parameters.tracking);
+        let options = StepOptions {
+            learning_rate: rate,
+            grad_clip: parameters.grad_clip,
+            dropout_seed,
+            track_attention: logs && parameters.tracking,
+        };
+        let report = trainer.step(&batches, options);
         stretch.add(started.elapsed().as_secs_f64() - report.tracking_secs, characters);
         if logs {
             history.log.push(TrainingLog { step, loss: report.loss, learning_rate: rate, grad_norm: report.grad_norm });
