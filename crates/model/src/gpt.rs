@@ -204,5 +204,6 @@ impl<B: GptOps> Gpt<B> {
 /// Logits `[rows, vocab]`, targets `[rows]`.
 pub(crate) fn cross_entropy<B: Backend>(logits: Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> Tensor<B, 1> {
     let log_likelihoods = activation::log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1));
-    log_likelihoods.mean().neg()
+    // A text of one symbol has a loss of 0; negated, that is −0 until 0 is added.
+    log_likelihoods.mean().neg() + 0.0
 }

@@ -323,3 +323,15 @@ fn a_token_outside_the_vocabulary_is_refused() {
     *batch.targets.last_mut().expect("targets") = 13;
     case.trainer().evaluate(&batch);
 }
+
+/// Its mean log-likelihood is 0, which negated would be −0.
+#[test]
+fn the_loss_of_one_symbol_is_zero_without_a_sign() {
+    let config =
+        GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 4, vocab_size: 1, bias: false, dropout: 0.0 };
+    let mut trainer =
+        Trainer::new(TRAINER, TrainerState::initial(Weights::initial(config, 1))).expect("the device is there");
+    let batch = Batch { size: 2, inputs: vec![0; 8], targets: vec![0; 8] };
+    let losses = [trainer.evaluate(&batch), trainer.step(&[batch], STEP).loss];
+    assert_eq!(losses.map(f64::to_bits), [0.0_f64.to_bits(); 2], "{losses:?}");
+}
