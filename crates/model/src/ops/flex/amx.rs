@@ -126,7 +126,9 @@ fn pack(source: Matrix, from: usize, first: usize, tiles: &mut [Tile], order: Or
 
 /// The mask of the first `count` of sixteen lanes.
 fn mask(count: usize) -> u16 {
-    u16::MAX.checked_shr((SIDE - count.min(SIDE)) as u32).unwrap_or(0)
+    // At most 16.
+    let unset = (SIDE - count.min(SIDE)) as u32;
+    u16::MAX.checked_shr(unset).unwrap_or(0)
 }
 
 /// 16 vectors, of the 16 pairs of a row each.
