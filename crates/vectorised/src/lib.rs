@@ -135,8 +135,9 @@ macro_rules! call_compiled {
 /// Compiles a function three times and calls the best version that the processor can run. In its body `FUSED` says whether it
 /// has fused multiplication and addition, to be passed on to what the body calls; that must be inlined.
 ///
-/// By hand, since the crates for it do less: `multiversion` does not tell a function's callees for which features they are
-/// compiled, and `pulp` passes a closure, whose slices the compiler no longer knows to be distinct.
+/// By hand, since no library makes less code of it. `pulp` passes a closure, whose slices the compiler no longer knows to be
+/// distinct: on an AMD EPYC, AdamW over 4096 values took 3.5 µs in place of 1.2. `multiversion` was as fast (a softmax of 64
+/// values 77 ns, AdamW 1.2 µs), but takes the list of features and the test for `FUSED` at every function.
 ///
 /// ```
 /// vectorised::vectorised! {
