@@ -2,7 +2,7 @@
 
 use std::f64::consts::LN_2;
 
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
 use crate::row::{entropy_nats, entropy_term, maximal_entropy};
 use crate::sum::{sum, sum_pairs};
@@ -26,7 +26,7 @@ pub fn js_divergence_bits_from_entropies(entropy_of_mean_nats: f64, mean_entropy
     ((entropy_of_mean_nats - mean_entropy_nats) / LN_2).clamp(0.0, (rows.max(1) as f64).log2())
 }
 
-vectorised! {
+multiversion! {
     /// `H(mean_h A^h)`, in nats; 0 for no rows.
     fn entropy_of_mean_nats<FUSED>(rows: &[&[f64]]) -> f64 {
         let Some((first, others)) = rows.split_first() else {

@@ -1,11 +1,11 @@
 //! Metrics of one row.
 
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
 use crate::logarithm::ln;
 use crate::sum::{sum, sum_pairs};
 
-vectorised! {
+multiversion! {
     /// Float32 weights as float64 that sum to one, `a_j · (1/Σ_k a_k)`, written to `row`. Returns the sum.
     ///
     /// If the weights sum to 0, they are only converted.

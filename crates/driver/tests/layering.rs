@@ -72,7 +72,7 @@ fn only_those_who_need_the_model_build_burn() {
         "schemas",
         "cli",
         "random_streams",
-        "vectorised",
+        "simd_dispatch",
         "attention_metrics",
         "allocator",
         "term_weighting",
@@ -101,13 +101,13 @@ fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
     let heavy: Vec<_> = built.iter().filter(|name| name.starts_with("polars") || name.starts_with("clap")).collect();
     assert!(heavy.is_empty(), "schemas builds {heavy:?}");
     let direct = direct(&metadata);
-    for bottom in ["schemas", "random_streams", "vectorised", "allocator", "cli"] {
+    for bottom in ["schemas", "random_streams", "simd_dispatch", "allocator", "cli"] {
         let members: Vec<_> = direct[bottom].iter().filter(|name| direct.contains_key(*name)).collect();
         assert!(members.is_empty(), "{bottom} depends on {members:?}");
     }
     assert_eq!(
         direct["attention_metrics"],
-        BTreeSet::from(["vectorised".to_owned()]),
+        BTreeSet::from(["simd_dispatch".to_owned()]),
         "formulas know nothing but how to be fast"
     );
 }

@@ -1,7 +1,7 @@
 //! The columns of `layer_metrics`: how much the heads of one layer differ.
 
 use schemas::tables::LayerMetrics;
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
 /// Sums over attention rows of one layer, one for each column of `layer_metrics` that is a mean over `Q`, the queries
 /// `i ≥ 1` of all `val` windows.
@@ -49,7 +49,7 @@ impl LayerSums {
     }
 }
 
-vectorised! {
+multiversion! {
     /// `P_l[i,·] = mean_h A^{l,h}[i,·]`: the attention of a layer to the keys of one query, written over `mean`.
     pub fn mean_attention<FUSED>(rows: &[Vec<f64>], mean: &mut Vec<f64>) {
         mean.clear();

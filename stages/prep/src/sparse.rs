@@ -1,7 +1,7 @@
 //! A sparse matrix by rows, and its products with a few columns at once.
 
 use rayon::prelude::*;
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
 /// A sparse matrix, its entries row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +89,7 @@ fn add(entries: &[(u32, f64)], dense: &[f64], sums: &mut [f64]) {
     }
 }
 
-vectorised! {
+multiversion! {
     /// [`add`] for rows that fit a register; not fused, so that the bits are the same.
     fn add_lanes<FUSED>(entries: &[(u32, f64)], dense: &[f64], sums: &mut [f64]) {
         let dense = dense.as_chunks::<LANES>().0;

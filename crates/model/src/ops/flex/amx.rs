@@ -19,7 +19,7 @@ use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
 use rayon::prelude::*;
-use vectorised::InstructionSet;
+use simd_dispatch::InstructionSet;
 
 use super::matrix::Matrix;
 

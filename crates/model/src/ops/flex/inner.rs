@@ -15,7 +15,7 @@ pub(super) fn products(x: &[f32], weight: &[f32], width: usize, out: &mut [f32])
     assert_eq!(out.len(), x.len() / width * (weight.len() / width), "a product for every pair of rows");
     #[cfg(target_arch = "x86_64")]
     {
-        let done = vectorised::call_with!(Avx512, fn(x: &[f32], weight: &[f32], width: usize, out: &mut [f32]) {
+        let done = simd_dispatch::call_with!(Avx512, fn(x: &[f32], weight: &[f32], width: usize, out: &mut [f32]) {
             avx512::products(x, weight, width, out)
         });
         if done.is_some() {

@@ -3,7 +3,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 use std::mem::MaybeUninit;
 
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
 use crate::ops::arguments::{Dropout, LAYER_NORM_EPSILON, Update};
 
@@ -203,7 +203,7 @@ fn largest(values: &[f32]) -> f32 {
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
-vectorised! {
+multiversion! {
     /// `x·Φ(x)`.
     pub(super) fn gelu<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
         assert_eq!(x.len(), out.len(), "every value is written");

@@ -40,14 +40,14 @@ pub(super) unsafe fn multiply(a: &[PackedBlock], b: PackedPanels, output: &mut O
     assert!(b.inner > (b.depth - 1) * BLOCK, "no block is empty");
     #[cfg(target_arch = "x86_64")]
     {
-        let done = vectorised::call_with!(Avx512Vnni, fn(a: &[PackedBlock], b: PackedPanels, output: &mut Output) {
+        let done = simd_dispatch::call_with!(Avx512Vnni, fn(a: &[PackedBlock], b: PackedPanels, output: &mut Output) {
             // SAFETY: compiled for VNNI; panels were counted above, and the rest is the caller's promise.
             unsafe { all_columns::<__m512i, 8, 3, true>(a, b, output) }
         });
         if done.is_some() {
             return;
         }
-        let done = vectorised::call_with!(Avx2, fn(a: &[PackedBlock], b: PackedPanels, output: &mut Output) {
+        let done = simd_dispatch::call_with!(Avx2, fn(a: &[PackedBlock], b: PackedPanels, output: &mut Output) {
             // SAFETY: compiled for AVX2; panels were counted above, and the rest is the caller's promise.
             unsafe { all_columns::<[__m256i; 2], 4, 1, true>(a, b, output) }
         });
@@ -283,7 +283,7 @@ mod tests {
                 c.iter().map(|value| value.assume_init()).collect::<Vec<f32>>()
             }
         };
-        let fused = vectorised::InstructionSet::Avx2.is_detected();
+        let fused = simd_dispatch::InstructionSet::Avx2.is_detected();
         let portable =
             if fused { all_columns::<[i32; PANEL], 4, 1, true> } else { all_columns::<[i32; PANEL], 4, 1, false> };
         for accumulate in [false, true] {

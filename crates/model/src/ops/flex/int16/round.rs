@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
 use super::{BLOCK, PANEL, PackedBlock};
 
@@ -30,7 +30,7 @@ fn nearest(value: f32) -> u32 {
     (value + 12_582_912.0).to_bits()
 }
 
-vectorised! {
+multiversion! {
     /// A row's values as integers; returns their scale.
     pub(super) fn round_row<FUSED>(values: &[f32; BLOCK], integers: &mut [u16; BLOCK]) -> f32 {
         let mut largest = [0; PANEL];

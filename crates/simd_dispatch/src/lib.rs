@@ -106,7 +106,7 @@ macro_rules! all_detected {
 /// ```
 /// let squares = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>();
 /// let x = &[1.0, 2.0][..];
-/// let sum = vectorised::call_with!(Avx2, fn(x: &[f32]) -> f32 { x.iter().map(|x| x * x).sum() });
+/// let sum = simd_dispatch::call_with!(Avx2, fn(x: &[f32]) -> f32 { x.iter().map(|x| x * x).sum() });
 /// assert_eq!(sum.unwrap_or_else(|| squares(x)), 5.0);
 /// ```
 #[macro_export]
@@ -140,7 +140,7 @@ macro_rules! call_compiled {
 /// values 77 ns, AdamW 1.2 µs), but takes the list of features and the test for `FUSED` at every function.
 ///
 /// ```
-/// vectorised::vectorised! {
+/// simd_dispatch::multiversion! {
 ///     /// `Σ a·b`.
 ///     pub fn dot<FUSED>(a: &[f64; 8], b: &[f64; 8]) -> f64 {
 ///         a.iter().zip(b).fold(0.0, |sum, (a, b)| if FUSED { a.mul_add(*b, sum) } else { a * b + sum })
@@ -149,7 +149,7 @@ macro_rules! call_compiled {
 /// assert_eq!(dot(&[0.5; 8], &[2.0; 8]), 8.0);
 /// ```
 #[macro_export]
-macro_rules! vectorised {
+macro_rules! multiversion {
     ($(
         $(#[doc = $doc:literal])*
         $visible:vis fn $name:ident<$fused:ident>($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block
