@@ -2,6 +2,13 @@
 what a footer says."""
 
 NODE = ["dataset", "run", "seed"]
+# The measures of attention, in the order of their columns.
+HEAD_MEASURES = ["entropy_nats", "normalized_entropy", "mean_distance", "span_90", "local_mass_3", "first_token_mass"]
+HEAD_MEASURES += ["self_mass", "previous_token_score", "duplicate_token_score", "induction_score"]
+# Those that nearly repeat another: heads are matched by all others.
+REDUNDANT = ["normalized_entropy", "span_90", "local_mass_3"]
+LAYER_MEASURES = ["head_variance", "head_js_divergence", "dominant_head_share"]
+PAIR_MEASURES = ["js_divergence", "js_similarity", "cosine_similarity", "centered_cosine_similarity"]
 SCORES = [f"distinct_{n}" for n in (1, 2, 3, 4, 8)] + [f"repetition_{n}" for n in (4, 8, 16)]
 SCORES += ["coherence", "compression_ratio", "novelty_16", "word_validity", "quality"]
 
@@ -12,6 +19,16 @@ def float64(*names):
 
 def optional(columns):
     return {name: f"{kind}?" for name, kind in columns.items()}
+
+
+def measured(names, nullable=(), without_stderr=()):
+    """Columns of measures, each followed by its standard error over probe windows."""
+    columns = {}
+    for name in names:
+        columns[name] = "float64?" if name in nullable else "float64"
+        if name not in without_stderr:
+            columns[f"{name}_stderr"] = "float64?"
+    return columns
 
 
 # table: (stages that write it, keys, columns). A type that ends in `?` may be null.
@@ -79,22 +96,25 @@ TABLES = {
         NODE,
         {
             **{"step": "uint32", "layer": "uint16", "head": "uint16"},
-            **float64("entropy_nats", "normalized_entropy", "mean_distance", "span_90", "local_mass_3"),
-            **float64("first_token_mass", "self_mass", "previous_token_score", "duplicate_token_score"),
-            **{"induction_score": "float64?", "queries": "uint64"},
+            **measured(HEAD_MEASURES, nullable=["induction_score"]),
+            "queries": "uint64",
         },
     ),
     "layer_metrics": (
         ["metrics"],
         NODE,
-        {"step": "uint32", "layer": "uint16", **float64("head_variance", "head_js_divergence", "dominant_head_share")},
+        {
+            **{"step": "uint32", "layer": "uint16"},
+            # The output norms behind `dominant_head_share` are means over windows already.
+            **measured(LAYER_MEASURES, without_stderr=["dominant_head_share"]),
+        },
     ),
     "layer_similarity": (
         ["metrics"],
         NODE,
         {
             **{"step": "uint32", "layer_a": "uint16", "layer_b": "uint16"},
-            **float64("js_divergence", "js_similarity", "cosine_similarity", "centered_cosine_similarity"),
+            **measured(PAIR_MEASURES),
         },
     ),
     "baselines": (["metrics"], NODE, {"metric": "string", "value": "float64"}),
@@ -160,7 +180,7 @@ TABLES = {
         ["dataset"],
         {
             **{"run": "string", "claim": "string", "statement": "string", "statistic": "string"},
-            **optional(float64("value", "low", "high", "threshold_low", "threshold_high")),
+            **optional(float64("value", "low", "high", "threshold_low", "threshold_high", "p_value", "p_adjusted")),
             **{"verdict": "string", "reason": "string", "n": "uint32"},
         },
     ),
@@ -186,6 +206,6 @@ TABLES = {
     ),
 }
 FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns"]
-EXTRA_FOOTER = {"correlations": ["family_size"]}
+EXTRA_FOOTER = {"correlations": ["family_size"], "findings": ["family_size"]}
 # A table's content does not depend on these, so no file may say them. (`data` is the folder of downloads.)
 AMBIENT = {"artifacts", "data", "device", "quiet", "threads"}

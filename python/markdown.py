@@ -3,9 +3,9 @@
     python python/markdown.py findings --artifacts artifacts/laptop >findings.txt
     python python/markdown.py reference --artifacts artifacts/laptop
 
-`findings`: every claim with its value, interval, threshold, verdict and reason. `reference`: how attention develops, mean and
-standard deviation over seeds of each metric averaged over heads or pairs of layers, at a few steps of the training; and the same
-layer by layer at its end.
+`findings`: every claim with its value, interval, threshold, p-value before and after the correction, verdict and reason.
+`reference`: mean and standard deviation over seeds of each metric, averaged over heads or pairs of layers, at a few steps of the
+training, and of each layer at its end.
 """
 
 import argparse
@@ -16,14 +16,14 @@ import polars as pl
 
 HEAD_METRICS = {
     "entropy_nats": "entropy (nats)",
-    "normalized_entropy": "entropy / its maximum",
-    "mean_distance": "distance (characters)",
-    "span_90": "span of 90 % (characters)",
-    "first_token_mass": "share on the first character",
-    "previous_token_score": "share on the previous one",
+    "normalized_entropy": "normalized entropy",
+    "mean_distance": "mean attention distance (characters)",
+    "span_90": "90 % span (characters)",
+    "first_token_mass": "first-token mass",
+    "previous_token_score": "previous-token score",
     "induction_score": "induction score",
 }
-PAIR_METRICS = {"js_similarity": "similarity of layers (1 − JSD)", "centered_cosine_similarity": "centred cosine of layers"}
+PAIR_METRICS = {"js_similarity": "layer similarity (1 − JSD)", "centered_cosine_similarity": "centred cosine of layers"}
 STEPS_SHOWN = 8
 
 
@@ -43,6 +43,10 @@ def number(value, digits=3):
     return text.replace("-", "−")
 
 
+def p_value(value):
+    return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"
+
+
 def table(head, rows):
     print(f"| {' | '.join(head)} |")
     print("|" + "---|" * len(head))
@@ -56,7 +60,8 @@ def findings(artifacts, _):
     for (dataset,), rows in scan(artifacts, "findings").collect().group_by("dataset", maintain_order=True):
         print(f"## {dataset}\n")
         counts = rows.group_by("verdict", maintain_order=True).len().rows()
-        print(", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts) + ".\n")
+        print(", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts) + ".", end=" ")
+        print(f"{rows['p_value'].count()} claims have a test and are one family; p is before and after Holm's correction for them.\n")
         lines = []
         for row in rows.iter_rows(named=True):
             interval = "" if row["low"] is None else f" [{number(row['low'])}, {number(row['high'])}]"
@@ -68,11 +73,12 @@ def findings(artifacts, _):
             else:
                 bound = f"> {number(low)}" if high is None else f"< {number(high)}"
             claim = f"`{row['claim']}`<br>{row['statement']}"
+            tested = "–" if row["p_value"] is None else f"{p_value(row['p_value'])} → {p_value(row['p_adjusted'])}"
             lines.append(
-                [claim, row["statistic"].replace("|", "\\|"), number(row["value"]) + interval, bound]
+                [claim, row["statistic"].replace("|", "\\|"), number(row["value"]) + interval, bound, tested]
                 + [f"**{row['verdict'].replace('_', ' ')}**", row["reason"].replace("|", "\\|")]
             )
-        table(["claim", "statistic", "value [95 % interval]", "holds if", "verdict", "why"], lines)
+        table(["claim", "statistic", "value [95 % interval]", "holds if", "p → corrected", "verdict", "evidence"], lines)
 
 
 def over_seeds(frame, by, metrics):
@@ -89,7 +95,7 @@ def cell(row, metric):
 
 
 def reference(artifacts, wanted):
-    """How attention develops in the run that looks closest, at the wanted steps or at some of them all."""
+    """Attention over training in the run with the most measurements, at the wanted steps or at eight of all."""
     heads = scan(artifacts, "head_metrics").collect()
     pairs = scan(artifacts, "layer_similarity").collect()
     losses = scan(artifacts, "evaluations").collect()
@@ -102,7 +108,7 @@ def reference(artifacts, wanted):
         steps = rows["step"].unique().sort().to_list()
         evenly = {steps[round(at * (len(steps) - 1) / (STEPS_SHOWN - 1))] for at in range(STEPS_SHOWN)}
         shown = sorted(wanted or evenly)
-        print(f"## {dataset}, {run}: over the training\n")
+        print(f"## {dataset}, {run}: over training\n")
         print(f"Mean ± standard deviation over {seeds} seeds, each averaged over all heads or pairs of layers.\n")
         loss = over_seeds(losses.filter(of), ["step"], ["val_loss"])
         by_step = over_seeds(rows, ["step"], HEAD_METRICS).join(over_seeds(alike, ["step"], PAIR_METRICS), on="step")

@@ -27,6 +27,10 @@ def main():
     cases = [
         attention_case(generator, layers=2, heads=3, length=12, val=2, block=6, repeat=1),
         attention_case(generator, layers=1, heads=1, length=2, val=1, block=1, repeat=1),
+        # An odd window, longer than a vector register, and blocks as small as an alphabet may make them.
+        attention_case(generator, layers=1, heads=2, length=33, val=2, block=5, repeat=3),
+        attention_case(generator, layers=3, heads=2, length=9, val=3, block=4, repeat=0),
+        attention_case(generator, layers=2, heads=2, length=2, val=3, block=1, repeat=2),
     ]
     write(ATTENTION, {"cases": cases})
     write(TEXTS, texts_case(random.Random(20)))

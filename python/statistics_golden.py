@@ -3,7 +3,8 @@
 They are SciPy's, NumPy's, statsmodels', scikit-learn's and pingouin's; where two of these have a statistic, they must
 agree. The stage's own rules are followed: a correlation is of 3 observations or more, values are tied that differ by
 rounding, in Fisher's interval a perfect correlation counts as half-way from the next lower one, the interval reaches half
-a step of such correlations to either side and there is none for very few observations, and a p-value is that of the
+a step of such correlations to either side and there is none for very few observations, the t-test of correlations takes their
+standard deviation to be at least what half a step leaves unknown, and a p-value of a permutation test is that of the
 statistic's size (SciPy's own two-sided one doubles the smaller tail).
 
     python python/statistics_golden.py   # writes stages/correlate/tests/golden/statistics.json
@@ -103,6 +104,7 @@ def study(name, x, y):
         x, y = (sm.OLS(np.ravel(m), category).fit().resid.reshape(np.shape(m)).round(7) for m in (x, y))
         if np.ptp(x, axis=1).all() and np.ptp(y, axis=1).all():
             golden["partial"] = estimate(list(zip(x, y)), sqrt((len(x) - 1) / (len(x) - 2)) if len(x) > 2 else None)
+            del golden["partial"]["t_test"]  # Its test is that of the pairings.
             if factorial(len(x)) <= EXACT:
                 agreement = np.array([[stats.spearmanr(a, b).statistic for b in y] for a in x])
                 size = lambda order, axis: abs(agreement[np.arange(len(x)), order].sum(axis))
@@ -129,7 +131,19 @@ def estimate(pairs, inflation=1.0):
         ends = np.tanh(z.mean() + inflation * stats.sem(z) * np.array(stats.t.interval(0.95, len(z) - 1)))
         least = np.clip(rhos.mean() + max(half_step) * np.array([-1, 1]), -1, 1)
         low, high = min(ends[0], least[0]), max(ends[1], least[1])
-    return {"mean": rhos.mean(), "low": low, "high": high}
+    t_test = None if low is None else correlation_t_test(rhos.mean(), z, max(half_step))
+    return {"mean": rhos.mean(), "low": low, "high": high, "t_test": t_test}
+
+
+def correlation_t_test(mean, z, half_step):
+    """That the correlation is 0: 1 within half a step, else Student's t-test of z."""
+    if mean * np.sign(z.mean()) <= half_step:
+        return 1.0
+    size = min(np.tanh(abs(z.mean())), 1 - half_step)
+    least = (np.arctanh(size) - np.arctanh(size - half_step)) / sqrt(len(z) - 1)
+    if stats.sem(z) >= least:
+        return float(stats.ttest_1samp(z, 0).pvalue)
+    return float(2 * stats.t.sf(abs(z.mean()) / least, len(z) - 1))
 
 
 def permuted(samples, size):
@@ -139,12 +153,16 @@ def permuted(samples, size):
 
 def mean(values):
     low, high = DescrStatsW(values).tconfint_mean() if len(values) > 1 else (None, None)
-    return {"values": values.tolist(), "mean_low_high": [values.mean(), low, high]}
+    p_value = None
+    if len(values) > 1:
+        p_value = 0.0 if np.ptp(values) == 0 else float(stats.ttest_1samp(values, 0).pvalue)
+    return {"values": values.tolist(), "mean_low_high": [values.mean(), low, high], "t_test": p_value}
 
 
 def family(p_values):
     q_values = agreed(stats.false_discovery_control(p_values), multipletests(p_values, method="fdr_bh")[1])
-    return {"p_values": p_values.tolist(), "q_values": q_values.tolist()}
+    adjusted = multipletests(p_values, method="holm")[1]
+    return {"p_values": p_values.tolist(), "q_values": q_values.tolist(), "holm": adjusted.tolist()}
 
 
 def fit(x, y):

@@ -1,4 +1,4 @@
-"""`findings`: the statistic of each claim of the study, once a seed, then over seeds, and what it says of the claim."""
+"""`findings`: the statistic of each claim, once per seed, then over seeds; its test, the correction and the verdict."""
 
 import dataclasses
 import functools
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from . import plateau, statistics
 from .report import EXACT, FLOAT64
@@ -19,40 +20,58 @@ class NotTested(Exception):
     """The data lack what a claim needs."""
 
 
+LEVEL = 0.05  # of the family-wise type-I error
+MOST_SEEDS = 9  # whose pairings are counted here; the pipeline counts those of ten
+UNKNOWN = object()  # a p-value that is not recomputed
+
+
 @dataclass(frozen=True)
 class Found:
-    """A statistic over `n` seeds. Without a verdict of the claim's own its interval and the thresholds decide."""
+    """A statistic over `n` seeds. `test` gives the two-sided p-value against a threshold; where `p_value` is given, it
+    stands in its place. `verdict` is the one if the null hypothesis is rejected, where the side of the threshold does not
+    decide; without a p-value it is exact."""
 
     value: float = np.nan
     low: float = np.nan
     high: float = np.nan
     n: int = 0
+    test: Callable = lambda threshold: np.nan
+    p_value: float | None = None
     verdict: str | None = None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """It holds above the one and below the other; where both are equal, on either side; where both are null, by a rule
-    of its own."""
+    """It holds above the one and below the other; where both are equal, on either side; where both are null, by a rule of
+    its own."""
 
     statistic: Callable
     above: float = np.nan
     below: float = np.nan
 
-    def verdict(self, found):
+    def p_value(self, found):
+        """Null where there is no test; against two thresholds the larger."""
+        if found.p_value is not None or not found.n:
+            return np.nan if found.p_value is None else found.p_value
+        thresholds = [threshold for threshold in (self.above, self.below) if not math.isnan(threshold)]
+        return max([found.test(threshold) for threshold in thresholds], default=np.nan)
+
+    def verdict(self, found, p_value, adjusted):
         if found.n == 0:
             return "not_tested"
+        if math.isnan(p_value):
+            return found.verdict or "inconclusive"
+        if adjusted > LEVEL:
+            return "inconclusive"
         if found.verdict is not None:
             return found.verdict
-        # Nothing compares with null: one seed has no interval, most claims have one threshold.
-        beyond = found.low > self.above or found.high < self.below
-        short = found.high <= self.above or found.low >= self.below
+        # Nothing compares with null: most claims have one threshold.
+        short = found.value <= self.above or found.value >= self.below
         if self.above == self.below:
             short = False
         elif self.above < self.below:
-            beyond = self.above <= found.low and found.high <= self.below
-            short = found.high < self.above or found.low > self.below
-        return "supported" if beyond else "refuted" if short else "inconclusive"
+            short = found.value < self.above or found.value > self.below
+        return "refuted" if short else "supported"
 
 
 def verify(store, report, progress):
@@ -65,7 +84,8 @@ def verify(store, report, progress):
         for claim in CLAIMS:
             if claim not in set(stored["claim"]) and ABOUT.get(claim, dataset) == dataset:
                 report.fail(f"findings, dataset={dataset}: {claim} is missing")
-        for finding in stored.itertuples():
+        p_values, judged = stored["p_value"].to_numpy(dtype=float, copy=True), []
+        for at, finding in enumerate(stored.itertuples()):
             where = f"dataset={dataset} {finding.claim}"
             if finding.claim not in CLAIMS:
                 report.note(f"findings: {where} is not recomputed, its formula is not here")
@@ -78,7 +98,18 @@ def verify(store, report, progress):
             exact = {"n": found.n, "threshold_low": claim.above, "threshold_high": claim.below}
             for column, value in exact.items():
                 report.compare("findings", column, [getattr(finding, column)], [value], EXACT, where)
-            report.compare_equal("findings", "verdict", [finding.verdict], [claim.verdict(found)], where)
+            p_value = claim.p_value(found)
+            if p_value is UNKNOWN:
+                report.note(f"findings: the p-value of {where} is taken from the table: more than {MOST_SEEDS} seeds")
+            else:
+                report.compare("findings", "p_value", [p_values[at]], [p_value], FLOAT64, where)
+                p_values[at] = p_value
+            judged.append((at, where, claim, found))
+        adjusted = statistics.holm(p_values)
+        report.compare("findings", "p_adjusted", stored["p_adjusted"], adjusted, FLOAT64, f"dataset={dataset}")
+        for at, where, claim, found in judged:
+            verdict = claim.verdict(found, p_values[at], adjusted[at])
+            report.compare_equal("findings", "verdict", [stored["verdict"][at]], [verdict], where)
 
 
 def first_tested(claim, evidence):
@@ -92,7 +123,7 @@ def first_tested(claim, evidence):
 
 
 class Evidence:
-    """What a run's trainings on a dataset say, by seed. `runs` are all of the study, in its order."""
+    """The tables of a run's trainings on a dataset, by seed. `runs` are all of the study, in its order."""
 
     def __init__(self, store, dataset, run, runs):
         self.store, self.dataset, self.run, self.runs = store, dataset, run, runs
@@ -134,12 +165,18 @@ class Evidence:
 
 
 def over_seeds(statistic):
-    """A claim whose statistic is computed once a seed: value and interval over the seeds that have one."""
+    """A claim whose statistic is computed once per seed: value, interval and t-test over the seeds that have one."""
     return lambda evidence: of_values(statistic(evidence))
 
 
-def of_values(values, verdict=None):
-    return Found(*statistics.interval(values), np.count_nonzero(~np.isnan(values)), verdict)
+def of_values(values, half_step=0.0):
+    count = np.count_nonzero(~np.isnan(values))
+    return Found(*statistics.interval(values), count, lambda threshold: statistics.t_test(values, threshold, half_step))
+
+
+def half_gap(evidence):
+    """Half of the widest gap between snapshots: what the step of a snapshot leaves unknown."""
+    return np.diff(evidence.metrics[0]["entropy_nats"].index).max() / 2
 
 
 def correlation_over_seeds(pairs):
@@ -148,7 +185,8 @@ def correlation_over_seeds(pairs):
     def claim(evidence):
         found = pairs(evidence)
         correlated = sum(not math.isnan(statistics.spearman(x, y)) for x, y in found)
-        return Found(*statistics.correlations_over_seeds(found), correlated)
+        test = lambda threshold: statistics.correlation_t_test(found, threshold)
+        return Found(*statistics.correlations_over_seeds(found), correlated, test)
 
     return claim
 
@@ -218,15 +256,18 @@ def partial_claim(evidence, series):
     correlations = statistics.partial_correlations(x.loc[steps].T.to_numpy(), y.loc[steps].T.to_numpy())
     if np.isnan(correlations.diagonal()).any():
         raise NotTested("constant")
-    return Found(*statistics.partial_interval(correlations, len(steps)), len(correlations))
+    n = len(correlations)
+    # Two seeds mirror each other, so that there is nothing to test.
+    p_value = None if n == 2 else UNKNOWN if n > MOST_SEEDS else statistics.seed_permutation_p(correlations)
+    return Found(*statistics.partial_interval(correlations, len(steps)), n, p_value=p_value)
 
 
 # ── Spans and layers ──
 
 
 def span_rises_then_settles(evidence):
-    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps. Where a first is not
-    above 0 there is no value, and where none is in two seeds or more, the claim is refuted."""
+    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps; supported if the rise is
+    significant too. Where a first slope is not above 0 there is no value, and where none is, the slopes' test refutes."""
     slopes = []
     for metrics in evidence.metrics:
         series = metrics["mean_distance"][ALL]
@@ -234,11 +275,15 @@ def span_rises_then_settles(evidence):
         quarter = (end - start) / 4
         slopes.append([slope(series[series.index <= start + quarter]), slope(series[series.index >= end - quarter])])
     slopes = np.array([of_seed for of_seed in slopes if not np.isnan(of_seed).any()]).reshape(-1, 2)
-    falling = slopes[:, 0] <= 0
+    falling, rise = slopes[:, 0] <= 0, statistics.t_test(slopes[:, 0], 0)
     if falling.any():
-        refuted = falling.all() and len(slopes) > 1
-        return Found(n=len(slopes), verdict="refuted" if refuted else "inconclusive")
-    return of_values(np.abs(slopes[:, 1]) / slopes[:, 0])
+        verdict = "refuted" if falling.all() else "inconclusive"
+        return Found(n=len(slopes), p_value=None if math.isnan(rise) else rise, verdict=verdict)
+    ratios = np.abs(slopes[:, 1]) / slopes[:, 0]
+    found = of_values(ratios)
+    if found.value < 0.25:
+        return dataclasses.replace(found, test=lambda threshold: max(statistics.t_test(ratios, threshold), rise))
+    return found
 
 
 def slope(series):
@@ -254,13 +299,13 @@ def early_local_late_global(evidence):
 
 def local_specialists(evidence):
     """The share of seeds where a head has `local_mass_3` above 0.8 and another below 0.3, at the last step: all or none
-    decide, if there are two seeds."""
+    decide, if a sign test rejects one half."""
     masses = [frame["local_mass_3"] for frame in evidence.last("head_metrics")]
     if len(masses[0]) < 2:
         raise NotTested("one head")
-    share, seeds = np.mean([(of_seed > 0.8).any() and (of_seed < 0.3).any() for of_seed in masses]), len(masses)
-    decided = {0.0: "refuted", 1.0: "supported"} if seeds > 1 else {}
-    return Found(share, n=seeds, verdict=decided.get(share, "inconclusive"))
+    holding, seeds = sum((of_seed > 0.8).any() and (of_seed < 0.3).any() for of_seed in masses), len(masses)
+    verdict = {0: "refuted", seeds: "supported"}.get(holding, "inconclusive")
+    return Found(holding / seeds, n=seeds, p_value=stats.binomtest(holding, seeds).pvalue, verdict=verdict)
 
 
 @over_seeds
@@ -276,13 +321,12 @@ def lower_layers_alike(evidence):
     return values
 
 
-@over_seeds
 def specialisation_onset(evidence):
     """The step at which the mean divergence changes: two levels, least squares."""
     last = evidence.last("layer_similarity")[0]["step"].iloc[0]
     if evidence.dataset != "shakespeare_char" or last < 4000:
         raise NotTested("another text, or fewer than 4000 iterations")
-    return [change_point(metrics["js_divergence"][ALL]) for metrics in evidence.metrics]
+    return of_values([change_point(metrics["js_divergence"][ALL]) for metrics in evidence.metrics], half_gap(evidence))
 
 
 def change_point(series):
@@ -365,12 +409,12 @@ def quality_wants_balance(evidence):
     terms, inside = [], []
     for metrics, scores, _ in evidence.samples:
         x, y = paired(known(metrics["normalized_entropy"][ALL]), known(scores["quality"]))
-        if len(x) > 3 and len(np.unique(x)) > 2:
+        if len(x) > 3 and len(np.unique(x)) > 2 and not statistics.constant(y):
             parabola = np.polynomial.Polynomial.fit(x, y, 2)
             terms.append(parabola.convert().coef[2])
             inside.append(any(x.min() <= vertex <= x.max() for vertex in parabola.deriv().roots()))
     found = of_values(terms)
-    if found.high < 0 and not all(inside):
+    if found.value < 0 and not all(inside):
         return dataclasses.replace(found, verdict="inconclusive" if any(inside) else "refuted")
     return found
 
@@ -426,9 +470,9 @@ def plateau_repeats(evidence):
     return [plateau.repetition_on_plateau(loss, repetition) for loss, repetition, _ in at_snapshots(evidence)]
 
 
-@over_seeds
 def attention_settles_first(evidence):
-    return [plateau.settled_before_fall(repetition, entropy) for _, repetition, entropy in at_snapshots(evidence)]
+    steps = [plateau.settled_before_fall(repetition, entropy) for _, repetition, entropy in at_snapshots(evidence)]
+    return of_values(steps, 2 * half_gap(evidence))
 
 
 CLAIMS = {

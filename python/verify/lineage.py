@@ -1,5 +1,6 @@
 """`lineage`: whether the folder has every table that an execution of a stage is said to have written."""
 
+import json
 import shlex
 from collections import Counter
 
@@ -70,14 +71,15 @@ def of_training(keys, tables, of_step=None, steps="", stage=None):
 
 
 def of_study(values):
+    study = json.loads(values["study"][0])
     files = [("results", {})]
-    for dataset in (text.split()[0] for text in values["dataset"]):
+    for dataset in (dataset["name"] for dataset in study["datasets"]):
         files.append(("findings", {"dataset": dataset}))
-        for run, parts, *_ in (text.split() for text in values["run"]):
-            parts = set(parts.removeprefix("parts=").split(","))
+        for run in study["runs"]:
+            parts = set(run["parts"])
             tables = ["correlations"] if parts & {"snapshots", "quality"} else []
             tables += ["onsets", "head_matches"] if "snapshots" in parts else []
-            files += [(table, {"dataset": dataset, "run": run}) for table in tables]
+            files += [(table, {"dataset": dataset, "run": run["name"]}) for table in tables]
     return files
 
 

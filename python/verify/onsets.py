@@ -1,9 +1,10 @@
-"""`onsets` and `head_matches`: when things happen to attention, and which head of one training is which of another."""
+"""`onsets` and `head_matches`: onsets of kinds of heads, change points of metrics, and heads matched across seeds."""
 
 import functools
 
 import numpy as np
 import pandas as pd
+from contract import HEAD_MEASURES, REDUNDANT
 from scipy.optimize import linear_sum_assignment
 
 from .report import EXACT, FLOAT64
@@ -11,16 +12,15 @@ from .statistics import ROUNDING, constant, interval, ranks
 from .store import Missing
 from .study import ALL, metric_series, outcome_series, trainings
 
-APPEARING = {
+SCORE_OF = {
     "previous_token_head": "previous_token_score",
     "induction_head": "induction_score",
     "attention_sink": "first_token_mass",
 }
 HEAD_MARGIN, LAYER_MARGIN = 0.1, 0.05
 LEAST_EXPLAINED = 0.5
-# What heads are told apart by.
-APART = ["entropy_nats", "mean_distance", "first_token_mass", "self_mass", "previous_token_score"]
-APART += ["duplicate_token_score", "induction_score"]
+# What heads are matched by.
+MATCHED_BY = [name for name in HEAD_MEASURES if name not in REDUNDANT]
 
 
 def verify(store, report, progress):
@@ -69,23 +69,23 @@ def events(store, of_run):
     uniform = [store.read("baselines", **training).set_index("metric")["value"] for training in of_run]
     metrics = [metric_series(store, training) for training in of_run]
     layers = metrics[0]["entropy_nats"].columns
-    for event, metric in APPEARING.items():
+    for event, metric in SCORE_OF.items():
         for layer in layers:
             best = [highest(frame, metric, layer) for frame in heads]
             # A metric without a baseline is null itself.
             base = [baseline.get(metric, np.nan) for baseline in uniform]
-            sightings = [appearance(series, at, HEAD_MARGIN) for series, at in zip(best, base, strict=True)]
-            yield row(event, metric, layer, seeds, sightings)
+            occurrences = [onset(series, at, HEAD_MARGIN) for series, at in zip(best, base, strict=True)]
+            yield row(event, metric, layer, seeds, occurrences)
     for layer in layers if "js_divergence" in metrics[0] else []:
         series = [of_seed["js_divergence"][layer].dropna() for of_seed in metrics]
-        sightings = [appearance(of_seed, 0.0, LAYER_MARGIN) for of_seed in series]
-        yield row("layer_specialisation", "js_divergence", layer, seeds, sightings)
+        occurrences = [onset(of_seed, 0.0, LAYER_MARGIN) for of_seed in series]
+        yield row("layer_specialisation", "js_divergence", layer, seeds, occurrences)
     for metric in metrics[0]:
         for layer in layers:
-            yield row("change_point", metric, layer, seeds, [change(of_seed[metric][layer]) for of_seed in metrics])
+            yield row("change_point", metric, layer, seeds, [change_point(of_seed[metric][layer]) for of_seed in metrics])
     losses = [outcome_series(store, training)["val_loss"] for training in of_run]
     losses = [loss[loss.index.isin(frame["step"])] for loss, frame in zip(losses, heads, strict=True)]
-    yield row("change_point", "val_loss", ALL, seeds, [change(loss) for loss in losses])
+    yield row("change_point", "val_loss", ALL, seeds, [change_point(loss) for loss in losses])
 
 
 def highest(frame, metric, layer):
@@ -93,8 +93,8 @@ def highest(frame, metric, layer):
     return frame[(layer == ALL) | (frame["layer"] == layer)].groupby("step")[metric].max().dropna()
 
 
-def appearance(series, baseline, margin):
-    """When a score that starts at a baseline has risen, as (position or null, change, null): the first snapshot of
+def onset(series, baseline, margin):
+    """The onset of a score that starts at a baseline, as (position or null, change, null): the first snapshot of
     two in a row that are at least half-way between the baseline and the maximum, the maximum being of two in a row
     too. Not if the maximum is within the margin of the baseline, nor if the first snapshot is half-way already."""
     if len(series) < 2:
@@ -105,11 +105,11 @@ def appearance(series, baseline, margin):
     return series, first if rise > margin and first > 0 else None, rise, np.nan
 
 
-def change(series):
-    """When the level of a series changes: the first snapshot of the second of the two levels, of two snapshots or more
+def change_point(series):
+    """The change point of a series: the first snapshot of the second of the two levels, of two snapshots or more
     each, that leave the least weighted squared error; they have to explain at least half of the variance."""
     series = series.dropna()
-    values, weights = series.to_numpy(), stretches(series.index.to_numpy())
+    values, weights = series.to_numpy(), trapezoid_weights(series.index.to_numpy())
     if len(values) < 4 or constant(values):
         return series, None, np.nan, np.nan
     whole = spread(values, weights)
@@ -129,8 +129,8 @@ def spread(values, weights):
     return (weights * (values - np.average(values, weights=weights)) ** 2).sum()
 
 
-def stretches(steps):
-    """The stretch of the schedule's axis that each snapshot stands for, half-way to its neighbours. The axis is the
+def trapezoid_weights(steps):
+    """The trapezoid rule's weight of each snapshot on the schedule's axis: half the distance of its neighbours. The axis is the
     step; its logarithm, step 0 being one doubling before the next, where at least three later steps lie below the
     first of as many evenly spaced ones."""
     later = steps[steps > 0].astype(float)
@@ -142,12 +142,12 @@ def stretches(steps):
     return np.diff(np.concatenate([axis[:1], (axis[1:] + axis[:-1]) / 2, axis[-1:]]))
 
 
-def row(event, metric, layer, seeds, sightings):
+def row(event, metric, layer, seeds, occurrences):
     """The geometric mean over the seeds in which it happens; the interval is that of the logarithms, taken back."""
-    seen = [(seed, *sighting) for seed, sighting in zip(seeds, sightings, strict=True) if sighting[1] is not None]
+    seen = [(seed, *occurrence) for seed, occurrence in zip(seeds, occurrences, strict=True) if occurrence[1] is not None]
     steps = [int(series.index[at]) for _, series, at, _, _ in seen]
     value, low, high = np.exp(interval(np.log(steps))) if steps else (np.nan, np.nan, np.nan)
-    chosen = pd.DataFrame([s[2:] for s in (sighting for _, *sighting in seen)] or [s[2:] for s in sightings])
+    chosen = pd.DataFrame([s[2:] for s in (occurrence for _, *occurrence in seen)] or [s[2:] for s in occurrences])
     return {
         **{"event": event, "metric": metric, "layer": layer, "value": value, "low": low, "high": high},
         **{"n": len(seen), "seeds": len(seeds), "in_seeds": [seed for seed, *_ in seen], "steps": steps},
@@ -170,10 +170,10 @@ def matches(seeds, frames):
     """Each seed's heads, layer by layer, by the assignment to the first seed's whose sum of squared distances is
     least."""
     common = functools.reduce(np.intersect1d, [frame["step"].unique() for frame in frames])
-    weights = stretches(common)
+    weights = trapezoid_weights(common)
     developments = [developed(frame[frame["step"].isin(common)]) for frame in frames]
     scales = [
-        deviation(np.stack([of_seed[metric] for of_seed in developments]), weights) for metric in range(len(APART))
+        deviation(np.stack([of_seed[metric] for of_seed in developments]), weights) for metric in range(len(MATCHED_BY))
     ]
     varying = [metric for metric, scale in enumerate(scales) if scale > 0]
     scaled = [np.stack([of_seed[metric] / scales[metric] for metric in varying]) for of_seed in developments]
@@ -195,7 +195,7 @@ def developed(frame):
     """[metric, step, layer, head]."""
     frame = frame.sort_values(["step", "layer", "head"])
     shape = [frame[name].nunique() for name in ("step", "layer", "head")]
-    return np.stack([frame[metric].to_numpy(dtype=np.float64).reshape(shape) for metric in APART])
+    return np.stack([frame[metric].to_numpy(dtype=np.float64).reshape(shape) for metric in MATCHED_BY])
 
 
 def deviation(values, weights):

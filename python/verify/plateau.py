@@ -1,37 +1,37 @@
-"""Two claims from the literature: generations repeat themselves on the early plateau of the loss, and attention settles
-before that repetition falls. Series are over steps; what a series does not do is null."""
+"""Two claims from the literature: generations are repetitive on the early plateau of the loss, and attention settles before
+repetition falls. Series are over steps; the step of what does not occur is null."""
 
 import numpy as np
 
-# The share of the loss's whole fall below which a run rests, and above which the loss falls.
-REST = 0.1
-# The least fall of repetition after its peak that is one.
+# The share of the loss's total decrease below which a decrease counts as flat.
+FLAT = 0.1
+# The smallest decrease of repetition after its peak that counts as one.
 FALL = 0.05
 
 
 def plateau(loss):
     """The steps of the first longest run of three or more snapshots after the untrained one, in the first half of the
-    training, over which the loss falls by less than a tenth of its whole fall, while it falls by more after it, and at
-    most half as fast as it does afterwards over as many updates."""
+    training, over which the loss decreases by less than a tenth of its total decrease, while it decreases by more
+    afterwards, and at most half as fast as it does afterwards over as many steps."""
     early = loss.iloc[1:][2 * loss.index[1:] <= loss.index[-1]]
-    whole = loss.iloc[0] - loss.min()
-    rests = []
+    total = loss.iloc[0] - loss.min()
+    flat = []
     for first in range(len(early)):
         for end in range(first + 3, len(early) + 1):
             run = early.iloc[first:end]
-            fall, updates = run.iloc[0] - run.iloc[-1], run.index[-1] - run.index[0]
-            if fall < REST * whole < run.iloc[-1] - loss.min():
-                if 2 * fall / updates <= fastest(loss[loss.index >= run.index[-1]], updates):
-                    rests.append(run)
-    return max(rests, key=len).index if rests else early.index[:0]
+            fall, steps = run.iloc[0] - run.iloc[-1], run.index[-1] - run.index[0]
+            if fall < FLAT * total < run.iloc[-1] - loss.min():
+                if 2 * fall / steps <= fastest(loss[loss.index >= run.index[-1]], steps):
+                    flat.append(run)
+    return max(flat, key=len).index if flat else early.index[:0]
 
 
-def fastest(loss, updates):
-    """The most that the loss falls a step, over so many updates or those that are left."""
+def fastest(loss, steps):
+    """The largest decrease of the loss per step, over so many steps or those that are left."""
     speeds = [0.0]
     for start in loss.index[:-1]:
         later = loss.index[loss.index > start]
-        end = min((step for step in later if step - start >= updates), default=later[-1])
+        end = min((step for step in later if step - start >= steps), default=later[-1])
         speeds.append((loss[start] - loss[end]) / (end - start))
     return max(speeds)
 
@@ -47,7 +47,7 @@ def settled_before_fall(repetition, entropy):
 
 
 def half_fallen(series):
-    """The first step, from the peak on, at which a series has come half-way down to its mean in the last quarter."""
+    """The first step, from the peak on, at which a series is half-way down to its mean in the last quarter."""
     end, peak = series[last_quarter(series)].mean(), series.max()
     # Of equal peaks the last.
     after = series[series.index >= series.index[series == peak][-1]]
@@ -56,7 +56,7 @@ def half_fallen(series):
 
 
 def settled(series):
-    """The first step from which on a series stays within a quarter of its whole way from where it ends."""
+    """The first step from which on a series stays within a quarter of its largest distance from its final value."""
     away = (series - series.iloc[-1]).abs()
     outside = np.flatnonzero(away > away.max() / 4)
     return float(series.index[outside[-1] + 1]) if len(outside) else np.nan

@@ -1,9 +1,11 @@
 """Attention in probe windows, from checkpoints; and what is computed of it, from the attention that is stored."""
 
 import itertools
+from collections import defaultdict
 
 import numpy as np
 import pandas as pd
+from contract import TABLES
 
 from . import rows
 from .gpt import Gpt
@@ -12,10 +14,6 @@ from .store import Missing
 from .texts import decode
 
 HEAD = ["step", "layer", "head"]
-HEAD_METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "span_90", "local_mass_3", "first_token_mass"]
-HEAD_METRICS += ["self_mass", "previous_token_score", "duplicate_token_score", "induction_score"]
-LAYER_METRICS = ["head_variance", "head_js_divergence", "dominant_head_share"]
-SIMILARITIES = ["js_divergence", "js_similarity", "cosine_similarity", "centered_cosine_similarity"]
 
 
 def verify(store, report, progress):
@@ -44,7 +42,7 @@ def verify_training(store, report, progress, training, steps):
             model = Gpt(store.tensors(**keys), store.config("checkpoints", **keys))
         else:
             report.note(
-                f"attention of {named(training)} is not held against a forward pass where no checkpoint is kept"
+                f"attention of {named(training)} is not compared with a forward pass where no checkpoint is kept"
             )
         snapshot = Snapshot(step, output_norms[output_norms["step"] == step])
         file = store.file("attention", **training, step=step)
@@ -90,7 +88,7 @@ def square(group):
 
 
 def forward(report, model, tokens, stored, where):
-    """Holds stored rows against the model's; the norms [layer, head, query] of what the heads add."""
+    """Compares stored rows with the model's; the norms [layer, head, query] of what the heads add."""
     norms = []
     for layer, (weights, added) in enumerate(model.attention(tokens)):
         lower = np.tril_indices(len(tokens))
@@ -101,14 +99,14 @@ def forward(report, model, tokens, stored, where):
 
 
 class Snapshot:
-    """Means over the windows of one step, as sums that grow."""
+    """What the tables should have at one step: means over the rows of all windows, and their standard errors over
+    windows."""
 
     def __init__(self, step, output_norms):
         self.step = step
         self.output_norms = output_norms
-        self.queries = self.windows = self.induction_queries = 0
-        self.heads, self.induction = {}, 0.0
-        self.layers, self.pairs, self.outputs = {}, {}, None
+        self.heads, self.layers, self.pairs = (defaultdict(list) for _ in range(3))  # by name: (sums, rows) by window
+        self.outputs, self.queries = None, 0
 
     def add_outputs(self, norms, kind):
         if kind == "val":
@@ -118,61 +116,68 @@ class Snapshot:
     def add(self, attention, tokens, kind):
         """Adds one window's [layer, head, query, key]."""
         if kind == "repeat":
-            masses, queries = rows.induction(attention)
-            self.induction, self.induction_queries = self.induction + masses, self.induction_queries + queries
+            self.heads["induction_score"].append(rows.induction(attention))
             return
-        self.queries += len(tokens) - 1
-        self.windows += 1
+        queries = len(tokens) - 1
+        self.queries += queries
         for name, sums in rows.head_columns(attention, tokens).items():
-            self.heads[name] = self.heads.get(name, 0.0) + sums
+            self.heads[name].append((sums, queries))
         inner = attention[..., 1:, :]
         variance = inner.var(axis=1).sum(axis=-1)
         divergence = rows.heads_js_divergence(inner.swapaxes(0, 1))
         for name, values in [("head_variance", variance), ("head_js_divergence", divergence)]:
-            self.layers[name] = self.layers.get(name, 0.0) + values.sum(axis=-1)
+            self.layers[name].append((values.sum(axis=-1), queries))
         self.add_pairs(inner.mean(axis=1))
 
     def add_pairs(self, means):
         """Adds one window's similarities of the layers' mean attention [layer, query, key], the queries being i ≥ 1."""
-        length = means.shape[-1]
+        layers, queries, length = means.shape
         index = np.arange(length)
         causal = index[None, :] <= index[1:, None]
         centered = np.where(causal, means - 1 / (index[1:, None] + 1), 0.0)
-        for a, b in itertools.combinations(range(len(means)), 2):
-            sums = self.pairs.setdefault((a, b), np.zeros(3))
-            sums += [
-                rows.js_divergence(means[a], means[b]).sum(),
-                cosine(means[a], means[b]),
-                cosine(centered[a], centered[b]),
-            ]
+        pairs = list(itertools.combinations(range(layers), 2))
+        divergences = np.array([rows.js_divergence(means[a], means[b]).sum() for a, b in pairs])
+        self.pairs["js_divergence"].append((divergences, queries))
+        self.pairs["js_similarity"].append((queries - divergences, queries))
+        for name, vectors in [("cosine_similarity", means), ("centered_cosine_similarity", centered)]:
+            self.pairs[name].append((np.array([cosine(vectors[a], vectors[b]) for a, b in pairs]), 1))
 
     def frames(self):
         """What the tables should have at this step."""
         tables = {}
         if self.queries:
-            heads = {name: sums / self.queries for name, sums in self.heads.items()}
-            known = self.induction_queries > 0
-            some = next(iter(heads.values()))
-            heads["induction_score"] = self.induction / self.induction_queries if known else np.full(some.shape, np.nan)
-            heads["queries"] = np.full(some.shape, self.queries)
-            tables["head_metrics"] = self.by_head(heads)
-            layers = {name: sums / self.queries for name, sums in self.layers.items()}
-            layers["dominant_head_share"] = dominant_share(self.output_norms.groupby("layer")["output_norm"]).to_numpy()
-            tables["layer_metrics"] = pd.DataFrame({"step": self.step, "layer": np.arange(len(some)), **layers})
-            pairs = [self.pair(*pair, sums) for pair, sums in self.pairs.items()]
-            tables["layer_similarity"] = pd.DataFrame(pairs, columns=["step", "layer_a", "layer_b", *SIMILARITIES])
-        if self.outputs is not None:
-            tables["head_outputs"] = self.by_head({"output_norm": self.outputs / self.queries})
+            layers, heads = self.heads["entropy_nats"][0][0].shape
+            layer, head = np.indices((layers, heads))
+            columns = over_windows(self.heads, (layers, heads), ["induction_score"])
+            columns["queries"] = np.full((layers, heads), self.queries)
+            tables["head_metrics"] = self.frame({"layer": layer, "head": head, **columns})
+            columns = over_windows(self.layers, layers)
+            columns["dominant_head_share"] = dominant_share(self.output_norms.groupby("layer")["output_norm"])
+            tables["layer_metrics"] = self.frame({"layer": np.arange(layers), **columns})
+            a, b = np.array(list(itertools.combinations(range(layers), 2)), dtype=int).reshape(-1, 2).T
+            tables["layer_similarity"] = self.frame({"layer_a": a, "layer_b": b, **over_windows(self.pairs, len(a))})
+            if self.outputs is not None:
+                norms = self.outputs / self.queries
+                tables["head_outputs"] = self.frame({"layer": layer, "head": head, "output_norm": norms})
         return tables
 
-    def by_head(self, columns):
-        layer, head = np.indices(next(iter(columns.values())).shape)
-        keys = {"step": self.step, "layer": layer.ravel(), "head": head.ravel()}
-        return pd.DataFrame(keys | {name: values.ravel() for name, values in columns.items()})
+    def frame(self, columns):
+        return pd.DataFrame({"step": self.step} | {name: np.ravel(values) for name, values in columns.items()})
 
-    def pair(self, a, b, sums):
-        divergence = sums[0] / self.queries
-        return [self.step, a, b, divergence, 1 - divergence, *(sums[1:] / self.windows)]
+
+def over_windows(measures, shape, nullable=()):
+    """Of each measure's (sums, rows) by window: the mean over all rows, and its standard error over windows, sd/√w of
+    the windows' own means (ddof 1), NaN of one window. A nullable measure without rows is NaN."""
+    columns = {}
+    for name in [*measures, *(name for name in nullable if name not in measures)]:
+        windows = [(sums, count) for sums, count in measures.get(name, []) if count]
+        columns[name] = columns[f"{name}_stderr"] = np.full(shape, np.nan)
+        if windows:
+            columns[name] = sum(sums for sums, _ in windows) / sum(count for _, count in windows)
+        if len(windows) > 1:
+            means = np.stack([sums / count for sums, count in windows])
+            columns[f"{name}_stderr"] = means.std(axis=0, ddof=1) / np.sqrt(len(windows))
+    return columns
 
 
 def dominant_share(norms):
@@ -187,19 +192,19 @@ def cosine(p, q):
 
 
 def compare(store, report, training, computed):
-    columns = {
-        "head_outputs": (HEAD, {"output_norm": FLOAT32}),
-        "head_metrics": (HEAD, dict.fromkeys(HEAD_METRICS, FLOAT64) | {"queries": EXACT}),
-        "layer_metrics": (["step", "layer"], dict.fromkeys(LAYER_METRICS, FLOAT64)),
-        "layer_similarity": (["step", "layer_a", "layer_b"], dict.fromkeys(SIMILARITIES, FLOAT64)),
-    }
+    keys = {"layer_metrics": ["step", "layer"], "layer_similarity": ["step", "layer_a", "layer_b"]}
     for table, frame in computed.items():
-        # `layer_similarity` is written where it is asked for; the others wherever there is attention.
+        # `layer_similarity` is optional; the others are written wherever there is attention.
         if table == "layer_similarity" and not store.has(table, **training):
             continue
-        keys, tolerances = columns[table]
+        key = keys.get(table, HEAD)
+        tolerances = dict.fromkeys((name for name in TABLES[table][2] if name not in key), FLOAT64)
+        if table == "head_metrics":
+            tolerances["queries"] = EXACT
+        if table == "head_outputs":
+            tolerances["output_norm"] = FLOAT32
         stored = store.read(table, **training)
-        report.compare_frames(table, stored, frame, keys, tolerances, named(training), complete=table != "head_outputs")
+        report.compare_frames(table, stored, frame, key, tolerances, named(training), complete=table != "head_outputs")
 
 
 def compare_baselines(store, report, training, windows):

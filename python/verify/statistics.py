@@ -1,4 +1,4 @@
-"""Statistics over seeds: correlations of ranks, intervals, permutations."""
+"""Statistics over seeds: rank correlations, intervals, t-tests, permutation tests, corrections."""
 
 import itertools
 import math
@@ -61,7 +61,7 @@ def correlations_over_seeds(pairs):
 
 
 def correlation_interval(correlations, observations, inflation=1.0):
-    """The mean of one correlation a seed and its 95 % interval: that of Fisher's `z = artanh ρ`, turned back,
+    """The mean of one correlation a seed and its 95 % interval: that of Fisher's `z = artanh ρ`, transformed back,
     `tanh(z̄ ± inflation · t(0.975, n−1)·sd(z)/√n)`, widened to the mean where that lies outside. A perfect
     correlation of m observations counts as half-way to the next lower one, 1 − 6/(m³−m), and the interval reaches as far
     from the mean at least. Null with one seed, under four observations, and under six with two seeds."""
@@ -84,6 +84,52 @@ def partial_interval(correlations, steps):
     if seeds < 3:
         return diagonal.mean(), np.nan, np.nan
     return correlation_interval(diagonal, np.full(seeds, steps), math.sqrt((seeds - 1) / (seeds - 2)))
+
+
+def t_test(values, threshold, half_step=0.0):
+    """The two-sided p-value of Student's t-test that the mean over seeds is the threshold; null with one seed. Of values
+    that are known to ±half_step alone, a mean within half a step is at the threshold."""
+    values = np.asarray([value for value in values if not math.isnan(value)])
+    if len(values) < 2:
+        return np.nan
+    if abs(values.mean() - threshold) <= half_step:
+        return 1.0
+    return student_p(values, threshold, half_step)
+
+
+def correlation_t_test(pairs, threshold):
+    """The same of Spearman's correlation in each seed, on the scale of `z = artanh ρ`, where half a step is the distance
+    from the z of the mean to that of half a step less. Null where there is no interval."""
+    found = [(spearman(x, y), len(x)) for x, y in pairs]
+    found = np.array([(correlation, n) for correlation, n in found if not math.isnan(correlation)]).reshape(-1, 2)
+    correlations, observations = found.T
+    if len(found) < 2 or observations.min() < (6 if len(found) == 2 else 4):
+        return np.nan
+    half_steps = 6 / (observations**3 - observations)
+    half_step = half_steps.max()
+    z = np.arctanh(np.clip(correlations, half_steps - 1, 1 - half_steps))
+    # Both means must be on the same side of the threshold.
+    if (correlations.mean() - threshold) * np.sign(z.mean() - np.arctanh(threshold)) <= half_step:
+        return 1.0
+    size = min(abs(np.tanh(z.mean())), 1 - half_step)
+    return student_p(z, np.arctanh(threshold), np.arctanh(size) - np.arctanh(size - half_step))
+
+
+def student_p(values, threshold, half_step):
+    """Two-sided; the standard deviation is at least that of values half a step above and below."""
+    n = len(values)
+    deviation = max(values.std(ddof=1), half_step * math.sqrt(n / (n - 1)))
+    return 2 * stats.t.sf(abs(values.mean() - threshold) * math.sqrt(n) / deviation, n - 1) if deviation else 0.0
+
+
+def holm(p_values):
+    """Holm's adjusted p-values over the ones that are not null."""
+    p_values = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(len(p_values), np.nan)
+    order = [at for at in np.argsort(p_values, kind="stable") if not math.isnan(p_values[at])]
+    steps = [(len(order) - place) * p_values[at] for place, at in enumerate(order)]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0) if order else []
+    return adjusted
 
 
 def standard_error(values):
@@ -110,8 +156,10 @@ def seed_permutation_p(correlations):
     in size as the observed one; exact, the identity counted."""
     seeds = np.arange(len(correlations))
     observed = abs(correlations.diagonal().mean())
-    means = [abs(correlations[seeds, list(order)].mean()) for order in itertools.permutations(seeds)]
-    return np.mean([mean >= observed - 1e-12 for mean in means])
+    orders, means = itertools.permutations(seeds), []
+    while chunk := list(itertools.islice(orders, 100_000)):
+        means.append(np.abs(correlations[seeds, np.array(chunk)].mean(axis=1)))
+    return np.mean(np.concatenate(means) >= observed - 1e-12)
 
 
 def sample_permutation_p(pairs, draws, generator):
@@ -145,7 +193,7 @@ def centred(values):
 
 
 def benjamini_hochberg(p_values):
-    """Adjusted p-values over the ones that are not null."""
+    """Benjamini and Hochberg's adjusted p-values over the ones that are not null."""
     p_values = np.asarray(p_values, dtype=np.float64)
     known = ~np.isnan(p_values)
     adjusted = np.full(len(p_values), np.nan)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pandas as pd
-
-from .snapshots import HEAD_METRICS, LAYER_METRICS, SIMILARITIES
+from contract import HEAD_MEASURES, LAYER_MEASURES, PAIR_MEASURES
 
 ALL = -1  # in place of a layer's number: the mean over all layers
 SAMPLE_METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"]
@@ -15,9 +14,9 @@ def trainings(store, table, dataset, run):
 
 
 def metric_series(store, keys):
-    """Each metric of attention as a frame: a row a step, a column a layer, and ALL for the mean over all of them."""
+    """Each metric of attention as a frame: a row per step, a column per layer, and ALL for the mean over layers."""
     series = {}
-    for table, columns in [("head_metrics", HEAD_METRICS), ("layer_metrics", LAYER_METRICS)]:
+    for table, columns in [("head_metrics", HEAD_MEASURES), ("layer_metrics", LAYER_MEASURES)]:
         if store.has(table, **keys):
             by_layer = store.read(table, **keys).groupby(["step", "layer"])[columns].mean()
             for name in columns:
@@ -26,13 +25,13 @@ def metric_series(store, keys):
                 series[name] = frame
     if store.has("layer_similarity", **keys):
         pairs, of_heads = store.read("layer_similarity", **keys), series["entropy_nats"]
-        for name in SIMILARITIES:
+        for name in PAIR_MEASURES:
             series[name] = by_layer_in_pairs(pairs, name, "step", of_heads.columns)
     return series
 
 
 def by_layer_in_pairs(pairs, name, key, layers):
-    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer; empty where there is but
+    """The mean over all pairs of layers (ALL) and over the pairs that contain each layer; empty where there is only
     one."""
     columns = {}
     for layer in layers:

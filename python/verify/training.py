@@ -52,15 +52,16 @@ def verify_results(store, report):
 
 
 def numbers(store, keys):
-    """One training's: the last logged loss, the lowest validation loss over multiples of the evaluation interval,
+    """One training's: the mean loss over the last tenth of the logged iterations (at least one), the lowest validation loss over multiples of the evaluation interval,
     the time of all activities of training, and characters over seconds of the final checkpoint's samples."""
     interval = store.config("evaluations", **keys)["eval_interval"]
     evaluations = store.read("evaluations", **keys)
     training = store.read("timings", **keys, stage="train")
     generation = store.read("timings", **keys, stage="generate")
     generation = generation[(generation["activity"] == "generation") & (generation["step"] == generation["step"].max())]
+    logged = store.read("training_log", **keys).sort_values("step")["loss"]
     return (
-        store.read("training_log", **keys)["loss"].iloc[-1],
+        logged.tail(max(len(logged) // 10, 1)).mean(),
         evaluations["val_loss"][evaluations["step"] % interval == 0].min(),
         training["wall_secs"].sum(),
         generation["characters"].sum() / generation["wall_secs"].sum(),

@@ -48,6 +48,9 @@ impl Artifacts {
     }
 
     /// Where a table's file lies.
+    ///
+    /// # Errors
+    /// [`Error::Unkeyed`] if the partition lacks one of the table's keys.
     pub fn path<T: Table>(&self, partition: &Partition) -> Result<PathBuf, Error> {
         Ok(self.root.join(Self::relative::<T>(partition)?))
     }
@@ -58,11 +61,17 @@ impl Artifacts {
     }
 
     /// Opens a table's file for reading it row group by row group.
+    ///
+    /// # Errors
+    /// [`Error::Unkeyed`], [`Error::Missing`], or what is wrong with the file.
     pub fn open<T: Table>(&self, partition: &Partition) -> Result<Reader<T>, Error> {
         Reader::open(self.path::<T>(partition)?, partition)
     }
 
     /// Reads a whole table's file.
+    ///
+    /// # Errors
+    /// As [`Artifacts::open`]; [`Error::Damaged`] or [`Error::Column`] if its rows do not decode.
     pub fn read<T: Table>(&self, partition: &Partition) -> Result<Loaded<T>, Error> {
         let reader = self.open::<T>(partition)?;
         let mut rows = Vec::new();
@@ -74,6 +83,9 @@ impl Artifacts {
     }
 
     /// A table's file as an input: its relative path and the hash of its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Unkeyed`]; [`Error::Io`] if it cannot be read.
     pub fn source<T: Table>(&self, partition: &Partition) -> Result<Source, Error> {
         let path = self.path::<T>(partition)?;
         let mut hasher = blake3::Hasher::new();
@@ -84,11 +96,17 @@ impl Artifacts {
     }
 
     /// Starts a table's file.
+    ///
+    /// # Errors
+    /// [`Error::Unkeyed`]; [`Error::Io`] if it cannot be created.
     pub fn create<T: Table>(&self, partition: &Partition, provenance: &Provenance) -> Result<Writer<T>, Error> {
         Writer::create(self.path::<T>(partition)?, partition, provenance)
     }
 
     /// Writes a whole table's file.
+    ///
+    /// # Errors
+    /// [`Error::Unkeyed`]; [`Error::Io`] if it cannot be written.
     pub fn write<T: Table>(&self, partition: &Partition, provenance: &Provenance, rows: &[T]) -> Result<(), Error> {
         const ROWS_A_GROUP: usize = 1 << 20;
         let mut writer = self.create::<T>(partition, provenance)?;

@@ -51,13 +51,14 @@ impl Encoder<Attention> {
     /// One row group of one window.
     ///
     /// # Panics
-    /// If `weights` is not of the length that the other fields say.
+    /// If `weights` is not of the length that the other fields say, or one of them is above 65,536.
     pub fn window(&self, window: Window) -> Group<Attention> {
         let Window { window: number, layers, heads, queries, weights } = window;
         assert_eq!(weights.len(), layers * heads * triangle(queries), "a window's weights fill its triangles");
+        const NUMBERED: &str = "layers, heads and queries are numbered in u16";
         let rows = layers * heads * queries;
         let column = |value: &dyn Fn(usize) -> usize| -> ArrayRef {
-            Arc::new(UInt16Array::from_iter_values((0..rows).map(|row| value(row) as u16)))
+            Arc::new(UInt16Array::from_iter_values((0..rows).map(|row| u16::try_from(value(row)).expect(NUMBERED))))
         };
         let lists = ListArray::new(
             cell::element::<Float32Type>(),
@@ -80,6 +81,9 @@ impl Encoder<Attention> {
 
 impl Writer<Attention> {
     /// Appends one window as one row group.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
     ///
     /// # Panics
     /// As [`Encoder::window`].

@@ -6,6 +6,7 @@ use arrow_array::builder::{ListBuilder, PrimitiveBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, StringArray};
+use arrow_buffer::ArrowNativeType;
 use arrow_schema::{DataType, Field};
 
 /// A value that a column can hold.
@@ -16,13 +17,21 @@ pub trait Cell: Sized {
     /// The Arrow type of the column.
     fn data_type() -> DataType;
 
+    /// The words that the column may hold; none if it may hold any.
+    fn words() -> &'static [&'static str] {
+        &[]
+    }
+
     /// One Arrow array from the cells of one column.
     fn gather<'rows>(cells: impl Iterator<Item = &'rows Self>) -> ArrayRef
     where
         Self: 'rows;
 
     /// The cells of an array whose type is [`Cell::data_type`] and which holds no nulls where none are allowed.
-    fn scatter(array: &dyn Array) -> Vec<Self>;
+    ///
+    /// # Errors
+    /// The first value that is none of [`Cell::words`].
+    fn scatter(array: &dyn Array) -> Result<Vec<Self>, String>;
 }
 
 macro_rules! number_cells {
@@ -36,8 +45,8 @@ macro_rules! number_cells {
                 Arc::new(PrimitiveArray::<$arrow>::from_iter_values(cells.copied()))
             }
 
-            fn scatter(array: &dyn Array) -> Vec<Self> {
-                array.as_primitive::<$arrow>().values().to_vec()
+            fn scatter(array: &dyn Array) -> Result<Vec<Self>, String> {
+                Ok(array.as_primitive::<$arrow>().values().to_vec())
             }
         }
 
@@ -52,8 +61,8 @@ macro_rules! number_cells {
                 Arc::new(PrimitiveArray::<$arrow>::from_iter(cells.copied()))
             }
 
-            fn scatter(array: &dyn Array) -> Vec<Self> {
-                array.as_primitive::<$arrow>().iter().collect()
+            fn scatter(array: &dyn Array) -> Result<Vec<Self>, String> {
+                Ok(array.as_primitive::<$arrow>().iter().collect())
             }
         }
 
@@ -71,11 +80,11 @@ macro_rules! number_cells {
                 Arc::new(lists.finish())
             }
 
-            fn scatter(array: &dyn Array) -> Vec<Self> {
+            fn scatter(array: &dyn Array) -> Result<Vec<Self>, String> {
                 let lists = array.as_list::<i32>();
                 let values = lists.values().as_primitive::<$arrow>().values();
                 let ends = lists.value_offsets();
-                ends.windows(2).map(|end| values[end[0] as usize..end[1] as usize].to_vec()).collect()
+                Ok(ends.windows(2).map(|end| values[end[0].as_usize()..end[1].as_usize()].to_vec()).collect())
             }
         }
     )+};
@@ -103,8 +112,8 @@ impl Cell for String {
         Arc::new(StringArray::from_iter_values(cells))
     }
 
-    fn scatter(array: &dyn Array) -> Vec<Self> {
-        array.as_string::<i32>().iter().map(|text| text.unwrap_or_default().to_owned()).collect()
+    fn scatter(array: &dyn Array) -> Result<Vec<Self>, String> {
+        Ok(array.as_string::<i32>().iter().map(|text| text.unwrap_or_default().to_owned()).collect())
     }
 }
 
@@ -119,7 +128,7 @@ impl Cell for Option<String> {
         Arc::new(StringArray::from_iter(cells.map(Option::as_deref)))
     }
 
-    fn scatter(array: &dyn Array) -> Vec<Self> {
-        array.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
+    fn scatter(array: &dyn Array) -> Result<Vec<Self>, String> {
+        Ok(array.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
     }
 }

@@ -70,10 +70,14 @@ pub enum Error {
         producer: &'static str,
     },
 
+    /// The file could not be written; the message names it.
+    #[error(transparent)]
+    Write(std::io::Error),
+
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried: `read`, `write`, `rename`.
+        /// What was tried: `read`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -81,7 +85,7 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// A table was asked for with a key unset: a defect of the caller.
+    /// A table's path needs a key that the partition does not have: a bug in the caller.
     #[error("the table `{table}` is keyed by `{key}`, and the partition has none")]
     Unkeyed {
         /// The table.

@@ -1,7 +1,7 @@
 //! A column of lists of float32, page by page.
 //!
 //! Parquet marks where a list begins by a level beside every value. The general decoder lays these levels out, two bytes a
-//! value and twice over, before it looks at them, and copies the values: on attention that takes longer than to decompress it.
+//! value and twice over, before it reads them, and copies the values: on attention that takes longer than to decompress it.
 //! Levels are stored as runs, and here they are read as runs.
 
 use parquet::basic::Encoding;
@@ -32,7 +32,10 @@ pub(crate) fn read(mut pages: impl PageReader, rows: usize, values: usize) -> Re
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
                 ..
-            } => lists.extend(&buf, num_values as usize).ok_or("its lists do not decode")?,
+            } => usize::try_from(num_values)
+                .ok()
+                .and_then(|count| lists.extend(&buf, count))
+                .ok_or("its lists do not decode")?,
             _ => return Err("its lists are not encoded as this pipeline encodes them".to_owned()),
         }
     }
@@ -61,7 +64,7 @@ impl Lists {
 /// The levels that a page begins with, and what follows them.
 fn levels(page: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = page.split_first_chunk()?;
-    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
 }
 
 /// Walks so many levels of one bit in Parquet's hybrid of run lengths and packed bits. The last pack is filled up to a byte.

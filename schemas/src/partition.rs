@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::enums::Split;
+
 /// A key of a table's path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Key {
@@ -49,7 +51,7 @@ pub struct Partition {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     step: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    split: Option<String>,
+    split: Option<Split>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     stage: Option<String>,
 }
@@ -86,10 +88,10 @@ impl Partition {
         self
     }
 
-    /// The same for one split of the text: `train`, `val` or `test`.
+    /// The same for one split of the text.
     #[must_use]
-    pub fn split(mut self, name: impl Into<String>) -> Self {
-        self.split = Some(name.into());
+    pub fn split(mut self, split: Split) -> Self {
+        self.split = Some(split);
         self
     }
 
@@ -107,7 +109,7 @@ impl Partition {
             Key::Run => self.run.clone(),
             Key::Seed => self.seed.map(|seed| seed.to_string()),
             Key::Step => self.step.map(|step| step.to_string()),
-            Key::Split => self.split.clone(),
+            Key::Split => self.split.map(|split| split.to_string()),
             Key::Stage => self.stage.clone(),
         }
     }
@@ -121,7 +123,7 @@ impl Partition {
             run: self.run.clone().filter(|_| keep(Key::Run)),
             seed: self.seed.filter(|_| keep(Key::Seed)),
             step: self.step.filter(|_| keep(Key::Step)),
-            split: self.split.clone().filter(|_| keep(Key::Split)),
+            split: self.split.filter(|_| keep(Key::Split)),
             stage: self.stage.clone().filter(|_| keep(Key::Stage)),
         }
     }

@@ -17,7 +17,7 @@ use parquet::basic::Type;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::lists::{self, Lists};
-use crate::{Error, Partition, Provenance, Table, footer};
+use crate::{Error, Partition, Provenance, Table, UnknownWord, footer};
 
 thread_local! {
     /// Whether this thread decodes what may be damaged.
@@ -73,13 +73,30 @@ impl<T: Table> Reader<T> {
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.metadata.metadata().file_metadata().num_rows() as usize
+        count(self.metadata.metadata().file_metadata().num_rows())
     }
 
     /// The rows of one row group.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it does not decode, [`Error::Column`] if a column holds nulls or a word that it may not.
     pub fn group(&self, group: usize) -> Result<Vec<T>, Error> {
-        let batches = self.batches(group, T::columns().len())?;
-        Ok(batches.iter().flat_map(|batch| T::from_batch(batch)).collect())
+        let mut rows = Vec::new();
+        for batch in self.batches(group, T::columns().len())? {
+            rows.append(&mut T::from_batch(&batch).map_err(|unknown| self.unknown_word(unknown))?);
+        }
+        Ok(rows)
+    }
+
+    fn unknown_word(&self, UnknownWord { column, known, found }: UnknownWord) -> Error {
+        let known: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+        Error::Column {
+            path: self.path.clone(),
+            column: column.to_owned(),
+            expected: format!("one of {}", known.join(", ")),
+            found: format!("`{found}`"),
+            producer: T::PRODUCER,
+        }
     }
 
     /// The first so many columns of one row group as Arrow batches.
@@ -91,7 +108,7 @@ impl<T: Table> Reader<T> {
     pub(crate) fn lists(&self, group: usize, column: usize) -> Result<Lists, Error> {
         self.guarded(|| {
             let row_group = self.metadata.metadata().row_group(group);
-            let (rows, chunk) = (row_group.num_rows() as usize, row_group.column(column));
+            let (rows, chunk) = (count(row_group.num_rows()), row_group.column(column));
             let described = chunk.column_descr();
             if (described.physical_type(), described.max_rep_level(), described.max_def_level()) != (Type::FLOAT, 1, 1)
             {
@@ -101,7 +118,7 @@ impl<T: Table> Reader<T> {
                 .map_err(|error| self.damaged(error.to_string()))?;
             // The footer may say anything, but not that the file is longer than it is: a value takes half a byte at least, or
             // room for it is found when it is there.
-            let values = chunk.num_values().clamp(0, 2 * chunk.compressed_size()) as usize;
+            let values = count(chunk.num_values().clamp(0, 2 * chunk.compressed_size()));
             lists::read(pages, rows.min(values), values)
                 .map_err(|reason| self.damaged(format!("row group {group}: {reason}")))
         })
@@ -130,7 +147,7 @@ impl<T: Table> Reader<T> {
     }
 
     fn decode(&self, group: usize, columns: usize) -> Result<Vec<RecordBatch>, Error> {
-        let rows = self.metadata.metadata().row_group(group).num_rows() as usize;
+        let rows = count(self.metadata.metadata().row_group(group).num_rows());
         let first = ProjectionMask::roots(self.metadata.parquet_schema(), 0..columns);
         let decoder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file()?, self.metadata.clone())
             .with_row_groups(vec![group])
@@ -155,6 +172,11 @@ impl<T: Table> Reader<T> {
     pub(crate) fn damaged(&self, reason: String) -> Error {
         damaged::<T>(&self.path, reason)
     }
+}
+
+/// A footer's number of rows or values, none of which is negative in a file that [`check_ranges`] lets pass.
+fn count(footer: i64) -> usize {
+    usize::try_from(footer).expect("the footer's numbers were checked when the file was opened")
 }
 
 /// What the decoder takes for granted: the footer's sizes and positions lie within the file.

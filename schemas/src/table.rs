@@ -1,9 +1,9 @@
 //! What a table is, and the macro that declares one.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::Key;
+use crate::{Cell, Key, Measure, Quantity};
 
 /// A column: its name, what it measures and in which unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,10 @@ pub struct Column {
     pub data_type: DataType,
     /// Whether it may hold nulls.
     pub nullable: bool,
+    /// The words that it may hold; none if any.
+    pub words: &'static [&'static str],
+    /// How it reads as a measure; none for keys, counts, words and standard errors.
+    pub measure: Option<Quantity>,
 }
 
 /// A table without its row type: for those who list all tables, as a schema check or a manual does.
@@ -37,8 +41,19 @@ pub struct Description {
     pub columns: Vec<Column>,
 }
 
+/// A word that a column may not hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnknownWord {
+    /// The column.
+    pub column: &'static str,
+    /// The words that it may hold.
+    pub known: &'static [&'static str],
+    /// What it holds.
+    pub found: String,
+}
+
 /// A table; a value of the implementing type is one row.
-pub trait Table: Sized {
+pub trait Table: Sized + 'static {
     /// The table's name: its folder and its files are called so.
     const NAME: &'static str;
     /// The version of its columns; a reader refuses every other.
@@ -47,6 +62,8 @@ pub trait Table: Sized {
     const PRODUCER: &'static str;
     /// The keys of its path, outermost first.
     const KEYS: &'static [Key];
+    /// The measured columns, in order.
+    const MEASURES: &'static [Measure<Self>];
 
     /// What a row is.
     fn description() -> String;
@@ -58,7 +75,10 @@ pub trait Table: Sized {
     fn to_batch(rows: &[Self]) -> RecordBatch;
 
     /// The rows of a batch that has been checked against [`Table::schema`].
-    fn from_batch(batch: &RecordBatch) -> Vec<Self>;
+    ///
+    /// # Errors
+    /// The first column that holds a word that it may not, and the word.
+    fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, UnknownWord>;
 
     /// The Arrow schema of the file.
     fn schema() -> Schema {
@@ -84,62 +104,124 @@ pub(crate) fn prose(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
+/// The cells of one column of a batch.
+pub(crate) fn cells<C: Cell>(array: &dyn Array, column: &'static str) -> Result<std::vec::IntoIter<C>, UnknownWord> {
+    match C::scatter(array) {
+        Ok(cells) => Ok(cells.into_iter()),
+        Err(found) => Err(UnknownWord { column, known: C::words(), found }),
+    }
+}
+
 /// Declares tables: each a row type whose doc comments are also the descriptions in the files' footers.
+///
+/// A measured column says after its unit how it reads: `measure` and its label, `higher` and what a higher value means, if
+/// known `uniform` and a [`Uniform`](crate::Uniform), and if it is a mean over probe windows `stderr` and the name of the column
+/// of its standard error, which follows it in the file.
 macro_rules! tables {
     ($(
         $(#[doc = $table_doc:literal])+
         $name:literal version $version:literal by $producer:literal keyed [$($key:ident),*]
         struct $row:ident {$(
             $(#[doc = $doc:literal])+
-            $column:ident: $cell:ty = $unit:literal,
+            $column:ident: $cell:ty = $unit:literal
+                $(, measure $label:literal
+                    higher $higher:literal
+                    $(uniform $uniform:ident $(($value:literal))?)?
+                    $(stderr $stderr:ident)?)?,
         )+}
     )+) => {
         $(
             $(#[doc = $table_doc])+
-            #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+            #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
             pub struct $row {$(
                 $(#[doc = $doc])+
                 pub $column: $cell,
+                $($(
+                    #[doc = concat!("Standard error of `", stringify!($column), "` over probe windows; null with one.")]
+                    pub $stderr: Option<f64>,
+                )?)?
             )+}
+
+            impl $row {$($(
+                #[doc = concat!("The measure `", stringify!($column), "`: ", $label, ".")]
+                #[expect(non_upper_case_globals, reason = "a measure is named as its column")]
+                pub const $column: crate::Measure<Self> = crate::Measure {
+                    quantity: crate::Quantity {
+                        name: stringify!($column),
+                        label: $label,
+                        unit: $unit,
+                        higher: $higher,
+                        uniform: crate::table::uniform!($($uniform $(($value))?)?),
+                    },
+                    get: |row| row.$column.into(),
+                    set: |row, value| row.$column = value.into(),
+                    stderr: crate::table::stderr!($($stderr)?),
+                };
+            )?)+}
 
             impl crate::Table for $row {
                 const NAME: &'static str = $name;
                 const VERSION: u32 = $version;
                 const PRODUCER: &'static str = $producer;
                 const KEYS: &'static [crate::Key] = &[$(crate::Key::$key),*];
+                const MEASURES: &'static [crate::Measure<Self>] =
+                    &[$($(crate::table::first!(Self::$column, $label),)?)+];
 
                 fn description() -> String {
                     crate::table::prose(&[$($table_doc),+])
                 }
 
                 fn columns() -> Vec<crate::Column> {
-                    vec![$(crate::Column {
-                        name: stringify!($column),
-                        description: crate::table::prose(&[$($doc),+]),
-                        unit: $unit,
-                        data_type: <$cell as crate::Cell>::data_type(),
-                        nullable: <$cell as crate::Cell>::NULLABLE,
-                    }),+]
+                    vec![$(
+                        crate::Column {
+                            name: stringify!($column),
+                            description: crate::table::prose(&[$($doc),+]),
+                            unit: $unit,
+                            data_type: <$cell as crate::Cell>::data_type(),
+                            nullable: <$cell as crate::Cell>::NULLABLE,
+                            words: <$cell as crate::Cell>::words(),
+                            measure: Self::MEASURES
+                                .iter()
+                                .map(|measure| measure.quantity)
+                                .find(|quantity| quantity.name == stringify!($column)),
+                        },
+                        $($(crate::Column {
+                            name: stringify!($stderr),
+                            description: format!(
+                                "Standard error of `{}` over probe windows; null with one.",
+                                stringify!($column)
+                            ),
+                            unit: $unit,
+                            data_type: <Option<f64> as crate::Cell>::data_type(),
+                            nullable: true,
+                            words: &[],
+                            measure: None,
+                        },)?)?
+                    )+]
                 }
 
                 fn to_batch(rows: &[Self]) -> arrow_array::RecordBatch {
-                    let columns = vec![$(<$cell as crate::Cell>::gather(rows.iter().map(|row| &row.$column))),+];
+                    let columns = vec![$(
+                        <$cell as crate::Cell>::gather(rows.iter().map(|row| &row.$column)),
+                        $($(<Option<f64> as crate::Cell>::gather(rows.iter().map(|row| &row.$stderr)),)?)?
+                    )+];
                     arrow_array::RecordBatch::try_new(std::sync::Arc::new(Self::schema()), columns)
                         .expect("the arrays are of the schema's types and lengths: both come from one declaration")
                 }
 
-                fn from_batch(batch: &arrow_array::RecordBatch) -> Vec<Self> {
-                    let mut position = 0;
+                fn from_batch(batch: &arrow_array::RecordBatch) -> Result<Vec<Self>, crate::UnknownWord> {
+                    const WHOLE: &str = "every column of a batch has as many cells as the batch has rows";
+                    let mut arrays = batch.columns().iter();
                     $(
-                        let mut $column = <$cell as crate::Cell>::scatter(batch.column(position)).into_iter();
-                        position += 1;
+                        let mut $column = crate::table::cells::<$cell>(arrays.next().expect(WHOLE), stringify!($column))?;
+                        $($(let mut $stderr =
+                            crate::table::cells::<Option<f64>>(arrays.next().expect(WHOLE), stringify!($stderr))?;)?)?
                     )+
-                    let _ = position;
-                    (0..batch.num_rows())
-                        .map(|_| $row {$(
-                            $column: $column.next().expect("every column of a batch has as many cells as the batch has rows"),
-                        )+})
-                        .collect()
+                    let row = |_| $row {$(
+                        $column: $column.next().expect(WHOLE),
+                        $($($stderr: $stderr.next().expect(WHOLE),)?)?
+                    )+};
+                    Ok((0..batch.num_rows()).map(row).collect())
                 }
             }
         )+
@@ -148,6 +230,42 @@ macro_rules! tables {
         pub fn all() -> Vec<crate::Description> {
             vec![$(<$row as crate::Table>::describe()),+]
         }
+
+        /// The measure of a name, whichever tables have it, for readers that know the name alone, as of `correlations` and
+        /// `onsets`. A name means the same in every table.
+        pub fn quantity(name: &str) -> Option<crate::Quantity> {
+            None$(.or_else(|| {
+                let mut quantities = <$row as crate::Table>::MEASURES.iter().map(|measure| measure.quantity);
+                quantities.find(|quantity| quantity.name == name)
+            }))+
+        }
     };
 }
-pub(crate) use tables;
+
+/// What uniform attention gives, where it is declared.
+macro_rules! uniform {
+    () => { crate::Uniform::Unknown };
+    ($uniform:ident $(($value:literal))?) => { crate::Uniform::$uniform $(($value))? };
+}
+
+/// The column of a standard error, where it is declared.
+macro_rules! stderr {
+    () => {
+        None
+    };
+    ($stderr:ident) => {
+        Some(crate::measure::Stderr {
+            name: stringify!($stderr),
+            get: |row| row.$stderr,
+            set: |row, value| row.$stderr = value,
+        })
+    };
+}
+
+/// The first of two expressions; the second makes a macro repeat it.
+macro_rules! first {
+    ($first:expr, $second:expr) => {
+        $first
+    };
+}
+pub(crate) use {first, stderr, tables, uniform};

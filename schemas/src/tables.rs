@@ -1,7 +1,8 @@
-//! The tables. A row type's doc says what a row is, its fields' docs what the columns measure; both are also in the footer
-//! of every file. Layers, heads and positions count from 0; a step counts optimizer updates done, 0 being the untrained
-//! model.
+//! The tables. A row type's doc says what a row is, its fields' docs what the columns hold; both are also in the footer of every
+//! file. A measured column also says how it reads ([`crate::Quantity`]). Layers, heads and positions count from 0; a step counts
+//! optimizer updates done, 0 being the untrained model.
 
+use crate::enums::{Activity, ContextPolicy, Event, Moment, Scope, Status, TextSource, Verdict, WindowKind};
 use crate::table::tables;
 
 tables! {
@@ -56,34 +57,37 @@ tables! {
         step: u32 = "updates",
         /// Mean cross-entropy over the train split's evaluation batches.
         train_loss: f64 = "nats per character",
+            measure "training loss" higher "worse prediction of training text",
         /// Mean cross-entropy over the validation split's evaluation batches.
         val_loss: f64 = "nats per character",
+            measure "validation loss" higher "worse prediction of unseen text",
         /// Standard error of `train_loss` over evaluation batches.
         train_loss_stderr: f64 = "nats per character",
         /// Standard error of `val_loss` over evaluation batches.
         val_loss_stderr: f64 = "nats per character",
         /// `val_loss` in bits.
         val_bits_per_char: f64 = "bits per character",
+            measure "validation bits per character" higher "worse prediction of unseen text",
         /// The learning rate of the next update.
         learning_rate: f64 = "1",
     }
 
-    /// One measured piece of work.
+    /// One timed activity of a stage.
     "timings" version 1 by "train or generate" keyed [Dataset, Run, Seed, Stage]
     struct Timings {
         /// What was done: `steps` (training iterations since the row before), `evaluation`, `checkpoint`, `tracking`, `generation`.
-        activity: String = "text",
+        activity: Activity = "text",
         /// Optimizer updates done when the work ended.
         step: u32 = "updates",
         /// The generated sample; null in training.
         sample: Option<u16> = "1",
-        /// How long it took by the clock.
+        /// Wall-clock time.
         wall_secs: f64 = "seconds",
         /// Characters processed or generated.
         characters: u64 = "characters",
     }
 
-    /// One head's attention in the very forward pass that trained, over every query but the first of all micro-batches.
+    /// One head's attention in the forward pass of a training step, over every query but the first of all micro-batches.
     "tracking" version 1 by "train" keyed [Dataset, Run, Seed]
     struct Tracking {
         /// Optimizer updates done before this batch.
@@ -94,12 +98,16 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
+            measure "entropy" higher "more diffuse attention" uniform Baselines,
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
+            measure "normalized entropy" higher "more diffuse attention" uniform Baselines,
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
+            measure "mean attention distance" higher "attention further back" uniform Baselines,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
+            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines,
     }
 
     /// One tensor of a model, named and shaped as in nanoGPT's state_dict.
@@ -121,7 +129,7 @@ tables! {
         /// The parameter's name.
         tensor: String = "text",
         /// `first` or `second`.
-        moment: String = "text",
+        moment: Moment = "text",
         /// Its shape.
         shape: Vec<u32> = "1",
         /// Its values, row-major.
@@ -149,7 +157,7 @@ tables! {
         /// The window's number.
         window: u16 = "1",
         /// `val`: text of the validation split; `repeat`: a random block twice.
-        kind: String = "text",
+        kind: WindowKind = "text",
         /// Where it starts in its split; 0 for `repeat`.
         start: u32 = "characters",
         /// Its characters as symbols of `vocabulary`.
@@ -169,10 +177,11 @@ tables! {
         head: u16 = "1",
         /// Mean L2 norm of the head's output after its slice of the output projection, over the queries of the `val` windows but the first.
         output_norm: f64 = "1",
+            measure "output norm of heads" higher "heads that add more to the residual stream",
     }
 
     /// One head at one step, over the `val` windows.
-    "head_metrics" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    "head_metrics" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct HeadMetrics {
         /// Optimizer updates done.
         step: u32 = "updates",
@@ -182,30 +191,48 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
+            measure "entropy" higher "more diffuse attention" uniform Baselines stderr entropy_nats_stderr,
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
+            measure "normalized entropy" higher "more diffuse attention" uniform Baselines
+                stderr normalized_entropy_stderr,
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
+            measure "mean attention distance" higher "attention further back" uniform Baselines
+                stderr mean_distance_stderr,
         /// Mean distance within which 90 % of the attention lies.
         span_90: f64 = "characters",
+            measure "90 % span" higher "attention further back" uniform Baselines stderr span_90_stderr,
         /// Mean attention to the last three characters, the current one included.
         local_mass_3: f64 = "1",
+            measure "attention to the last 3 characters" higher "more local attention" uniform Baselines
+                stderr local_mass_3_stderr,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
+            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines
+                stderr first_token_mass_stderr,
         /// Mean attention to the current character.
         self_mass: f64 = "1",
+            measure "attention to the current token" higher "less attention to earlier tokens" uniform Baselines
+                stderr self_mass_stderr,
         /// Mean attention to the previous character.
         previous_token_score: f64 = "1",
+            measure "previous-token score" higher "closer to a previous-token head" uniform Baselines
+                stderr previous_token_score_stderr,
         /// Mean attention to earlier occurrences of the current character.
         duplicate_token_score: f64 = "1",
-        /// Mean attention, in the second copy of a repeated block, to what followed the current character in the first; null if the block is one character.
+            measure "duplicate-token score" higher "closer to a duplicate-token head"
+                stderr duplicate_token_score_stderr,
+        /// Mean attention, in the second copy of a repeated block, to the character after the current one's first copy; null if the block is one character.
         induction_score: Option<f64> = "1",
+            measure "induction score" higher "closer to an induction head" uniform Baselines
+                stderr induction_score_stderr,
         /// Attention rows averaged.
         queries: u64 = "rows",
     }
 
     /// One layer at one step, over the `val` windows.
-    "layer_metrics" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    "layer_metrics" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct LayerMetrics {
         /// Optimizer updates done.
         step: u32 = "updates",
@@ -213,14 +240,19 @@ tables! {
         layer: u16 = "1",
         /// Mean over queries of the variance over heads, summed over keys.
         head_variance: f64 = "1",
+            measure "variance between heads" higher "heads that attend more differently" uniform Value(0.0)
+                stderr head_variance_stderr,
         /// Mean generalised Jensen-Shannon divergence of the heads.
         head_js_divergence: f64 = "bits",
+            measure "JS divergence of heads" higher "heads that attend more differently" uniform Value(0.0)
+                stderr head_js_divergence_stderr,
         /// The largest head's share of the layer's output norms.
         dominant_head_share: f64 = "1",
+            measure "largest head's share of output norms" higher "a layer dominated by one head",
     }
 
     /// One pair of layers at one step, each layer being the mean of its heads, over the `val` windows.
-    "layer_similarity" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    "layer_similarity" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct LayerSimilarity {
         /// Optimizer updates done.
         step: u32 = "updates",
@@ -230,12 +262,20 @@ tables! {
         layer_b: u16 = "1",
         /// Mean Jensen-Shannon divergence of the two layers' attention rows.
         js_divergence: f64 = "bits",
+            measure "JS divergence of layers" higher "layers that attend more differently" uniform Value(0.0)
+                stderr js_divergence_stderr,
         /// 1 − `js_divergence`.
         js_similarity: f64 = "1",
+            measure "JS similarity of layers" higher "layers that attend more alike" uniform Value(1.0)
+                stderr js_similarity_stderr,
         /// Mean over windows of the cosine of the two layers' attention.
         cosine_similarity: f64 = "1",
+            measure "cosine similarity of layers" higher "layers that attend more alike" uniform Value(1.0)
+                stderr cosine_similarity_stderr,
         /// The same after subtracting uniform causal attention from both.
         centered_cosine_similarity: f64 = "1",
+            measure "centered cosine similarity of layers" higher "layers that attend more alike" uniform Value(0.0)
+                stderr centered_cosine_similarity_stderr,
     }
 
     /// One metric of `head_metrics` under uniform causal attention.
@@ -254,18 +294,18 @@ tables! {
         step: u32 = "updates",
         /// The sample's number.
         sample: u16 = "1",
-        /// The text that it was given.
+        /// The text that the model was given.
         prompt: String = "text",
-        /// The text that it wrote, without the prompt.
+        /// The text that the model generated, without the prompt.
         text: String = "text",
         /// That text as symbols of `vocabulary`.
         tokens: Vec<u16> = "1",
         /// The sampling temperature.
         temperature: f64 = "1",
-        /// How many of the likeliest symbols were drawn from.
+        /// The number of most likely symbols sampled from.
         top_k: u32 = "1",
-        /// What the model saw past its block size: `exact` or `rollover`.
-        context_policy: String = "text",
+        /// What the model attends to past its block size: `exact` or `rollover`.
+        context_policy: ContextPolicy = "text",
     }
 
     /// One head over one text, over the rows that predicted the text's characters.
@@ -274,7 +314,7 @@ tables! {
         /// Optimizer updates that the model had done.
         step: u32 = "updates",
         /// `model`: while sampling; `validation`: real text fed with the same prompt length and policy.
-        source: String = "text",
+        source: TextSource = "text",
         /// The text's number within its source.
         sample: u16 = "1",
         /// The layer.
@@ -283,14 +323,19 @@ tables! {
         head: u16 = "1",
         /// Mean entropy of the attention rows.
         entropy_nats: f64 = "nats",
+            measure "entropy" higher "more diffuse attention",
         /// Mean of entropy over its maximum, ln(keys).
         normalized_entropy: f64 = "1",
+            measure "normalized entropy" higher "more diffuse attention",
         /// Mean distance of the attended characters.
         mean_distance: f64 = "characters",
+            measure "mean attention distance" higher "attention further back",
         /// Mean attention to the context's first character.
         first_token_mass: f64 = "1",
+            measure "attention to the first token" higher "a stronger attention sink",
         /// Mean L2 norm of what the head adds to the residual stream.
         output_norm: f64 = "1",
+            measure "output norm of heads" higher "heads that add more to the residual stream",
     }
 
     /// One pair of adjacent layers over one generated sample.
@@ -306,6 +351,7 @@ tables! {
         layer_b: u16 = "1",
         /// Mean Jensen-Shannon divergence of the two layers' attention rows.
         js_divergence: f64 = "bits",
+            measure "JS divergence of layers" higher "layers that attend more differently" uniform Value(0.0),
     }
 
     /// One scored text.
@@ -314,47 +360,60 @@ tables! {
         /// Optimizer updates that the generating model had done; null for the references.
         step: Option<u32> = "updates",
         /// `model`; `validation`: real text of the same length; `shuffled`: that text with its characters permuted; `trigram`: a character trigram model.
-        source: String = "text",
+        source: TextSource = "text",
         /// The text's number within its source.
         sample: u16 = "1",
         /// Distinct characters over characters.
         distinct_1: Option<f64> = "1",
+            measure "distinct-1" higher "more diverse text",
         /// Distinct 2-grams over 2-grams.
         distinct_2: Option<f64> = "1",
+            measure "distinct-2" higher "more diverse text",
         /// Distinct 3-grams over 3-grams.
         distinct_3: Option<f64> = "1",
+            measure "distinct-3" higher "more diverse text",
         /// Distinct 4-grams over 4-grams.
         distinct_4: Option<f64> = "1",
+            measure "distinct-4" higher "more diverse text",
         /// Distinct 8-grams over 8-grams.
         distinct_8: Option<f64> = "1",
+            measure "distinct-8" higher "more diverse text",
         /// Share of 4-gram occurrences whose 4-gram occurs more than once.
         repetition_4: Option<f64> = "1",
+            measure "repeated 4-grams" higher "more repetitive text",
         /// Share of 8-gram occurrences whose 8-gram occurs more than once.
         repetition_8: Option<f64> = "1",
+            measure "repeated 8-grams" higher "more repetitive text",
         /// Share of 16-gram occurrences whose 16-gram occurs more than once.
         repetition_16: Option<f64> = "1",
+            measure "repeated 16-grams" higher "more repetitive text",
         /// Mean cosine of adjacent 100-character segments in the dataset's latent semantic space.
         coherence: Option<f64> = "1",
+            measure "coherence" higher "adjacent segments closer in meaning",
         /// UTF-8 bytes over bytes after zlib, level 9.
         compression_ratio: Option<f64> = "1",
+            measure "compression ratio" higher "more repetitive text",
         /// Share of 16-grams that do not occur in the train split.
         novelty_16: Option<f64> = "1",
+            measure "novel 16-grams" higher "less text copied from the training split",
         /// Share of words that occur in the train split.
         word_validity: Option<f64> = "1",
+            measure "valid words" higher "fewer misspelt words",
         /// Minus the mean distance to real text's scores, in their standard deviations.
         quality: Option<f64> = "standard deviations",
+            measure "quality" higher "text closer to real text",
     }
 
-    /// One tested pair of a metric of attention and a measure of learning or of generated text.
+    /// One correlation of a measure of attention with the validation loss or a score of generated text.
     "correlations" version 1 by "correlate" keyed [Dataset, Run]
     struct Correlations {
         /// `training`: over steps and seeds; `generation`: over the final checkpoint's samples.
-        scope: String = "text",
-        /// The metric of attention.
+        scope: Scope = "text",
+        /// The measure of attention.
         x: String = "text",
         /// The layer of `x`; null for the mean over all layers.
         layer: Option<u16> = "1",
-        /// What it is held against.
+        /// The validation loss or the score.
         y: String = "text",
         /// Observations.
         n: u32 = "observations",
@@ -368,7 +427,7 @@ tables! {
         spearman_low: Option<f64> = "1",
         /// Upper end of that interval.
         spearman_high: Option<f64> = "1",
-        /// Spearman's correlation of what remains after taking out, at each step, the mean over seeds; null in the generation scope.
+        /// Partial Spearman correlation: of the deviations, at each step, from the mean over seeds; null in the generation scope.
         partial_spearman: Option<f64> = "1",
         /// Permutation p-value.
         p_value: Option<f64> = "1",
@@ -378,36 +437,36 @@ tables! {
         reason: Option<String> = "text",
     }
 
-    /// One event of training: when a kind of head appears, layers specialise, or the level of a metric changes.
+    /// One event of training: the onset of a kind of head or of specialised layers, or the change point of a metric.
     "onsets" version 1 by "correlate" keyed [Dataset, Run]
     struct Onsets {
-        /// `previous_token_head`, `induction_head`, `attention_sink`, `layer_specialisation`: something appears; `change_point`: the level of `metric` changes.
-        event: String = "text",
-        /// The metric that shows it: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
+        /// An onset, `previous_token_head`, `induction_head`, `attention_sink` or `layer_specialisation`; or `change_point`: the level of `metric` changes.
+        event: Event = "text",
+        /// The metric that decides: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
         metric: String = "text",
         /// The layer; null for all of them.
         layer: Option<u16> = "1",
-        /// When it happens, the first snapshot that shows it: the geometric mean over the seeds in which it does.
+        /// The first snapshot at which the criterion holds: the geometric mean over the seeds that have the event.
         value: Option<f64> = "updates",
-        /// Lower end of the 95 % interval of `value` over seeds, of the logarithms and taken back; null with one seed.
+        /// Lower end of the 95 % interval of `value` over seeds, computed on the logarithms; null with one seed.
         low: Option<f64> = "updates",
         /// Upper end of that interval.
         high: Option<f64> = "updates",
-        /// Seeds in which it happens.
+        /// Seeds that have the event.
         n: u32 = "seeds",
-        /// Seeds that were looked at.
+        /// All seeds.
         seeds: u32 = "seeds",
-        /// The seeds in which it happens, in the study's order.
+        /// The seeds that have the event, in the study's order.
         in_seeds: Vec<u64> = "1",
-        /// The first snapshot that shows it in each of those seeds.
+        /// The first snapshot at which the criterion holds, in each of those seeds.
         steps: Vec<u32> = "updates",
-        /// The snapshot before that one in each of those seeds: it happens after this and by the other.
+        /// The snapshot before that one in each of those seeds: the event lies between the two.
         steps_before: Vec<u32> = "updates",
-        /// How much the metric changes, from its baseline to its maximum where something appears, from one level to the other where the level changes: the mean over those seeds, over all seeds if it happens in none.
+        /// The metric's change, of an onset from its baseline to its maximum, of a change point from one level to the other: the mean over those seeds, over all seeds if none has the event.
         change: Option<f64> = "as the metric",
-        /// The share of the metric's variance over training that two levels explain, 1 for a jump and 0.75 for a straight ramp: the mean over the same seeds as `change`; null where something appears.
+        /// The share of the metric's variance over training that two levels explain, 1 for a jump and 0.75 for a straight ramp: the mean over the same seeds as `change`; null for an onset.
         explained: Option<f64> = "1",
-        /// Place in time among the events of the same `layer`, the first being 1; events at the same time share a place.
+        /// Rank in time among the events of the same `layer`, the first being 1; events at the same time share a rank.
         rank: Option<u32> = "1",
         /// Why something is null, or which seeds are left out.
         reason: Option<String> = "text",
@@ -424,14 +483,14 @@ tables! {
         head: u16 = "1",
         /// The head of the first seed that it is matched with; its own number in the first seed.
         slot: u16 = "1",
-        /// How far it develops from that head: root mean square over metrics and snapshots, in standard deviations between heads; null in the first seed.
+        /// Matched distance: root mean square difference from that head over metrics and snapshots, in standard deviations between heads; null in the first seed.
         distance: Option<f64> = "standard deviations",
-        /// The same as the mean over all heads of that layer of the first seed: what matching at random would give; null in the first seed.
+        /// The mean distance to all heads of that layer of the first seed: what matching at random would give; null in the first seed.
         random_distance: Option<f64> = "standard deviations",
     }
 
     /// One claim of the study, tested.
-    "findings" version 1 by "correlate" keyed [Dataset]
+    "findings" version 2 by "correlate" keyed [Dataset]
     struct Findings {
         /// The run whose artifacts decided.
         run: String = "text",
@@ -443,7 +502,7 @@ tables! {
         statistic: String = "text",
         /// Its value: the mean over seeds.
         value: Option<f64> = "as the statistic",
-        /// Lower end of its 95 % interval over seeds; null with one seed.
+        /// Lower end of its 95 % interval over seeds, not corrected for the number of claims; null with one seed.
         low: Option<f64> = "as the statistic",
         /// Upper end of that interval.
         high: Option<f64> = "as the statistic",
@@ -451,16 +510,20 @@ tables! {
         threshold_low: Option<f64> = "as the statistic",
         /// The claim holds below this.
         threshold_high: Option<f64> = "as the statistic",
-        /// `supported`, `refuted`, `inconclusive` or `not_tested`.
-        verdict: String = "text",
-        /// Why, in plain words.
+        /// Two-sided p-value of the null hypothesis that the statistic is at its threshold; null where the claim is exact or has no test.
+        p_value: Option<f64> = "1",
+        /// `p_value` after Holm's correction over the claims of this file that have one.
+        p_adjusted: Option<f64> = "1",
+        /// `supported` or `refuted`: exactly, or with `p_adjusted` of at most 0.05; `inconclusive`; `not_tested`.
+        verdict: Verdict = "text",
+        /// The evidence in words.
         reason: String = "text",
         /// Seeds, the replicates.
         n: u32 = "seeds",
     }
 
     /// One run on one dataset: the study's table of results. Standard errors are over seeds, null with one.
-    "results" version 2 by "correlate" keyed []
+    "results" version 3 by "correlate" keyed []
     struct Results {
         /// The dataset.
         dataset: String = "text",
@@ -472,7 +535,7 @@ tables! {
         training_of: String = "text",
         /// Seeds, the replicates.
         seeds: u32 = "seeds",
-        /// Mean of the last logged training loss.
+        /// Mean of the final training loss: of each seed the mean over the last tenth of the logged iterations, at least one.
         final_train_loss_mean: f64 = "nats per character",
         /// Its standard error.
         final_train_loss_stderr: Option<f64> = "nats per character",
@@ -502,10 +565,10 @@ tables! {
         /// What decides the content: program, parameters and inputs, hashed.
         fingerprint: String = "text",
         /// `done` or `failed`.
-        status: String = "text",
-        /// How long it took by the clock.
+        status: Status = "text",
+        /// Wall-clock time.
         wall_secs: f64 = "seconds",
-        /// The largest resident set; null where the platform does not say.
+        /// Largest resident set size; null where the platform does not say.
         peak_rss_bytes: Option<u64> = "bytes",
         /// When it started, since the Unix epoch.
         started_at_secs: f64 = "seconds",

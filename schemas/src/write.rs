@@ -1,12 +1,12 @@
 //! Writing a file so that it is whole or absent.
 
-use std::fs::{self, File};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
+use atomic_file::AtomicFile;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -20,9 +20,8 @@ use crate::{Error, Partition, Provenance, Table};
 /// Writes one file of a table: under another name in the same folder until [`Writer::finish`] has synchronised and
 /// renamed it. A writer that is dropped, or whose process is killed, leaves no file under the final name.
 pub struct Writer<T: Table> {
-    target: PathBuf,
-    temporary: PathBuf,
-    parquet: SerializedFileWriter<File>,
+    path: PathBuf,
+    parquet: SerializedFileWriter<AtomicFile>,
     encoder: Encoder<T>,
 }
 
@@ -68,18 +67,14 @@ impl<T: Table> Encoder<T> {
 }
 
 impl<T: Table> Writer<T> {
-    pub(crate) fn create(target: PathBuf, partition: &Partition, provenance: &Provenance) -> Result<Self, Error> {
-        let folder = target.parent().expect("a table's file lies in the table's folder");
-        fs::create_dir_all(folder).map_err(io("create", folder))?;
-        // Two nodes never write one file, so one temporary name is enough, and what a killed process left is replaced.
-        let temporary = target.with_extension("parquet.tmp");
-        let file = File::create(&temporary).map_err(io("create", &temporary))?;
+    pub(crate) fn create(path: PathBuf, partition: &Partition, provenance: &Provenance) -> Result<Self, Error> {
+        let file = AtomicFile::create(&path).map_err(Error::Write)?;
         let properties = properties::<T>().set_key_value_metadata(Some(provenance.footer::<T>(partition))).build();
         let (parquet, columns) = ArrowWriter::try_new(file, Arc::new(T::schema()), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
-            .map_err(|error| failed(error, &temporary))?;
+            .map_err(|error| failed(error, &path))?;
         let encoder = Encoder { columns: Arc::new(columns), table: PhantomData };
-        Ok(Self { target, temporary, parquet, encoder })
+        Ok(Self { path, parquet, encoder })
     }
 
     /// What makes this file's row groups, for threads to share.
@@ -88,15 +83,21 @@ impl<T: Table> Writer<T> {
     }
 
     /// Appends a row group.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
     pub fn append(&mut self, group: Group<T>) -> Result<(), Error> {
         let appended = self.parquet.next_row_group().and_then(|mut row_group| {
             group.columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut row_group))?;
             row_group.close().map(drop)
         });
-        appended.map_err(|error| failed(error, &self.temporary))
+        appended.map_err(|error| failed(error, &self.path))
     }
 
     /// Appends rows as one row group. No rows add nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
     pub fn write(&mut self, rows: &[T]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
@@ -105,12 +106,12 @@ impl<T: Table> Writer<T> {
     }
 
     /// Ends the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
     pub fn finish(self) -> Result<(), Error> {
-        let file = self.parquet.into_inner().map_err(|error| failed(error, &self.temporary))?;
-        file.sync_all().map_err(io("write", &self.temporary))?;
-        fs::rename(&self.temporary, &self.target).map_err(io("rename", &self.temporary))?;
-        let folder = self.target.parent().expect("a table's file lies in the table's folder");
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("synchronise", folder))
+        let file = self.parquet.into_inner().map_err(|error| failed(error, &self.path))?;
+        file.commit().map_err(Error::Write)
     }
 }
 
@@ -138,19 +139,13 @@ fn properties<T: Table>() -> WriterPropertiesBuilder {
     })
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Io { action, path, source }
-}
-
-/// What the writer says of our own well-formed row groups is what the disk said.
+/// The row groups are well-formed, so an error of the Parquet writer is one of the file below it, which names its path.
 fn failed(error: ParquetError, path: &Path) -> Error {
-    let source = match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(io) => *io,
-            Err(other) => std::io::Error::other(other),
-        },
-        other => std::io::Error::other(other),
-    };
-    Error::Io { action: "write", path: path.to_owned(), source }
+    let described = |error: String| std::io::Error::other(format!("cannot write {}: {error}", path.display()));
+    Error::Write(match error {
+        ParquetError::External(inner) => {
+            inner.downcast::<std::io::Error>().map_or_else(|other| described(other.to_string()), |io| *io)
+        }
+        other => described(other.to_string()),
+    })
 }

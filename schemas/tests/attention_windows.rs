@@ -130,7 +130,7 @@ fn rows_that_are_not_one_whole_sorted_window_are_refused() {
 
 #[test]
 #[should_panic(expected = "fill its triangles")]
-fn a_window_with_gaps_is_a_defect_of_the_caller() {
+fn a_window_with_gaps_is_a_bug_of_the_caller() {
     let (_folder, artifacts) = study();
     let mut window = window(0, 1, 1, 3);
     window.weights = window.weights[1..].to_vec().into();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use schemas::enums::Split;
 use schemas::tables::{Attention, Corpus, SampleScores, TrainingLog, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance, Source, Table};
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ fn a_file_lies_where_the_contract_says() {
         path("attention/dataset=shakespeare_char/run=run_2/seed=1337/step=500/attention.parquet")
     );
     assert_eq!(
-        Artifacts::relative::<Corpus>(&node().split("val")).unwrap(),
+        Artifacts::relative::<Corpus>(&node().split(Split::Val)).unwrap(),
         path("corpus/dataset=shakespeare_char/split=val/corpus.parquet")
     );
     assert_eq!(Artifacts::relative::<schemas::tables::Results>(&node()).unwrap(), path("results/results.parquet"));
@@ -94,24 +95,7 @@ fn every_table_says_what_its_rows_and_columns_are() {
 fn nulls_are_nulls_and_not_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = Artifacts::new(folder.path());
-    let score = |step, coherence| SampleScores {
-        step,
-        source: "model".to_owned(),
-        sample: 0,
-        distinct_1: Some(0.0),
-        distinct_2: None,
-        distinct_3: None,
-        distinct_4: None,
-        distinct_8: None,
-        repetition_4: None,
-        repetition_8: None,
-        repetition_16: None,
-        coherence,
-        compression_ratio: None,
-        novelty_16: None,
-        word_validity: None,
-        quality: None,
-    };
+    let score = |step, coherence| SampleScores { step, distinct_1: Some(0.0), coherence, ..SampleScores::default() };
     let rows = [score(Some(0), None), score(None, Some(0.0))];
     artifacts.write(&node(), &Provenance::default(), &rows).unwrap();
     assert_eq!(artifacts.read::<SampleScores>(&node()).unwrap().rows, rows);

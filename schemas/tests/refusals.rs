@@ -4,13 +4,15 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::builder::{ListBuilder, UInt32Builder};
-use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::builder::{ListBuilder, UInt16Builder, UInt32Builder};
+use arrow_array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt16Array, UInt32Array};
+use arrow_schema::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use schemas::attention::{Window, triangle};
-use schemas::tables::{Attention, Checkpoints, Evaluations, TrainingLog};
+use schemas::enums::WindowKind;
+use schemas::tables::{Attention, Checkpoints, Evaluations, TrainingLog, Windows};
 use schemas::{Artifacts, Partition, Provenance, Table};
 use tempfile::TempDir;
 
@@ -165,6 +167,39 @@ fn nulls_where_none_may_be() {
     assert_eq!(
         forged(&FOOTER, wrong),
         "FILE, column `loss`: expected a value in every row, found nulls: rerun `train`"
+    );
+}
+
+#[test]
+fn a_word_that_the_column_may_not_hold() {
+    let (_folder, artifacts) = study();
+    let partition = node().step(5);
+    let footer = [
+        ("schema.name", "windows"),
+        ("schema.version", "1"),
+        ("partition", r#"{"dataset":"text8","run":"run_0","seed":1}"#),
+    ];
+    let with_kinds = |kinds: [&str; 2]| {
+        let mut tokens =
+            ListBuilder::new(UInt16Builder::new()).with_field(Field::new("element", DataType::UInt16, false));
+        tokens.append_value([Some(1)]);
+        tokens.append_value([Some(2)]);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("window", Arc::new(UInt16Array::from(vec![0, 1]))),
+            ("kind", Arc::new(StringArray::from(kinds.to_vec()))),
+            ("start", Arc::new(UInt32Array::from(vec![0, 0]))),
+            ("tokens", Arc::new(tokens.finish())),
+            ("text", Arc::new(StringArray::from(vec!["a", "b"]))),
+        ];
+        forge(&artifacts.path::<Windows>(&partition).unwrap(), &footer, columns);
+    };
+    with_kinds(["val", "repeat"]);
+    let kinds: Vec<_> = artifacts.read::<Windows>(&partition).unwrap().rows.iter().map(|row| row.kind).collect();
+    assert_eq!(kinds, [WindowKind::Val, WindowKind::Repeat]);
+    with_kinds(["val", "test"]);
+    assert_eq!(
+        refusal::<Windows>(&artifacts, &partition),
+        "FILE, column `kind`: expected one of `val`, `repeat`, found `test`: rerun `snapshot`"
     );
 }
 

@@ -61,7 +61,7 @@ every_table! {
 }
 
 fn everywhere() -> Partition {
-    Partition::dataset("text8").run("run_0").seed(1337).step(50).split("val").stage("train")
+    Partition::dataset("text8").run("run_0").seed(1337).step(50).split(schemas::enums::Split::Val).stage("train")
 }
 
 fn comes_back<T: Table + DeserializeOwned + PartialEq + std::fmt::Debug>() {
@@ -85,7 +85,13 @@ fn comes_back<T: Table + DeserializeOwned + PartialEq + std::fmt::Debug>() {
 
 /// A row as JSON, by the declaration of its columns.
 fn row(columns: Vec<Column>) -> BoxedStrategy<Value> {
-    let cells: Vec<_> = columns.iter().map(|column| cell(&column.data_type, column.nullable)).collect();
+    let cells: Vec<_> = columns
+        .iter()
+        .map(|column| match column.words {
+            [] => cell(&column.data_type, column.nullable),
+            words => prop::sample::select(words).prop_map(Value::from).boxed(),
+        })
+        .collect();
     let names: Vec<_> = columns.into_iter().map(|column| column.name.to_owned()).collect();
     cells.prop_map(move |cells| Value::Object(names.iter().cloned().zip(cells).collect::<Map<_, _>>())).boxed()
 }

@@ -1,5 +1,5 @@
-//! Puts the text of Shakespeare into the program: takes it out of the sources of a crate that carries it, restores the
-//! four blanks that the crate lost, and refuses anything but the canonical file.
+//! Embeds the text of Tiny Shakespeare: extracts it from the sources of a crate that contains it, restores the four spaces that
+//! the crate lacks, and verifies the result against the canonical file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 
 const CRATE: &str = "femto-gpt";
 
-/// The platform for which the manifest names that crate. Asking for it alone spares fetching what all others need.
+/// The platform for which the manifest names that crate. Metadata for it alone needs no crates of other platforms.
 const PLATFORM: &str = "x86_64-unknown-none";
 
 const SIZE: usize = 1_115_394;
 const SHA256: &str = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed";
 
-/// What stands in the crate, and what the canonical file says there: two lines end in two blanks each.
+/// A passage of the crate's text and of the canonical one, in which two lines end in two spaces each.
 const LOST: (&str, &str) = ("\nAnd\nTwice being\n", "\nAnd  \nTwice being  \n");
 
 fn main() {
@@ -37,15 +37,15 @@ fn text() -> Result<String, String> {
         return Ok(text);
     }
     Err(format!(
-        "{}, its blanks restored, has {} bytes and SHA-256 {sha256} where the canonical file has {SIZE} and {SHA256}: \
-         the copy in cargo's registry is damaged, delete its folder and build again",
+        "{}, with its spaces restored, has {} bytes and SHA-256 {sha256}, expected {SIZE} and {SHA256}: the copy in cargo's \
+         registry is corrupt, delete its folder and build again",
         path.display(),
         text.len()
     ))
 }
 
-/// Where cargo keeps the sources of [`CRATE`]. Nothing compiles it, so an ordinary build need not have fetched it: the
-/// network is asked only where the disk does not have it.
+/// The folder of the sources of [`CRATE`] in cargo's registry. It is never compiled, so a build may not have fetched it: the
+/// network is used only if it is not on disk.
 fn crate_folder() -> Result<PathBuf, String> {
     metadata(&["--offline"]).or_else(|_| metadata(&[])).and_then(|metadata| {
         let packages = metadata["packages"].as_array().into_iter().flatten();
@@ -64,10 +64,10 @@ fn metadata(network: &[&str]) -> Result<serde_json::Value, String> {
         .arg(manifest)
         .args(network)
         .output()
-        .map_err(|error| format!("cargo metadata does not run: {error}"))?;
+        .map_err(|error| format!("cannot run cargo metadata: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(format!("`cargo metadata` failed, run `cargo fetch --locked` with a network first: {said}"));
+        return Err(format!("`cargo metadata` failed; run `cargo fetch --locked` with a network first: {said}"));
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata's output is no JSON: {error}"))
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("the output of cargo metadata is not JSON: {error}"))
 }

@@ -1,10 +1,20 @@
-//! Memory for large blocks of numbers.
+//! A global allocator that keeps large blocks mapped.
 //!
-//! A training step allocates and frees some gigabytes in large blocks. Given back to the system, every block comes back
-//! as pages that the kernel must clear and map: measured on the study's model, a fifth of the step. So large blocks come
-//! from a stretch of addresses that is reserved once and whose pages stay. A freed block joins the free ones beside it, so
-//! that a wide activation lies where narrow ones lay before, and what is held is hardly more than the most that was ever in
-//! use.
+//! A training step allocates and frees some gigabytes in large blocks. Returned to the system, every block comes back as pages
+//! that the kernel must clear and map: measured on the study's model, a fifth of the step. So large blocks come from an arena:
+//! addresses that are reserved once and whose pages stay mapped, in huge pages where the system has them. Free blocks coalesce, so
+//! that a large activation reuses the memory of small ones, and hardly more is held than was ever in use at once.
+//!
+//! By hand, since libraries hold more memory. Training 15 steps of 6 layers of width 128 on an AMD EPYC, medians of four turns:
+//!
+//! | allocator | CPU time | page faults | peak memory |
+//! |---|---|---|---|
+//! | this one | 1.56 s | 900 | 111 MiB |
+//! | mimalloc 3 | 1.67 s | 30,000 | 153 MiB |
+//! | mimalloc 3 that never purges (`MIMALLOC_PURGE_DELAY=-1`) | 1.58 s | 900 | 172 MiB |
+//!
+//! jemalloc, which could keep its pages too, is built with `make`, which a machine with Rust, gcc and Python need not have. A
+//! pool inside the model would miss most blocks: Burn allocates its tensors itself.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeMap;
@@ -13,18 +23,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mimalloc::MiMalloc;
 
-/// The smallest block that comes from the stretch; what is smaller mimalloc handles well.
+/// The smallest block that comes from the arena; mimalloc handles smaller ones well.
 const LARGE: usize = 1 << 17;
-/// Blocks lie on pairs of cache lines, as the crate `gemm` wants its packed operands to (`CACHELINE_ALIGN`).
+/// The alignment of blocks: a pair of cache lines, as `gemm` requests for its packed operands (`CACHELINE_ALIGN`).
 const ALIGNMENT: usize = 128;
-/// What a block is longer than asked for: activations are powers of two long, and would otherwise all begin at the same
-/// place in a page, so that their values crowd into the same few lines of the cache.
-const OFFSET: usize = 5 * ALIGNMENT;
-/// The stretch is as long as the system lets it be, up to so many bytes; addresses alone cost nothing.
-const LONGEST: usize = 1 << 40;
-const SHORTEST: usize = 1 << 32;
+/// The padding of a block: sizes of activations are powers of two, and without it all would begin at the same offset in a page
+/// and compete for the same cache sets.
+const PADDING: usize = 5 * ALIGNMENT;
+/// The arena's size is the largest that the system reserves within these bounds; addresses without pages cost nothing.
+const LARGEST_ARENA: usize = 1 << 40;
+const SMALLEST_ARENA: usize = 1 << 32;
 
-/// The allocator of programs that work on large blocks, tensors or decompressed columns, over and over.
+/// The allocator of programs that allocate and free large blocks again and again: tensors, decompressed columns.
 ///
 /// ```
 /// #[global_allocator]
@@ -33,127 +43,126 @@ const SHORTEST: usize = 1 << 32;
 /// # assert_eq!(numbers.iter().sum::<f32>(), 1_048_576.0);
 /// ```
 #[derive(Debug)]
-pub struct LargeBlocks(Mutex<Stretch>);
+pub struct LargeBlocks(Mutex<Arena>);
 
-/// A stretch of addresses, of which the first have been in use.
+/// A range of reserved addresses.
 #[derive(Debug)]
-struct Stretch {
-    /// Where it begins; none until the first block, or where the system gives none.
+struct Arena {
+    /// Its address; none before the first block, or if the system reserves none.
     start: Option<usize>,
-    asked: bool,
-    length: usize,
-    /// Bytes from the start on that have ever been in use.
-    touched: usize,
-    /// Free blocks within those: their lengths by their places, no two of them adjacent.
+    /// Whether the system was asked for it.
+    requested: bool,
+    size: usize,
+    /// The end of the last block that was ever allocated, as an offset.
+    high_water: usize,
+    /// The free list below that: sizes by offset, no two blocks adjacent.
     free: BTreeMap<usize, usize>,
 }
 
-impl Stretch {
+impl Arena {
     /// Reserves addresses, once.
     fn reserve(&mut self) -> Option<usize> {
-        if !self.asked {
-            self.asked = true;
-            self.length = LONGEST;
-            while self.start.is_none() && self.length >= SHORTEST {
-                self.start = reserved(self.length);
+        if !self.requested {
+            self.requested = true;
+            self.size = LARGEST_ARENA;
+            while self.start.is_none() && self.size >= SMALLEST_ARENA {
+                self.start = reserve(self.size);
                 if self.start.is_none() {
-                    self.length /= 2;
+                    self.size /= 2;
                 }
             }
         }
         self.start
     }
 
-    /// The address of a block, from the smallest free one that is long enough, else from what was never in use.
-    fn take(&mut self, bytes: usize) -> Option<usize> {
+    /// The address of a new block: best fit from the free list, else beyond the high-water mark.
+    fn allocate(&mut self, bytes: usize) -> Option<usize> {
         let start = self.reserve()?;
-        let long_enough = self.free.iter().filter(|(_, length)| **length >= bytes);
-        if let Some((&place, &length)) = long_enough.min_by_key(|(_, length)| **length) {
-            self.free.remove(&place);
-            if length > bytes {
-                self.free.insert(place + bytes, length - bytes);
+        let fitting = self.free.iter().filter(|(_, size)| **size >= bytes);
+        if let Some((&offset, &size)) = fitting.min_by_key(|(_, size)| **size) {
+            self.free.remove(&offset);
+            if size > bytes {
+                self.free.insert(offset + bytes, size - bytes);
             }
-            return Some(start + place);
+            return Some(start + offset);
         }
-        // A free block at the end grows.
-        let last = self.free.last_key_value().filter(|(place, length)| **place + **length == self.touched);
-        let place = last.map_or(self.touched, |(place, _)| *place);
-        if place + bytes > self.length {
+        // A free block at the high-water mark grows.
+        let last = self.free.last_key_value().filter(|(offset, size)| **offset + **size == self.high_water);
+        let offset = last.map_or(self.high_water, |(offset, _)| *offset);
+        if offset + bytes > self.size {
             return None;
         }
-        self.free.remove(&place);
-        self.touched = place + bytes;
-        Some(start + place)
+        self.free.remove(&offset);
+        self.high_water = offset + bytes;
+        Some(start + offset)
     }
 
-    /// Whether a block is of this stretch and not mimalloc's.
+    /// Whether a block is in this arena and not mimalloc's.
     fn owns(&self, address: usize) -> bool {
-        self.start.is_some_and(|start| (start..start + self.length).contains(&address))
+        self.start.is_some_and(|start| (start..start + self.size).contains(&address))
     }
 
-    /// Whether a block could be made longer or shorter where it lies.
+    /// Grows or shrinks a block in place; false if there is no room.
     fn resize(&mut self, address: usize, bytes: usize, wanted: usize) -> bool {
         if wanted <= bytes {
             if wanted < bytes {
-                self.give(address + wanted, bytes - wanted);
+                self.free(address + wanted, bytes - wanted);
             }
             return true;
         }
         let (end, more) = (address - self.start.unwrap_or(0) + bytes, wanted - bytes);
-        let behind = self.free.get(&end).copied().unwrap_or(0);
-        let is_last = end + behind == self.touched;
-        if behind < more && !(is_last && end + more <= self.length) {
+        let next_free = self.free.get(&end).copied().unwrap_or(0);
+        let is_last = end + next_free == self.high_water;
+        if next_free < more && !(is_last && end + more <= self.size) {
             return false;
         }
         self.free.remove(&end);
-        if behind > more {
-            self.free.insert(end + more, behind - more);
+        if next_free > more {
+            self.free.insert(end + more, next_free - more);
         }
-        self.touched = self.touched.max(end + more);
+        self.high_water = self.high_water.max(end + more);
         true
     }
 
-    /// A block is free, and one with the free ones beside it.
-    fn give(&mut self, address: usize, bytes: usize) {
-        let mut place = address - self.start.unwrap_or(0);
-        let mut length = bytes;
-        if let Some(after) = self.free.remove(&(place + length)) {
-            length += after;
+    /// Frees a block and coalesces it with adjacent free ones.
+    fn free(&mut self, address: usize, bytes: usize) {
+        let (mut offset, mut size) = (address - self.start.unwrap_or(0), bytes);
+        if let Some(next_size) = self.free.remove(&(offset + size)) {
+            size += next_size;
         }
-        let before = self.free.range(..place).next_back().map(|(&place, &length)| (place, length));
-        if let Some((earlier, its_length)) = before.filter(|(earlier, its_length)| earlier + its_length == place) {
-            place = earlier;
-            length += its_length;
+        let previous = self.free.range(..offset).next_back().map(|(&offset, &size)| (offset, size));
+        if let Some((previous, previous_size)) = previous.filter(|(previous, size)| previous + size == offset) {
+            offset = previous;
+            size += previous_size;
         }
-        self.free.insert(place, length);
+        self.free.insert(offset, size);
     }
 }
 
-/// Addresses that are nobody else's, without memory behind them until they are used, and then in huge pages where the
-/// system has them.
-fn reserved(length: usize) -> Option<usize> {
-    // SAFETY: asks for new addresses, and says how they will be used.
+/// Reserves addresses. Their pages are mapped on first use, as huge pages where the system has them.
+fn reserve(size: usize) -> Option<usize> {
+    // SAFETY: maps new addresses, and advises the kernel on these.
     unsafe {
         let (access, kind) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
-        let start = libc::mmap(ptr::null_mut(), length, access, kind, -1, 0);
+        let start = libc::mmap(ptr::null_mut(), size, access, kind, -1, 0);
         if start == libc::MAP_FAILED {
             return None;
         }
         #[cfg(target_os = "linux")]
-        libc::madvise(start, length, libc::MADV_HUGEPAGE);
+        libc::madvise(start, size, libc::MADV_HUGEPAGE);
         Some(start.expose_provenance())
     }
 }
 
 impl LargeBlocks {
-    /// Nothing reserved yet.
+    /// An allocator that has reserved nothing yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(Stretch { start: None, asked: false, length: 0, touched: 0, free: BTreeMap::new() }))
+        Self(Mutex::new(Arena { start: None, requested: false, size: 0, high_water: 0, free: BTreeMap::new() }))
     }
 
-    /// What is kept in order under the lock is smaller than a large block, so keeping it never comes back here.
-    fn stretch(&self) -> MutexGuard<'_, Stretch> {
+    /// The free list allocates under the lock, but in blocks that are smaller than large ones, so never from the arena.
+    fn arena(&self) -> MutexGuard<'_, Arena> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,22 +173,22 @@ impl Default for LargeBlocks {
     }
 }
 
-/// Whether a block of a layout comes from the stretch.
+/// Whether a block of a layout comes from the arena.
 fn is_large(layout: Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= ALIGNMENT
 }
 
-/// How long the block of a layout is in the stretch.
-fn length(layout: Layout) -> usize {
-    layout.size().next_multiple_of(ALIGNMENT) + OFFSET
+/// The size of a layout's block in the arena.
+fn block_size(layout: Layout) -> usize {
+    layout.size().next_multiple_of(ALIGNMENT) + PADDING
 }
 
-// SAFETY: a block of the stretch goes to one owner at a time, is as long as is asked for and begins at a multiple of
-// `ALIGNMENT`, and the pages behind it stay; every other is mimalloc's.
+// SAFETY: a block of the arena has one owner at a time, is at least as large as its layout and begins at a multiple of
+// `ALIGNMENT`, and its pages stay mapped; every other is mimalloc's.
 unsafe impl GlobalAlloc for LargeBlocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout)
-            && let Some(address) = self.stretch().take(length(layout))
+            && let Some(address) = self.arena().allocate(block_size(layout))
         {
             return ptr::with_exposed_provenance_mut(address);
         }
@@ -189,12 +198,12 @@ unsafe impl GlobalAlloc for LargeBlocks {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_large(layout) {
-            let mut stretch = self.stretch();
-            if stretch.owns(block.addr()) {
-                return stretch.give(block.addr(), length(layout));
+            let mut arena = self.arena();
+            if arena.owns(block.addr()) {
+                return arena.free(block.addr(), block_size(layout));
             }
         }
-        // SAFETY: passed on to the caller; the block is not the stretch's.
+        // SAFETY: passed on to the caller; the block is not the arena's.
         unsafe { MiMalloc.dealloc(block, layout) };
     }
 
@@ -220,8 +229,8 @@ unsafe impl GlobalAlloc for LargeBlocks {
             return unsafe { MiMalloc.realloc(block, layout, size) };
         }
         if is_large(layout) && is_large(wanted) {
-            let mut stretch = self.stretch();
-            if stretch.owns(block.addr()) && stretch.resize(block.addr(), length(layout), length(wanted)) {
+            let mut arena = self.arena();
+            if arena.owns(block.addr()) && arena.resize(block.addr(), block_size(layout), block_size(wanted)) {
                 return block;
             }
         }
@@ -246,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_freed_serves_again_and_zeroed_is_zero() {
+    fn freed_blocks_are_reused_and_zeroed_blocks_are_zero() {
         let memory = LargeBlocks::new();
         let layout = layout(2 * LARGE + 5);
         // SAFETY: blocks are used within their layouts and freed once.
@@ -262,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_keeps_its_content_when_it_grows_and_shrinks_past_every_border() {
+    fn reallocation_keeps_the_content_in_the_arena_and_across_its_border() {
         let memory = LargeBlocks::new();
         let sizes = [100, LARGE - 1, LARGE, 5 * LARGE, 2 * LARGE, 100];
         // SAFETY: as above.
@@ -278,49 +287,49 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_that_are_free_become_one_block() {
-        // In every order of freeing, the pages of three blocks then hold one as long as all of them.
+    fn adjacent_free_blocks_coalesce() {
+        // In every order of freeing, one block as large as all three then fits in their memory.
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let mut stretch = Stretch { length: 1 << 30, start: Some(ALIGNMENT), asked: true, ..empty() };
+            let mut arena = Arena { size: 1 << 30, start: Some(ALIGNMENT), requested: true, ..empty() };
             let blocks: Vec<_> = [LARGE, 3 * LARGE, 2 * LARGE]
-                .map(|bytes| (stretch.take(bytes).expect("room"), bytes))
+                .map(|bytes| (arena.allocate(bytes).expect("room"), bytes))
                 .into_iter()
                 .collect();
-            order.iter().for_each(|&which| stretch.give(blocks[which].0, blocks[which].1));
-            assert_eq!(stretch.take(6 * LARGE), Some(ALIGNMENT), "{order:?}");
-            assert_eq!((stretch.touched, stretch.free.len()), (6 * LARGE, 0));
+            order.iter().for_each(|&which| arena.free(blocks[which].0, blocks[which].1));
+            assert_eq!(arena.allocate(6 * LARGE), Some(ALIGNMENT), "{order:?}");
+            assert_eq!((arena.high_water, arena.free.len()), (6 * LARGE, 0));
         }
     }
 
     #[test]
-    fn the_smallest_block_that_fits_is_taken_and_the_last_one_grows() {
-        let mut stretch = Stretch { length: 30 * LARGE, start: Some(ALIGNMENT), asked: true, ..empty() };
+    fn the_best_fit_is_allocated_and_the_last_block_grows() {
+        let mut arena = Arena { size: 30 * LARGE, start: Some(ALIGNMENT), requested: true, ..empty() };
         let [large, _, small, _, last] =
-            [5, 1, 2, 1, 3].map(|units| (stretch.take(units * LARGE).expect("room"), units * LARGE));
-        stretch.give(large.0, large.1);
-        stretch.give(small.0, small.1);
-        assert_eq!(stretch.take(2 * LARGE), Some(small.0));
-        assert_eq!(stretch.take(2 * LARGE), Some(large.0), "the beginning of a longer block");
-        stretch.give(last.0, last.1);
-        assert_eq!((stretch.take(4 * LARGE), stretch.touched), (Some(last.0), 13 * LARGE));
-        assert_eq!(stretch.take(18 * LARGE), None, "beyond the stretch");
+            [5, 1, 2, 1, 3].map(|units| (arena.allocate(units * LARGE).expect("room"), units * LARGE));
+        arena.free(large.0, large.1);
+        arena.free(small.0, small.1);
+        assert_eq!(arena.allocate(2 * LARGE), Some(small.0));
+        assert_eq!(arena.allocate(2 * LARGE), Some(large.0), "the beginning of a larger block");
+        arena.free(last.0, last.1);
+        assert_eq!((arena.allocate(4 * LARGE), arena.high_water), (Some(last.0), 13 * LARGE));
+        assert_eq!(arena.allocate(18 * LARGE), None, "beyond the arena");
     }
 
     #[test]
     fn a_block_grows_where_it_lies_if_there_is_room_behind_it() {
-        let mut stretch = Stretch { length: 30 * LARGE, start: Some(ALIGNMENT), asked: true, ..empty() };
-        let [block, behind, last] = [2, 3, 1].map(|units| stretch.take(units * LARGE).expect("room"));
-        assert!(!stretch.resize(block, 2 * LARGE, 3 * LARGE), "there is another behind it");
-        stretch.give(behind, 3 * LARGE);
-        assert!(!stretch.resize(block, 2 * LARGE, 6 * LARGE), "and another behind what is free");
-        assert!(stretch.resize(block, 2 * LARGE, 4 * LARGE));
-        assert_eq!(stretch.free, BTreeMap::from([(4 * LARGE, LARGE)]));
-        assert!(stretch.resize(block, 4 * LARGE, 5 * LARGE) && stretch.free.is_empty());
-        assert!(stretch.resize(last, LARGE, 20 * LARGE), "nothing is behind the last one");
-        assert!(!stretch.resize(last, 20 * LARGE, 26 * LARGE), "beyond the stretch");
-        assert!(stretch.resize(last, 20 * LARGE, LARGE), "the end of a shorter block is free");
-        assert!(stretch.resize(last, LARGE, 21 * LARGE), "and serves again");
-        assert_eq!((stretch.touched, stretch.free.len()), (26 * LARGE, 0));
+        let mut arena = Arena { size: 30 * LARGE, start: Some(ALIGNMENT), requested: true, ..empty() };
+        let [block, behind, last] = [2, 3, 1].map(|units| arena.allocate(units * LARGE).expect("room"));
+        assert!(!arena.resize(block, 2 * LARGE, 3 * LARGE), "there is another behind it");
+        arena.free(behind, 3 * LARGE);
+        assert!(!arena.resize(block, 2 * LARGE, 6 * LARGE), "and another behind what is free");
+        assert!(arena.resize(block, 2 * LARGE, 4 * LARGE));
+        assert_eq!(arena.free, BTreeMap::from([(4 * LARGE, LARGE)]));
+        assert!(arena.resize(block, 4 * LARGE, 5 * LARGE) && arena.free.is_empty());
+        assert!(arena.resize(last, LARGE, 20 * LARGE), "nothing is behind the last one");
+        assert!(!arena.resize(last, 20 * LARGE, 26 * LARGE), "beyond the arena");
+        assert!(arena.resize(last, 20 * LARGE, LARGE), "the end of a shorter block is free");
+        assert!(arena.resize(last, LARGE, 21 * LARGE), "and serves again");
+        assert_eq!((arena.high_water, arena.free.len()), (26 * LARGE, 0));
     }
 
     #[test]
@@ -330,8 +339,8 @@ mod tests {
             for thread in 0..4_u8 {
                 let memory = &memory;
                 scope.spawn(move || {
-                    for turn in 0..200_usize {
-                        let layouts = [1, 2, 3].map(|units| layout(LARGE + units * 4096 * (turn % 7 + 1)));
+                    for round in 0..200_usize {
+                        let layouts = [1, 2, 3].map(|units| layout(LARGE + units * 4096 * (round % 7 + 1)));
                         // SAFETY: as above.
                         unsafe {
                             let blocks = layouts.map(|layout| (memory.alloc(layout), layout));
@@ -345,12 +354,12 @@ mod tests {
                 });
             }
         });
-        let stretch = memory.stretch();
-        assert_eq!(stretch.free.values().sum::<usize>(), stretch.touched, "all of it is free again");
-        assert_eq!(stretch.free.len(), 1, "in one block");
+        let arena = memory.arena();
+        assert_eq!(arena.free.values().sum::<usize>(), arena.high_water, "all of it is free again");
+        assert_eq!(arena.free.len(), 1, "in one block");
     }
 
-    fn empty() -> Stretch {
-        Stretch { start: None, asked: false, length: 0, touched: 0, free: BTreeMap::new() }
+    fn empty() -> Arena {
+        Arena { start: None, requested: false, size: 0, high_water: 0, free: BTreeMap::new() }
     }
 }

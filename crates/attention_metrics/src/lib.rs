@@ -1,9 +1,8 @@
-//! What one attention row says.
+//! Metrics of attention rows: entropy, distance, masses, divergences.
 //!
-//! A row is the attention of one query to the keys 0 to `i`, the query itself being the last: `i + 1` weights that sum to
-//! one, in float64. Where the weights were stored as float32, [`renormalize`] them first. `ln` is natural and `0 · ln 0 = 0`.
-//! Every result that has a range is clamped to it, so that rounding never shows a share of 1.0000000000000002. Nothing
-//! allocates but [`renormalize`], and it only where its buffer is too small.
+//! A row is the attention of query `i` to the keys 0 to `i`, itself the last: `i + 1` weights that sum to one, in float64. Weights
+//! stored as float32 are [`renormalize`]d first. `ln` is natural and `0 · ln 0 = 0`. Results are clamped to their range, so that
+//! rounding never gives a mass of 1.0000000000000002. Only [`renormalize`] allocates, and only if its buffer is too small.
 //!
 //! ```
 //! let row = [0.25; 4];

@@ -1,13 +1,13 @@
-//! The natural logarithm without a branch or a table, so that several are taken at once.
+//! A natural logarithm without branches or tables, so that loops over it vectorise.
 
 /// `ln x` of a positive normal number, to one unit in the last place: `x = 2ᵏ·m` with `m` between `√½` and `√2`, and
 /// `ln m` as a polynomial in `(m−1)/(m+1)` (fdlibm's `e_log.c`, Sun Microsystems 1993).
 #[inline(always)]
 pub(crate) fn ln<const FUSED: bool>(x: f64) -> f64 {
     const ONE: u64 = 1.0_f64.to_bits();
-    /// The high half of `√½`: what is below belongs to the power of two below.
+    /// The high half of `√½`, the smallest mantissa `m`.
     const ROOT_HALF: u64 = 0x3FE6_A09E_0000_0000;
-    /// `2⁵²`, in whose mantissa a whole number stands as it is.
+    /// `2⁵²`: a whole number in its mantissa adds as it is.
     const WHOLE: f64 = 4_503_599_627_370_496.0;
     const BIAS: f64 = 1023.0;
     const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;

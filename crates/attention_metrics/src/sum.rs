@@ -1,5 +1,5 @@
-//! Sums that the compiler can vectorise: eight running sums side by side, added up in the end, always in this order, so that
-//! a result depends on the row alone.
+//! Sums that the compiler can vectorise: eight partial sums, added in the end, always in this order, so that a result depends on
+//! the row alone.
 
 const LANES: usize = 8;
 
@@ -22,7 +22,7 @@ pub(crate) fn sum<T: Copy>(values: &[T], term: impl Fn(f64, T) -> f64) -> f64 {
     sums.iter().sum()
 }
 
-/// `Σ_j term(a[j], b[j])`, as far as both go.
+/// `Σ_j term(a[j], b[j])` over the length of the shorter one.
 #[inline(always)]
 pub(crate) fn sum_pairs<A: Copy, B: Copy>(a: &[A], b: &[B], term: impl Fn(A, B) -> f64) -> f64 {
     let length = a.len().min(b.len());

@@ -1,4 +1,4 @@
-//! How far the work is, told to a person, to a log, or to the driver.
+//! Progress and messages of a stage: bars on a terminal, lines in a log, JSON for the driver.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -8,31 +8,31 @@ use declarations::Fault;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-/// The environment variable by which the driver asks a stage to tell its progress as lines of JSON ([`Notice`]) on
-/// standard error, so that it can draw the bars of several stages together. It changes nothing that a stage writes.
+/// The environment variable by which the driver makes a stage report as lines of JSON ([`Notice`]) on standard error, so
+/// that it can draw the bars of several stages together. The outputs of the stage do not depend on it.
 pub const RELAY: &str = "ATTENTION_STUDY_RELAY";
 
-/// One line of a stage to the driver.
+/// A line from a stage to the driver.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Notice {
-    /// How far a piece of work is.
+    /// Progress of a task.
     Progress {
-        /// What is being done.
+        /// The task.
         label: String,
         /// Units done.
         done: u64,
-        /// Units in all.
+        /// All units.
         total: u64,
-        /// What a person wants to know on the way, such as the loss.
+        /// A current value, such as the loss; may be empty.
         note: String,
     },
-    /// Something a person should read.
+    /// A message for the user.
     Message {
         /// The text.
         text: String,
     },
-    /// What ended the stage.
+    /// The error that ends the stage.
     Failed {
         /// The message.
         text: String,
@@ -40,60 +40,59 @@ pub enum Notice {
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Manner {
+enum Mode {
     Silent,
     Bars,
     Lines,
     Relay,
 }
 
-/// Where a stage tells a person what it does: standard error, as bars on a terminal, as plain lines elsewhere.
+/// Standard error of a stage.
 pub struct Terminal {
-    manner: Manner,
+    mode: Mode,
 }
 
 impl Terminal {
-    /// A terminal; a quiet one prints nothing but errors.
+    /// A terminal with bars where it can draw them, with lines elsewhere; a quiet one prints nothing but errors.
     pub fn new(quiet: bool) -> Self {
-        let manner = if quiet {
-            Manner::Silent
+        let mode = if quiet {
+            Mode::Silent
         } else if std::env::var_os(RELAY).is_some() {
-            Manner::Relay
+            Mode::Relay
         } else if !ProgressDrawTarget::stderr().is_hidden() {
-            // A terminal that can draw.
-            Manner::Bars
+            Mode::Bars
         } else {
-            Manner::Lines
+            Mode::Lines
         };
-        Self { manner }
+        Self { mode }
     }
 
-    /// A terminal that says nothing: for tests and for libraries.
+    /// A terminal that prints errors only, for tests.
     pub fn silent() -> Self {
-        Self { manner: Manner::Silent }
+        Self { mode: Mode::Silent }
     }
 
-    /// Says something that a person should read.
+    /// Prints a message.
     pub fn say(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
-        match self.manner {
-            Manner::Silent => {}
-            Manner::Bars | Manner::Lines => write_line(text),
-            Manner::Relay => relay(&Notice::Message { text: text.to_owned() }),
+        match self.mode {
+            Mode::Silent => {}
+            Mode::Bars | Mode::Lines => write_line(text),
+            Mode::Relay => relay(&Notice::Message { text: text.to_owned() }),
         }
     }
 
-    /// Says what ended the stage.
+    /// Prints the error that ends the stage.
     pub fn fail(&self, fault: &Fault) {
-        match self.manner {
-            Manner::Relay => relay(&Notice::Failed { text: fault.to_string() }),
+        match self.mode {
+            Mode::Relay => relay(&Notice::Failed { text: fault.to_string() }),
             _ => write_line(&format!("error: {fault}")),
         }
     }
 
-    /// Starts a piece of work of so many units.
+    /// Starts a task of `total` units.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
-        let bar = (self.manner == Manner::Bars).then(|| {
+        let bar = (self.mode == Mode::Bars).then(|| {
             let style = "{prefix:>18} {bar:32.cyan/dim} {pos}/{len} {msg} · {elapsed} · {eta} left";
             let style = ProgressStyle::with_template(style).expect("the template is well formed");
             ProgressBar::new(total).with_style(style).with_prefix(label.to_owned())
@@ -101,9 +100,9 @@ impl Terminal {
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        let state = State { done: 0, note: String::new(), told: None };
+        let state = State { done: 0, note: String::new(), reported: None };
         Progress {
-            manner: self.manner,
+            mode: self.mode,
             label: label.to_owned(),
             total,
             bar,
@@ -116,12 +115,12 @@ impl Terminal {
 struct State {
     done: u64,
     note: String,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
-/// A piece of work under way. Dropping it ends its bar.
+/// A running task. Dropping it removes its bar.
 pub struct Progress {
-    manner: Manner,
+    mode: Mode,
     label: String,
     total: u64,
     bar: Option<ProgressBar>,
@@ -130,22 +129,22 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// So many more units are done.
+    /// Adds finished units.
     pub fn advance(&self, units: u64) {
         let done = self.state.borrow().done + units;
         self.reach(done);
     }
 
-    /// So many units are done in all.
+    /// Sets the number of finished units.
     pub fn reach(&self, done: u64) {
         self.state.borrow_mut().done = done;
         match &self.bar {
             Some(bar) => bar.set_position(done),
-            None => self.tell(),
+            None => self.report(),
         }
     }
 
-    /// What a person wants to know on the way, such as the loss.
+    /// Sets a current value to show, such as the loss.
     pub fn note(&self, note: impl Into<String>) {
         let note = note.into();
         if let Some(bar) = &self.bar {
@@ -154,20 +153,20 @@ impl Progress {
         self.state.borrow_mut().note = note;
     }
 
-    fn tell(&self) {
-        let every = match self.manner {
-            Manner::Silent | Manner::Bars => return,
-            Manner::Lines => Duration::from_secs(10),
-            Manner::Relay => Duration::from_millis(200),
+    fn report(&self) {
+        let interval = match self.mode {
+            Mode::Silent | Mode::Bars => return,
+            Mode::Lines => Duration::from_secs(10),
+            Mode::Relay => Duration::from_millis(200),
         };
         let mut state = self.state.borrow_mut();
         let finished = state.done >= self.total;
-        if state.told.is_some_and(|told| told.elapsed() < every) && !finished {
+        if state.reported.is_some_and(|reported| reported.elapsed() < interval) && !finished {
             return;
         }
-        state.told = Some(Instant::now());
+        state.reported = Some(Instant::now());
         let (label, total, done, note) = (self.label.clone(), self.total, state.done, state.note.clone());
-        if self.manner == Manner::Relay {
+        if self.mode == Mode::Relay {
             relay(&Notice::Progress { label, done, total, note });
             return;
         }
@@ -186,7 +185,7 @@ impl Drop for Progress {
     }
 }
 
-/// A closed standard error is no reason to stop working.
+/// Prints a line. A closed standard error is no failure.
 fn write_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,6 +1,9 @@
 //! Parameters whose value is one of a few words.
 
+pub use schemas::enums::ContextPolicy;
 use serde::{Deserialize, Serialize};
+
+use crate::Value;
 
 /// Declares enums that are one word each in `pipeline.yaml`, on a command line and in a footer.
 macro_rules! choices {
@@ -80,19 +83,36 @@ choices! {
         Int16 = "int16",
     }
 
-    /// What the model sees once a text is longer than its block size.
-    ContextPolicy {
-        /// The last block_size characters, positions counted from 0, recomputed for every character, as in nanoGPT
-        Exact = "exact",
-        /// When the block is full, the last half of it is read again and the KV cache grows from there: a tenth of the work or less
-        Rollover = "rollover",
-    }
-
     /// The checkpoints that generate text.
     Schedule {
         /// The final checkpoint
         Last = "last",
         /// Every step of snapshot.steps
         Snapshots = "snapshots",
+    }
+}
+
+/// A column of `samples`, too, which is where it is declared.
+impl Value for ContextPolicy {
+    const PLACEHOLDER: &'static str = "WORD";
+    const WORDS: &'static [(&'static str, &'static str)] = &[
+        (
+            Self::Exact.as_str(),
+            "The last block_size characters, positions counted from 0, recomputed for every character, as in nanoGPT",
+        ),
+        (
+            Self::Rollover.as_str(),
+            "When the block is full, the last half of it is read again and the KV cache grows from there: a tenth of the work \
+             or less",
+        ),
+    ];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|policy| policy.as_str() == text);
+        found.copied().ok_or_else(|| "must be one of exact, rollover".to_owned())
+    }
+
+    fn argument(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }

@@ -72,6 +72,12 @@ impl From<schemas::Error> for Fault {
     }
 }
 
+impl From<clap::Error> for Fault {
+    fn from(error: clap::Error) -> Self {
+        Self::parameter(error.to_string())
+    }
+}
+
 /// A parameter whose value cannot be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {

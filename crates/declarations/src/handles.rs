@@ -136,6 +136,17 @@ impl<S: Stage> Outputs<S> {
         self.artifacts.read::<T>(partition)
     }
 
+    /// Opens what an earlier execution wrote.
+    ///
+    /// # Errors
+    /// As [`Outputs::read`].
+    pub fn open<T: Table>(&self, partition: &Partition) -> Result<Reader<T>, Error>
+    where
+        S: Writes<T>,
+    {
+        self.artifacts.open::<T>(partition)
+    }
+
     /// Where a table's file lies.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Which steps of a training are looked at.
+//! Sets of training steps.
 
 use std::fmt;
 use std::str::FromStr;

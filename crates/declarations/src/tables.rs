@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemas::enums::Split;
 use schemas::{Artifacts, Error, Key, Partition, Table};
 
 use crate::{Part, Steps, Study, StudyDataset, StudyRun};
@@ -81,7 +82,7 @@ pub struct Usage<P> {
     pub table: &'static str,
     keys: &'static [Key],
     relative: fn(&Partition) -> Result<PathBuf, Error>,
-    splits: fn(&P) -> &'static [&'static str],
+    splits: fn(&P) -> &'static [Split],
     stages: &'static [&'static str],
     steps: fn(&P, &Member<'_>) -> Steps,
     when: fn(&P, &Member<'_>) -> bool,
@@ -103,7 +104,7 @@ impl<P> Usage<P> {
 
     /// The files of these splits.
     #[must_use]
-    pub fn splits(self, splits: fn(&P) -> &'static [&'static str]) -> Self {
+    pub fn splits(self, splits: fn(&P) -> &'static [Split]) -> Self {
         Self { splits, ..self }
     }
 

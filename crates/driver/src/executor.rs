@@ -115,7 +115,7 @@ impl Executor<'_> {
     }
 
     /// Notes stale jobs that the selected ones depend on and that are not selected.
-    pub(crate) fn note_stale(&self, state: &mut State, history: &History, display: &Display) -> Result<(), Fault> {
+    pub(crate) fn note_stale(&self, state: &mut State, history: &History, display: &Display) {
         let mut needed: Vec<bool> = self.selected.clone();
         for position in (0..self.jobs.len()).rev() {
             if needed[position] {
@@ -140,7 +140,6 @@ impl Executor<'_> {
                 display.print(&format!("note: stale but not selected: {one} and {} more", rest.len()));
             }
         }
-        Ok(())
     }
 
     /// For each job the estimated seconds of the costliest chain that begins with it: those with the longest start first,

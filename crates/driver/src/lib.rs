@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     let started = Instant::now();
     let experiment = read(&arguments.file)?;
     if arguments.list {
-        print(list(&experiment).trim_end());
+        print(&summary::entries(&experiment));
         return Ok(0);
     }
     let study = Study::resolve(&experiment, &arguments.profile, &arguments.settings)?;
@@ -181,10 +181,9 @@ fn note_foreign_tables(executor: &Executor<'_>, state: &State) -> Option<String>
 fn print_results(executor: &Executor<'_>, done: &[bool], study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
     let is_done = |stage| executor.jobs.iter().zip(done).any(|(job, done)| job.stage == stage && *done);
     if is_done(StageName::Correlate) {
-        const LOG_WIDTH: u16 = 120;
-        let width = console::Term::stdout().size_checked().map_or(LOG_WIDTH, |(_, columns)| columns);
-        print(&format!("\n{}", summary::results(artifacts)?));
-        print(&summary::findings(artifacts, study, width.into())?);
+        let width = console::Term::stdout().size_checked().map(|(_, columns)| columns);
+        print(&format!("\n{}", summary::results(artifacts, width)?));
+        print(&summary::findings(artifacts, study, width)?);
     }
     if is_done(StageName::Plot) {
         let root = Path::new(&executor.root);
@@ -192,19 +191,4 @@ fn print_results(executor: &Executor<'_>, done: &[bool], study: &Study, artifact
         print(&format!("Report   {}", root.join("report/index.html").display()));
     }
     Ok(())
-}
-
-fn list(experiment: &Experiment) -> String {
-    let profiles = experiment.profiles.iter().map(|(name, profile)| (name, profile.about.clone().unwrap_or_default()));
-    let datasets = experiment.datasets.iter().map(|(name, dataset)| (name, dataset.source.clone().unwrap_or_default()));
-    let runs = experiment.runs.iter().map(|(name, run)| {
-        let stages: Vec<String> = run.stages.iter().map(ToString::to_string).collect();
-        (name, format!("{} ({})", run.label, stages.join(", ")))
-    });
-    let sections: [(&str, Vec<_>); 3] =
-        [("profiles", profiles.collect()), ("datasets", datasets.collect()), ("runs", runs.collect())];
-    let entry = |(name, about): &(&String, String)| format!("  {name:<18} {about}").trim_end().to_owned() + "\n";
-    let section =
-        |(title, entries): &(&str, Vec<_>)| format!("{title}\n{}", entries.iter().map(entry).collect::<String>());
-    sections.iter().map(section).collect()
 }

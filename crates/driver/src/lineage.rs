@@ -1,6 +1,7 @@
 //! The table `lineage`: every execution of a job.
 
 use declarations::Fault;
+use schemas::enums::Status;
 use schemas::tables::Lineage;
 use schemas::{Artifacts, Error, Partition, Provenance};
 
@@ -33,13 +34,13 @@ impl History {
     /// The fingerprint of a job's last execution, if it succeeded.
     pub fn done(&self, job: &str) -> Option<&str> {
         let last = self.rows.iter().rev().find(|row| row.node == job)?;
-        (last.status == "done").then_some(last.fingerprint.as_str())
+        (last.status == Status::Done).then_some(last.fingerprint.as_str())
     }
 
     /// The seconds of a job's last execution, if it succeeded and had this command.
     pub fn took(&self, job: &str, command: &str) -> Option<f64> {
         let last = self.rows.iter().rev().find(|row| row.node == job)?;
-        (last.status == "done" && last.command == command).then_some(last.wall_secs)
+        (last.status == Status::Done && last.command == command).then_some(last.wall_secs)
     }
 
     /// Adds an execution and writes the table.

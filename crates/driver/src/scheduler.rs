@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cli::Notice;
 use declarations::Fault;
+use schemas::enums;
 use schemas::tables::Lineage;
 use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook::low_level::signal_name;
@@ -78,7 +79,7 @@ impl Executor<'_> {
                 .map_err(|error| Fault::bug(format!("signal {number} cannot be handled: {error}")))?;
         }
         keep_exited_children();
-        self.note_stale(state, history, display)?;
+        self.note_stale(state, history, display);
         if let Some(note) = self.note_replaced(state) {
             display.print(&note);
         }
@@ -319,7 +320,7 @@ impl Scheduler<'_> {
             stage: job.stage.word().to_owned(),
             command: running.command.clone(),
             fingerprint,
-            status: if failure.is_none() { "done" } else { "failed" }.to_owned(),
+            status: if failure.is_none() { enums::Status::Done } else { enums::Status::Failed },
             wall_secs: wall.as_secs_f64(),
             peak_rss_bytes,
             started_at_secs: since.as_secs_f64(),
@@ -354,7 +355,8 @@ impl Scheduler<'_> {
     /// Whether a stage was stopped by the user: a terminal sends SIGINT to the driver and to its stages at once.
     fn was_interrupted(&self, status: ExitStatus) -> bool {
         if status.signal() == Some(SIGINT) {
-            let _ = self.signal.compare_exchange(0, SIGINT as usize, Ordering::Relaxed, Ordering::Relaxed);
+            let number = SIGINT.unsigned_abs() as usize;
+            let _ = self.signal.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
         }
         self.signal.load(Ordering::Relaxed) != 0
     }

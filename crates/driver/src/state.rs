@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -176,16 +176,8 @@ impl State {
         if !self.writes {
             return Ok(());
         }
-        let path = self.root.join(name);
-        let temporary = self.root.join(format!("{name}.tmp"));
         let text = serde_json::to_vec_pretty(value).expect("plain data serialises");
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|error| Fault::input(format!("cannot write {}: {error}", path.display())))
+        atomic_file::write(self.root.join(name), &text).map_err(|error| Fault::input(error.to_string()))
     }
 }
 
@@ -229,5 +221,16 @@ mod tests {
         let record = Record { status: Status::Done, cache_key: CacheKey::default(), outputs: BTreeMap::new() };
         state.insert("train", record.clone()).unwrap();
         assert_eq!(State::open(folder.path(), false).unwrap().record("train"), Some(&record));
+    }
+
+    #[test]
+    fn records_with_the_names_of_before_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache_key = r#"{"program": "p", "arguments": {}, "inputs": {}}"#;
+        let text = format!(r#"{{"train": {{"status": "asked", "ingredients": {cache_key}, "outputs": {{}}}}}}"#);
+        fs::write(folder.path().join(RECORDS), text).unwrap();
+        let state = State::open(folder.path(), false).unwrap();
+        let record = state.record("train").unwrap();
+        assert_eq!((record.status, record.cache_key.program.as_str()), (Status::Forced, "p"));
     }
 }

@@ -1,4 +1,4 @@
-//! Reading YAML so that what is wrong is said by its path, its line, what was expected and what was probably meant.
+//! YAML with errors that name the path, the line, what was expected, and a near miss.
 
 use declarations::Fault;
 use serde::de::DeserializeOwned;
@@ -7,7 +7,10 @@ use serde_saphyr::Error;
 
 use crate::near::nearest;
 
-/// Reads a file's text; `name` is what messages call it.
+/// Parses a file's text, called `name` in messages.
+///
+/// # Errors
+/// What is wrong, by its path in the file, its line, what was expected and what was found.
 pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Fault> {
     read(text).map_err(|(error, path)| {
         let line = error.location().map(|location| location.line());
@@ -17,7 +20,10 @@ pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Fault> {
     })
 }
 
-/// Reads one `section.parameter=value` as the file with this one line would be read.
+/// Parses one `section.parameter=value` as a file with nothing else.
+///
+/// # Errors
+/// As for a file; or there is no key or no value.
 pub fn parse_setting<T: DeserializeOwned>(setting: &str) -> Result<T, Fault> {
     let wrong = "is no setting: write --set SECTION.PARAMETER=VALUE, such as --set train.max_iters=500";
     let (key, value) = setting.split_once('=').ok_or_else(|| Fault::parameter(format!("--set {setting} {wrong}")))?;
@@ -83,7 +89,7 @@ fn explain(place: &str, path: &str, error: &Error, found: &str) -> String {
     }
 }
 
-/// What the parser's words for an expected value mean to a person who writes the file.
+/// What the parser expected, in the words of YAML in place of Rust's types.
 fn expected(message: &str) -> Option<String> {
     let kind = message.strip_prefix("invalid ").or_else(|| message.strip_prefix("expected "))?;
     Some(match kind {

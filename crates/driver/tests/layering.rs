@@ -73,9 +73,10 @@ fn only_those_who_need_the_model_build_burn() {
         "cli",
         "declarations",
         "random_streams",
-        "vectorised",
+        "simd_dispatch",
         "attention_metrics",
         "allocator",
+        "atomic_file",
         "term_weighting",
     ] {
         let built = built_into(&metadata, package);
@@ -104,14 +105,15 @@ fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
     let direct = direct(&metadata);
     let members =
         |package: &str| -> Vec<&String> { direct[package].iter().filter(|name| direct.contains_key(*name)).collect() };
-    for bottom in ["schemas", "random_streams", "vectorised", "allocator", "term_weighting"] {
+    for bottom in ["atomic_file", "random_streams", "simd_dispatch", "allocator", "term_weighting"] {
         assert!(members(bottom).is_empty(), "{bottom} depends on {:?}", members(bottom));
     }
+    assert_eq!(members("schemas"), ["atomic_file"]);
     assert_eq!(members("declarations"), ["schemas"], "what a stage is builds on what tables are");
     assert_eq!(members("cli"), ["declarations"]);
     assert_eq!(
         direct["attention_metrics"],
-        BTreeSet::from(["vectorised".to_owned()]),
+        BTreeSet::from(["simd_dispatch".to_owned()]),
         "formulas know nothing but how to be fast"
     );
 }

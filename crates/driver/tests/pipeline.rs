@@ -25,7 +25,9 @@ fn everything_runs_once_and_then_nothing_does() {
     said.has("Report   artifacts/smoke/report/index.html");
     let lineage = scene.lineage();
     assert_eq!(lineage.len(), 31);
-    assert!(lineage.iter().all(|row| row.status == "done" && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)));
+    assert!(lineage.iter().all(
+        |row| row.status == schemas::enums::Status::Done && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)
+    ));
     let copied = lineage.iter().filter(|row| row.command.ends_with("--same-as run_1")).map(|row| row.node.as_str());
     let copied: std::collections::BTreeSet<_> = copied.collect();
     assert_eq!(
@@ -120,7 +122,7 @@ fn a_failure_stops_the_run_with_its_code_and_is_retried() {
     said.has("finished jobs are kept; to resume: ./scripts/run_pipeline.sh --profile smoke");
     assert!(!scene.ran().iter().any(|line| line.starts_with("plot")));
     assert_eq!(
-        scene.lineage().iter().filter(|row| row.status == "failed").count(),
+        scene.lineage().iter().filter(|row| row.status == schemas::enums::Status::Failed).count(),
         scene.lineage().iter().filter(|row| row.stage == "snapshot").count()
     );
     fs::remove_file(scene.path("fail_snapshot")).unwrap();
@@ -346,7 +348,7 @@ fn a_mistyped_name_gets_a_suggestion() {
     let missing = scene.run(&["--file", "other.yaml"]);
     assert_eq!(missing.code, Some(3));
     missing.has("cannot read other.yaml");
-    scene.run_well(&["--list"]).has("run_3              Generation quality (train, snapshot, metrics, generate)");
+    scene.run_well(&["--list"]).has("run_3  Generation quality (train, snapshot, metrics, generate)");
 }
 
 #[test]

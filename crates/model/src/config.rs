@@ -1,32 +1,32 @@
-//! A model's shape, and which parameters follow from it.
+//! A model's hyper-parameters and the shapes of its parameters.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The shape of a GPT, by the names of nanoGPT's configuration.
+/// The hyper-parameters of a GPT, named as in nanoGPT's configuration.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct GptConfig {
-    /// Blocks.
+    /// Transformer blocks; at most 65,536.
     pub n_layer: usize,
-    /// Attention heads a block.
+    /// Attention heads per block; at most 65,536.
     pub n_head: usize,
-    /// Width of the residual stream.
+    /// Width of the residual stream, a multiple of `n_head`; at most 65,536.
     pub n_embd: usize,
-    /// Longest context, in characters.
+    /// Maximum context length, in characters; at most 65,536.
     pub block_size: usize,
-    /// Symbols.
+    /// Symbols of the vocabulary; at most 65,536.
     pub vocab_size: usize,
     /// Whether linear layers and layer norms have biases.
     pub bias: bool,
-    /// Dropout rate while training.
+    /// Dropout probability in training, from 0 to below 1.
     pub dropout: f64,
 }
 
 /// A parameter's name, shape and initial distribution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterShape {
-    /// nanoGPT's name of it in a `state_dict`.
+    /// Its name in nanoGPT's `state_dict`.
     pub name: String,
     /// Its shape in PyTorch's orientation, `[out, in]` for a linear layer.
     pub shape: Vec<usize>,
@@ -47,23 +47,25 @@ impl ParameterShape {
         self.shape.iter().product()
     }
 
-    /// Whether it has none, which no parameter of a valid configuration has.
+    /// Whether it has no values; false in every valid configuration.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether AdamW decays it: matrices and embeddings are decayed, biases and layer norms are not.
+    /// Whether weight decay applies: to matrices and embeddings, but not to biases and layer norms.
     pub fn decays(&self) -> bool {
         self.shape.len() >= 2
     }
 }
 
 impl GptConfig {
-    /// Refuses an impossible shape.
+    /// Checks that a model can have these hyper-parameters, and that tables can number its layers, heads, positions and symbols
+    /// in 16 bits.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the parameter.
+    /// [`Error::Config`] naming the hyper-parameter.
     pub fn validate(&self) -> Result<(), Error> {
+        const LARGEST: usize = 1 << 16;
         let sizes = [
             ("n_layer", self.n_layer),
             ("n_head", self.n_head),
@@ -71,19 +73,35 @@ impl GptConfig {
             ("block_size", self.block_size),
             ("vocab_size", self.vocab_size),
         ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(Error::Config(format!("{name} is 0: a model has at least one")));
+        if let Some((name, size)) = sizes.iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
+            return Err(Error::Config(format!("{name} is {size}: give at least 1 and at most {LARGEST}")));
+        }
+        // The tables number layers, heads, positions and symbols in 16 bits.
+        let most = 1 << 16;
+        let numbered = sizes.iter().filter(|(name, _)| *name != "n_embd");
+        if let Some((name, size)) = numbered.into_iter().find(|(_, size)| *size > most) {
+            return Err(Error::Config(format!("{name} is {size}: it must be at most {most}")));
         }
         if !self.n_embd.is_multiple_of(self.n_head) {
             let (embd, heads) = (self.n_embd, self.n_head);
             return Err(Error::Config(format!(
-                "n_embd {embd} is not a multiple of n_head {heads}: every head takes an equal share"
+                "n_embd {embd} is not a multiple of n_head {heads}: heads have equal size"
             )));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::Config(format!("dropout {} is not at least 0 and below 1", self.dropout)));
+            return Err(Error::Config(format!("dropout is {}: give at least 0 and below 1", self.dropout)));
         }
         Ok(())
+    }
+
+    /// # Panics
+    /// If the tokens are not so many sequences of one length of 1 to a block, or one is outside the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[u16], sequences: usize) {
+        assert!(sequences > 0 && tokens.len().is_multiple_of(sequences), "sequences of one length");
+        let time = tokens.len() / sequences;
+        assert!((1..=self.block_size).contains(&time), "a sequence of {time} tokens in a block of {}", self.block_size);
+        let outside = tokens.iter().find(|token| usize::from(**token) >= self.vocab_size);
+        assert_eq!(outside, None, "a token outside the vocabulary of {} symbols", self.vocab_size);
     }
 
     /// The width of one head.
@@ -120,5 +138,38 @@ impl GptConfig {
         }
         with_bias("transformer.ln_f".to_owned(), &[n_embd], Initial::Ones);
         parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: GptConfig =
+        GptConfig { n_layer: 2, n_head: 2, n_embd: 8, block_size: 4, vocab_size: 5, bias: false, dropout: 0.0 };
+
+    #[test]
+    fn an_invalid_hyper_parameter_is_named() {
+        let invalid = [
+            (GptConfig { n_embd: 10, n_head: 3, ..CONFIG }, "n_embd 10 is not a multiple of n_head 3"),
+            (GptConfig { n_layer: 0, ..CONFIG }, "n_layer is 0"),
+            (GptConfig { n_layer: 65_537, ..CONFIG }, "n_layer is 65537: give at least 1 and at most 65536"),
+            (GptConfig { n_head: 65_537, n_embd: 65_537, ..CONFIG }, "n_head is 65537"),
+            (GptConfig { n_embd: 65_538, ..CONFIG }, "n_embd is 65538"),
+            (GptConfig { block_size: 65_537, ..CONFIG }, "block_size is 65537"),
+            (GptConfig { vocab_size: 65_537, ..CONFIG }, "vocab_size is 65537"),
+            (GptConfig { dropout: 1.0, ..CONFIG }, "dropout is 1"),
+            (GptConfig { dropout: f64::NAN, ..CONFIG }, "dropout is NaN"),
+        ];
+        for (config, expected) in invalid {
+            let error = config.validate().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_of_16_bits_are_valid() {
+        let largest = GptConfig { n_layer: 65_536, block_size: 65_536, vocab_size: 65_536, ..CONFIG };
+        largest.validate().expect("layers, positions and symbols 0 to 65,535");
     }
 }

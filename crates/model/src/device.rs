@@ -4,7 +4,7 @@ use declarations::Device;
 
 use crate::Error;
 
-/// Refuses a device that this build or this machine does not have, before Burn panics over it on another thread.
+/// Checks that this build and this machine have a device: Burn would panic at the first tensor.
 ///
 /// # Errors
 /// [`Error::Device`] saying what is missing and what to do.
@@ -12,17 +12,11 @@ pub fn check_device(device: Device) -> Result<(), Error> {
     match device {
         Device::Cpu => Ok(()),
         #[cfg(feature = "cuda")]
-        Device::Cuda => {
-            require("cuda", &[&["libcuda.so.1", "libcuda.so"], &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"]])?;
-            must_answer::<burn::backend::Cuda>("cuda")
-        }
+        Device::Cuda => cuda::check(),
         #[cfg(not(feature = "cuda"))]
         Device::Cuda => Err(not_built("cuda")),
         #[cfg(feature = "vulkan")]
-        Device::Vulkan => {
-            require("vulkan", &[&["libvulkan.so.1", "libvulkan.so"]])?;
-            must_answer::<burn::backend::Vulkan>("vulkan")
-        }
+        Device::Vulkan => vulkan::check(),
         #[cfg(not(feature = "vulkan"))]
         Device::Vulkan => Err(not_built("vulkan")),
     }
@@ -35,33 +29,81 @@ fn not_built(name: &str) -> Error {
     ))
 }
 
-/// One library of each group must load.
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
-fn require(name: &str, groups: &[&[&str]]) -> Result<(), Error> {
-    for group in groups {
-        // SAFETY: loading runs the library's own initialisers; these are the drivers that Burn would load the same way.
-        let loads = group.iter().any(|library| unsafe { libloading::Library::new(*library) }.is_ok());
-        if !loads {
-            let libraries = group.join(" or ");
-            return Err(Error::Device(format!(
-                "--device {name}: this machine has no {libraries}: install the GPU's driver and toolkit, or use --device cpu"
-            )));
-        }
-    }
-    Ok(())
+fn no_library(name: &str, libraries: &[&str]) -> Error {
+    let libraries = libraries.join(" or ");
+    Error::Device(format!(
+        "--device {name}: this machine has no {libraries}: install the GPU's driver and toolkit, or use --device cpu"
+    ))
 }
 
-/// A driver's library alone is no GPU: where there is none, Burn panics at the first tensor.
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
-fn must_answer<B: burn::tensor::backend::Backend>(name: &str) -> Result<(), Error> {
-    let said = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let answer =
-        std::panic::catch_unwind(|| burn::tensor::Tensor::<B, 1>::ones([1], &B::Device::default()).into_data());
-    std::panic::set_hook(said);
-    answer.map(|_| ()).map_err(|_| {
-        Error::Device(format!(
-            "--device {name}: the driver is here, but no GPU answers it: see whether the system's own tools list one, or use --device cpu"
-        ))
-    })
+fn no_gpu(name: &str) -> Error {
+    Error::Device(format!(
+        "--device {name}: the driver finds no GPU: check that the system's own tools list one, or use --device cpu"
+    ))
+}
+
+/// The first library of several that can be loaded. It stays loaded, since Burn is to use it.
+#[cfg(any(feature = "cuda", feature = "vulkan"))]
+fn load(name: &str, libraries: &[&str]) -> Result<&'static libloading::Library, Error> {
+    // SAFETY: loading runs a library's initialisers; these are drivers that Burn loads in the same way.
+    let loaded = libraries.iter().find_map(|library| unsafe { libloading::Library::new(*library) }.ok());
+    loaded.map(|library| &*Box::leak(Box::new(library))).ok_or_else(|| no_library(name, libraries))
+}
+
+#[cfg(feature = "cuda")]
+mod cuda {
+    use std::ffi::{c_int, c_uint};
+
+    use libloading::Symbol;
+
+    use super::{Error, load, no_gpu};
+
+    const NAME: &str = "cuda";
+    const SUCCESS: c_int = 0;
+
+    pub(super) fn check() -> Result<(), Error> {
+        let driver = load(NAME, &["libcuda.so.1", "libcuda.so"])?;
+        load(NAME, &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"])?;
+        if device_count(driver).is_some_and(|count| count > 0) { Ok(()) } else { Err(no_gpu(NAME)) }
+    }
+
+    /// The number of GPUs, or none if the driver does not work.
+    fn device_count(driver: &libloading::Library) -> Option<c_int> {
+        // SAFETY: the signatures are those of the CUDA driver API, and the count is written to a live integer.
+        unsafe {
+            let initialise: Symbol<unsafe extern "C" fn(c_uint) -> c_int> = driver.get(b"cuInit\0").ok()?;
+            let count_devices: Symbol<unsafe extern "C" fn(*mut c_int) -> c_int> =
+                driver.get(b"cuDeviceGetCount\0").ok()?;
+            let mut count = 0;
+            (initialise(0) == SUCCESS && count_devices(&raw mut count) == SUCCESS).then_some(count)
+        }
+    }
+}
+
+#[cfg(feature = "vulkan")]
+mod vulkan {
+    use ash::vk;
+
+    use super::{Error, load, no_gpu};
+
+    const NAME: &str = "vulkan";
+
+    pub(super) fn check() -> Result<(), Error> {
+        load(NAME, &["libvulkan.so.1", "libvulkan.so"])?;
+        if device_count().is_some_and(|count| count > 0) { Ok(()) } else { Err(no_gpu(NAME)) }
+    }
+
+    /// The number of GPUs, or none if the driver does not work.
+    fn device_count() -> Option<usize> {
+        // SAFETY: the entry is alive while the instance is, which is destroyed once, after its last use.
+        unsafe {
+            let entry = ash::Entry::load().ok()?;
+            let instance = entry.create_instance(&vk::InstanceCreateInfo::default(), None).ok()?;
+            let devices = instance.enumerate_physical_devices();
+            instance.destroy_instance(None);
+            Some(devices.ok()?.len())
+        }
+    }
 }

@@ -1,13 +1,17 @@
-//! What can be wrong with a model.
+//! Errors of building, loading and training a model.
 
 use declarations::Fault;
 
 /// Why a model could not be built or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The shape is impossible.
+    /// A hyper-parameter is invalid.
     #[error("{0}")]
     Config(String),
+
+    /// The weights or the optimizer's moments are not those of the model's hyper-parameters.
+    #[error("{0}")]
+    Weights(String),
 
     /// A checkpoint's tensors are not those of the model that its footer describes.
     #[error("the checkpoint {path} does not hold the model that its footer describes: {reason}: rerun `train`")]
@@ -18,7 +22,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// The device is not there, or this build cannot use it.
+    /// The device is not available, or this build does not support it.
     #[error("{0}")]
     Device(String),
 }
@@ -27,7 +31,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Config(_) | Error::Device(_) => Self::parameter(error.to_string()),
-            Error::Checkpoint { .. } => Self::input(error.to_string()),
+            Error::Weights(_) | Error::Checkpoint { .. } => Self::input(error.to_string()),
         }
     }
 }

@@ -3,13 +3,13 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData, activation, module};
 
+use crate::host::to_host;
 use crate::ops::{self, Dropout, GptOps, Heads};
 use crate::{GptConfig, Precision, Weights, weights};
 
 /// A GPT's parameters on a device, each flat, in the order of [`GptConfig::parameters`].
 ///
-/// Flat, because what is done to all of them alike (clipping, AdamW, saving) then needs no cases by rank; the forward pass
-/// looks at each in its shape, which costs nothing.
+/// Flat, so that clipping, AdamW and saving need no cases by rank; the forward pass reshapes each, which costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Gpt<B: Backend> {
     pub(crate) config: GptConfig,
@@ -18,8 +18,8 @@ pub(crate) struct Gpt<B: Backend> {
     pub(crate) parameters: Vec<Tensor<B, 1>>,
 }
 
-/// What a pass is to leave behind beside its result: the queries, keys and values of every layer.
-pub(crate) type Tap<B> = Vec<Tensor<B, 2>>;
+/// An activation cache: the queries, keys and values of every layer, `[batch·time, 3·embd]` each.
+pub(crate) type QkvCache<B> = Vec<Tensor<B, 2>>;
 
 /// The parameters of one block, in the order of [`GptConfig::parameters`].
 pub(crate) struct Block<B: Backend> {
@@ -72,14 +72,19 @@ impl<B: GptOps> Block<B> {
         self.c_attn.forward(self.ln_1.forward(x))
     }
 
-    /// What follows the attention: both residual sums.
+    /// The residual stream after attention's output projection and the MLP.
     ///
     /// # Shapes
     /// `x` and `attended` are `[rows, embd]`, as is the result.
-    pub(crate) fn rest(&self, x: Tensor<B, 2>, attended: Tensor<B, 2>, places: [Dropout; 2]) -> Tensor<B, 2> {
-        let x = ops::dropout_add(self.c_proj.forward(attended), x, places[0]);
+    pub(crate) fn project_and_mlp(
+        &self,
+        x: Tensor<B, 2>,
+        attended: Tensor<B, 2>,
+        [attention_dropout, mlp_dropout]: [Dropout; 2],
+    ) -> Tensor<B, 2> {
+        let x = ops::dropout_add(self.c_proj.forward(attended), x, attention_dropout);
         let hidden = ops::gelu(self.c_fc.forward(self.ln_2.forward(x.clone())));
-        ops::dropout_add(self.mlp_c_proj.forward(hidden), x, places[1])
+        ops::dropout_add(self.mlp_c_proj.forward(hidden), x, mlp_dropout)
     }
 }
 
@@ -149,8 +154,8 @@ impl<B: GptOps> Gpt<B> {
     /// `[batch, time]` to `[batch·time, embd]`.
     pub(crate) fn embed(&self, tokens: Tensor<B, 2, Int>, first: usize) -> Tensor<B, 2> {
         let [batch, time] = tokens.dims();
-        // Laid out for every text, since Burn's Flex adds what is to be repeated value by value; along an axis of their own, since
-        // the derivative of repeating rows is wrong in 0.21.0.
+        // Repeated in memory for every sequence, since Burn's Flex broadcasts value by value; along an axis of their own, since the
+        // derivative of repeating rows is wrong in 0.21.0.
         let positions = self.wpe().narrow(0, first, time).unsqueeze::<3>().repeat_dim(0, batch);
         (module::embedding(self.wte(), tokens) + positions).reshape([batch * time, self.config.n_embd])
     }
@@ -162,32 +167,32 @@ impl<B: GptOps> Gpt<B> {
         ops::linear(normed, self.wte(), self.precision)
     }
 
-    /// The forward pass. `dropout_seed` is that of this pass, or none where nothing is dropped; `tap` collects the
-    /// queries, keys and values of every layer.
+    /// The forward pass. `dropout_seed` is that of this pass, or none without dropout; `cache` collects the queries, keys and
+    /// values of every layer.
     ///
     /// # Shapes
-    /// `[batch, time]` to `[batch·time, vocab]`; each tapped matrix is `[batch·time, 3·embd]`.
+    /// `[batch, time]` to `[batch·time, vocab]`.
     pub(crate) fn forward(
         &self,
         tokens: Tensor<B, 2, Int>,
         dropout_seed: Option<u64>,
-        mut tap: Option<&mut Tap<B>>,
+        mut cache: Option<&mut QkvCache<B>>,
     ) -> Tensor<B, 2> {
         let [batch, _] = tokens.dims();
         let heads = Heads { batch, heads: self.config.n_head };
-        let place = |place: usize| match dropout_seed {
-            Some(seed) => Dropout { rate: self.config.dropout, seed: random_streams::derive(seed, place as u64) },
+        let dropout = |point: usize| match dropout_seed {
+            Some(seed) => Dropout { rate: self.config.dropout, seed: random_streams::derive(seed, point as u64) },
             None => Dropout::OFF,
         };
-        let mut x = ops::dropout(self.embed(tokens, 0), place(0));
+        let mut x = ops::dropout(self.embed(tokens, 0), dropout(0));
         for layer in 0..self.config.n_layer {
             let block = self.block(layer);
             let qkv = block.qkv(x.clone());
-            if let Some(tap) = tap.as_deref_mut() {
-                tap.push(qkv.clone());
+            if let Some(cache) = cache.as_deref_mut() {
+                cache.push(qkv.clone());
             }
-            let attended = ops::causal_attention(qkv, heads, place(3 * layer + 1));
-            x = block.rest(x, attended, [place(3 * layer + 2), place(3 * layer + 3)]);
+            let attended = ops::causal_attention(qkv, heads, dropout(3 * layer + 1));
+            x = block.project_and_mlp(x, attended, [dropout(3 * layer + 2), dropout(3 * layer + 3)]);
         }
         self.head(x)
     }
@@ -198,20 +203,7 @@ impl<B: GptOps> Gpt<B> {
 /// # Shapes
 /// Logits `[rows, vocab]`, targets `[rows]`.
 pub(crate) fn cross_entropy<B: Backend>(logits: Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> Tensor<B, 1> {
-    let likelihoods = activation::log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1));
-    likelihoods.mean().neg()
-}
-
-/// Texts of one length as a tensor.
-///
-/// # Shapes
-/// `[batch, time]`, from as many tokens row by row.
-pub(crate) fn tokens<B: Backend>(tokens: &[u16], batch: usize, device: &B::Device) -> Tensor<B, 2, Int> {
-    let values: Vec<i32> = tokens.iter().map(|&token| i32::from(token)).collect();
-    Tensor::from_data(TensorData::new(values, [batch, tokens.len() / batch]), device)
-}
-
-/// A tensor's values, row-major.
-pub(crate) fn to_host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().expect("converted to float32 the line before")
+    let log_likelihoods = activation::log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1));
+    // A text of one symbol has a loss of 0; negated, that is −0 until 0 is added.
+    log_likelihoods.mean().neg() + 0.0
 }

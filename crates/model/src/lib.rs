@@ -1,31 +1,34 @@
-//! The GPT of the study: nanoGPT's architecture, its weights to and from checkpoint rows, its training step, its attention
-//! and its sampler. This crate alone names Burn; what it offers is the same on every device.
+//! The GPT: nanoGPT's architecture, its weights to and from checkpoint rows, its training step, its attention and its
+//! decoder. It is the only crate that depends on Burn, and offers the same on every device.
 //!
-//! - [`GptConfig`] is a model's shape; [`Weights`] are its tensors on the host, named and oriented as nanoGPT's.
-//! - [`Trainer`] learns: one [`Trainer::step`] is one AdamW update, reproducible bit for bit.
-//! - [`Model`] is a trained model: [`Model::observe`] shows the attention in a window, [`Session`] reads texts character
-//!   by character and predicts the next.
+//! - [`GptConfig`] are a model's hyper-parameters; [`Weights`] are its tensors on the host, in nanoGPT's names and layout.
+//! - [`Trainer`] trains: one [`Trainer::step`] is one AdamW update, reproducible bit for bit.
+//! - [`Model`] is a trained model: [`Model::observe`] gives its attention in a window; a [`Decoder`] predicts token by token.
 
 mod config;
+mod decoder;
 mod device;
 mod error;
 mod gpt;
+mod host;
+mod kv_cache;
+mod model;
 mod observe;
 mod ops;
 mod optimizer;
-mod session;
 mod tracking;
 mod trainer;
 mod weights;
 
-pub use declarations::{ContextPolicy, Device, Precision};
-
 pub use config::{GptConfig, ParameterShape};
+pub use declarations::{ContextPolicy, Device, Precision};
+pub use decoder::Decoder;
 pub use device::check_device;
 pub use error::Error;
-pub use observe::{Model, Observation};
+pub use kv_cache::{HeadRow, Prediction};
+pub use model::Model;
+pub use observe::Observation;
 pub use optimizer::{AdamW, Moments};
-pub use session::{HeadRow, Prediction, Session};
 pub use tracking::HeadAttention;
-pub use trainer::{Batch, StepReport, Trainer};
+pub use trainer::{Batch, StepOptions, StepReport, Trainer, TrainerConfig, TrainerState};
 pub use weights::{Tensor, Weights};

@@ -1,28 +1,28 @@
-//! Attention of the very pass that trained, recomputed from its queries and keys beside it, so that the path that
-//! trains is one and the same with and without tracking.
+//! Attention metrics of a training step's own forward passes, recomputed from their queries and keys, so that the training path
+//! is the same with and without tracking.
 
 use rayon::prelude::*;
 
 use crate::GptConfig;
 
-/// One head's attention in one training step: means over every query but the first of all micro-batches.
+/// One head's attention in one training step: means over all queries but each sequence's first, of all micro-batches.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadAttention {
     /// The layer.
     pub layer: usize,
-    /// The head in its layer.
+    /// The head within its layer.
     pub head: usize,
     /// Mean entropy of the rows, in nats.
     pub entropy_nats: f64,
-    /// Mean of entropy over its maximum.
+    /// Mean normalized entropy.
     pub normalized_entropy: f64,
-    /// Mean distance of the attended characters.
+    /// Mean attention distance, in characters.
     pub mean_distance: f64,
-    /// Mean attention to the first character.
+    /// Mean attention to the first position.
     pub first_token_mass: f64,
 }
 
-/// Sums over rows, in the order entropy, normalised entropy, distance, first-token mass.
+/// Sums over rows, in the order entropy, normalized entropy, distance, first-token mass.
 type Sums = [f64; 4];
 
 /// The queries, keys and values of one layer in one micro-batch, on the host.
@@ -39,10 +39,10 @@ pub(crate) struct LayerPass {
 pub(crate) fn heads(config: &GptConfig, passes: &[LayerPass]) -> Vec<HeadAttention> {
     let of_layer = |layer: usize| passes.iter().filter(move |pass| pass.layer == layer);
     let each = |(layer, head): (usize, usize)| {
-        let windows: Vec<_> = of_layer(layer).flat_map(|pass| (0..pass.batch).map(move |text| (pass, text))).collect();
-        // Each text's sums are added up in the texts' order, whichever thread had made them.
+        let sequences: Vec<_> = of_layer(layer).flat_map(|pass| (0..pass.batch).map(move |at| (pass, at))).collect();
+        // The sequences' sums are added in order, whichever thread computed them.
         let sums: Vec<(Sums, usize)> =
-            windows.par_iter().map(|(pass, text)| window(config, pass, *text, head)).collect();
+            sequences.par_iter().map(|(pass, sequence)| sequence_sums(config, pass, *sequence, head)).collect();
         let rows: usize = sums.iter().map(|(_, rows)| rows).sum();
         let mean = |at: usize| sums.iter().map(|(sums, _)| sums[at]).sum::<f64>() / rows.max(1) as f64;
         HeadAttention {
@@ -58,23 +58,23 @@ pub(crate) fn heads(config: &GptConfig, passes: &[LayerPass]) -> Vec<HeadAttenti
     all.map(each).collect()
 }
 
-/// One head's sums over the rows of one text, and the number of rows.
-fn window(config: &GptConfig, pass: &LayerPass, text: usize, head: usize) -> (Sums, usize) {
+/// One head's sums over the rows of one sequence, and the number of rows.
+fn sequence_sums(config: &GptConfig, pass: &LayerPass, sequence: usize, head: usize) -> (Sums, usize) {
     let (embd, size) = (config.n_embd, config.head_size());
     let time = pass.qkv.len() / (3 * embd) / pass.batch;
     let scale = 1.0 / (size as f64).sqrt();
-    // Queries (0) or keys (1), converted once and side by side, so that their products run in vector registers.
+    // Queries (0) or keys (1), converted once and without gaps, so that their products run in vector registers.
     let gathered = |part: usize, factor: f64| -> Vec<f64> {
-        let rows = pass.qkv[text * time * 3 * embd..][..time * 3 * embd].chunks_exact(3 * embd);
+        let rows = pass.qkv[sequence * time * 3 * embd..][..time * 3 * embd].chunks_exact(3 * embd);
         rows.flat_map(|row| &row[part * embd + head * size..][..size]).map(|&value| f64::from(value) * factor).collect()
     };
     let (queries, keys) = (gathered(0, scale), gathered(1, 1.0));
     let mut row = Vec::with_capacity(time);
     let mut sums = [0.0; 4];
     for query in 1..time {
-        let attending = &queries[query * size..][..size];
+        let query_vector = &queries[query * size..][..size];
         let scores =
-            keys.chunks_exact(size).take(query + 1).map(|key| attention_metrics::inner_product(attending, key));
+            keys.chunks_exact(size).take(query + 1).map(|key| attention_metrics::inner_product(query_vector, key));
         softmax(scores, &mut row);
         let values = [
             attention_metrics::entropy_nats(&row),

@@ -1,87 +1,124 @@
-//! Learning: one step is one AdamW update.
+//! Training: one step is one AdamW update.
 
 use burn::backend::Autodiff;
 use burn::backend::flex::Flex;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{ElementConversion, Int, Tensor};
 
-use crate::gpt::{self, Gpt};
+use crate::gpt::{self, Gpt, QkvCache};
+use crate::host::{to_host, tokens};
 use crate::ops::{self, GptOps};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Schedule};
 use crate::tracking::{self, LayerPass};
 use crate::{AdamW, Device, Error, GptConfig, HeadAttention, Moments, Precision, Weights};
 
-/// Texts to learn from or to be evaluated on.
+/// Sequences to train on or to evaluate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// How many texts.
+    /// Sequences.
     pub size: usize,
-    /// Their characters, `size` times as many as a context, text by text.
+    /// Their tokens, sequence by sequence, all of one length of at most a block.
     pub inputs: Vec<u16>,
-    /// The character that follows each of them.
+    /// The token that follows each of them.
     pub targets: Vec<u16>,
 }
 
-/// What one step of learning was like.
+/// How a model trains.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainerConfig {
+    /// The device to train on.
+    pub device: Device,
+    /// The precision of the linear layers.
+    pub precision: Precision,
+    /// The optimizer's hyper-parameters.
+    pub adamw: AdamW,
+}
+
+/// Where a training stands.
+#[derive(Clone, Debug)]
+pub struct TrainerState {
+    /// The model's weights.
+    pub weights: Weights,
+    /// The optimizer's moments, in the order of the weights; all zero if none.
+    pub moments: Option<Vec<Moments>>,
+    /// Steps done.
+    pub steps: u32,
+}
+
+impl TrainerState {
+    /// The state before the first step.
+    pub fn initial(weights: Weights) -> Self {
+        Self { weights, moments: None, steps: 0 }
+    }
+}
+
+/// What one step takes beside its micro-batches.
+#[derive(Clone, Copy, Debug)]
+pub struct StepOptions {
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The largest global L2 norm of the gradient; 0 does not clip.
+    pub grad_clip: f64,
+    /// The seed of all dropout masks of the step.
+    pub dropout_seed: u64,
+    /// Whether to compute attention metrics of the step's forward passes.
+    pub track_attention: bool,
+}
+
+/// What one step computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
-    /// Mean cross-entropy of the batches, before the update, in nats per character.
+    /// Mean cross-entropy of the micro-batches before the update, in nats per character.
     pub loss: f64,
-    /// The gradient's global L2 norm, before clipping.
+    /// Global L2 norm of the gradient, before clipping.
     pub grad_norm: f64,
-    /// Every head's attention, where it was asked for.
+    /// Every head's attention; empty unless tracked.
     pub attention: Vec<HeadAttention>,
-    /// How long recomputing that attention took.
+    /// Seconds that tracking took.
     pub tracking_secs: f64,
 }
 
-/// A model that learns, on any device.
+/// A model in training, on any device.
 pub struct Trainer(Box<dyn Learner>);
 
 impl Trainer {
-    /// A model with these weights, and moments of zero or saved ones, that has done `updates` updates.
+    /// A training that continues from a state.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device is not to be had, or cannot multiply in that precision.
-    pub fn new(
-        device: Device,
-        precision: Precision,
-        weights: Weights,
-        adamw: AdamW,
-        moments: Option<&[Moments]>,
-        updates: u32,
-    ) -> Result<Self, Error> {
-        crate::check_device(device)?;
+    /// [`Error::Config`] if the hyper-parameters are invalid, [`Error::Weights`] if the weights or moments are not theirs,
+    /// [`Error::Device`] if the device is not available or does not support the precision.
+    pub fn new(config: TrainerConfig, state: TrainerState) -> Result<Self, Error> {
+        let TrainerConfig { device, precision, .. } = config;
+        state.weights.validate()?;
         if precision != Precision::Float32 && device != Device::Cpu {
             return Err(Error::Device(format!(
-                "--precision {precision}: the processor alone has it; leave it out, or use --device cpu"
+                "--precision {precision} is only supported with --device cpu: leave it out, or use --device cpu"
             )));
         }
-        Ok(Self(match device {
-            Device::Cpu => learner::<Autodiff<Flex>>(precision, weights, adamw, moments, updates),
+        crate::check_device(device)?;
+        match device {
+            Device::Cpu => learner::<Autodiff<Flex>>(config, state),
             #[cfg(feature = "cuda")]
-            Device::Cuda => learner::<Autodiff<burn::backend::Cuda>>(precision, weights, adamw, moments, updates),
+            Device::Cuda => learner::<Autodiff<burn::backend::Cuda>>(config, state),
             #[cfg(feature = "vulkan")]
-            Device::Vulkan => learner::<Autodiff<burn::backend::Vulkan>>(precision, weights, adamw, moments, updates),
+            Device::Vulkan => learner::<Autodiff<burn::backend::Vulkan>>(config, state),
             #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
-            other => return Err(Error::Device(format!("this build has no {other:?}"))),
-        }))
+            other => Err(Error::Device(format!("this build does not support {other:?}"))),
+        }
     }
 
-    /// One update from the mean gradient over micro-batches, clipped to a global norm of `clip` (0: not at all).
-    /// `dropout_seed` decides what is dropped in this step.
-    pub fn step(
-        &mut self,
-        batches: &[Batch],
-        learning_rate: f64,
-        clip: f64,
-        dropout_seed: u64,
-        track: bool,
-    ) -> StepReport {
-        self.0.step(batches, learning_rate, clip, dropout_seed, track)
+    /// One AdamW update from the mean gradient over micro-batches.
+    ///
+    /// # Panics
+    /// If a batch is empty, has sequences longer than a block or of different lengths, or a token outside the vocabulary.
+    pub fn step(&mut self, batches: &[Batch], options: StepOptions) -> StepReport {
+        self.0.step(batches, options)
     }
 
-    /// Mean cross-entropy of a batch without dropout, in nats per character. Changes nothing.
+    /// Mean cross-entropy of a batch without dropout, in nats per character.
+    ///
+    /// # Panics
+    /// As for [`Trainer::step`].
     pub fn evaluate(&self, batch: &Batch) -> f64 {
         self.0.evaluate(batch)
     }
@@ -96,42 +133,40 @@ impl Trainer {
         self.0.moments()
     }
 
-    /// The gradients of a batch without dropout, in the order of the weights, and the loss. Changes nothing.
+    /// The loss of a batch without dropout, and its gradients in the order of the weights.
+    ///
+    /// # Panics
+    /// As for [`Trainer::step`].
     pub fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>) {
         self.0.gradients(batch)
     }
 }
 
 trait Learner {
-    fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport;
+    fn step(&mut self, batches: &[Batch], options: StepOptions) -> StepReport;
     fn evaluate(&self, batch: &Batch) -> f64;
     fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>);
     fn weights(&self) -> Weights;
     fn moments(&self) -> Vec<Moments>;
 }
 
-/// A model that learns on one kind of device.
+/// A training on one kind of device.
 struct On<B: AutodiffBackend> {
     gpt: Gpt<B::InnerBackend>,
     optimizer: Optimizer<B::InnerBackend>,
-    updates: u32,
+    steps: u32,
 }
 
-fn learner<B>(
-    precision: Precision,
-    weights: Weights,
-    adamw: AdamW,
-    moments: Option<&[Moments]>,
-    updates: u32,
-) -> Box<dyn Learner>
+fn learner<B>(config: TrainerConfig, state: TrainerState) -> Result<Trainer, Error>
 where
     B: AutodiffBackend + GptOps,
     B::InnerBackend: GptOps,
 {
     let device = B::Device::default();
-    let optimizer = Optimizer::new(adamw, &weights.config, moments, &device);
-    let gpt = Gpt::new(weights, precision, &device);
-    Box::new(On::<B> { gpt, optimizer, updates })
+    let TrainerState { weights, moments, steps } = state;
+    let optimizer = Optimizer::new(config.adamw, &weights.config, moments, &device)?;
+    let gpt = Gpt::new(weights, config.precision, &device);
+    Ok(Trainer(Box::new(On::<B> { gpt, optimizer, steps })))
 }
 
 impl<B> On<B>
@@ -139,19 +174,20 @@ where
     B: AutodiffBackend + GptOps,
     B::InnerBackend: GptOps,
 {
-    /// The loss and the gradients of one micro-batch, its loss weighted by `share`.
+    /// The loss of one micro-batch, and the gradients of its share in the mean loss.
     fn pass(
         &self,
         batch: &Batch,
         share: f64,
         dropout_seed: Option<u64>,
-        tap: Option<&mut Vec<Tensor<B, 2>>>,
+        cache: Option<&mut QkvCache<B>>,
     ) -> (f64, Vec<Tensor<B::InnerBackend, 1>>) {
+        batch.check(self.config());
         let device = self.gpt.device();
         let parameters: Vec<_> =
             self.gpt.parameters.iter().map(|one| Tensor::<B, 1>::from_inner(one.clone()).require_grad()).collect();
         let gpt = Gpt { config: self.gpt.config, precision: self.gpt.precision, parameters };
-        let logits = gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), dropout_seed, tap);
+        let logits = gpt.forward(tokens(&batch.inputs, batch.size, &device), dropout_seed, cache);
         let loss = gpt::cross_entropy(logits, targets(batch, &device));
         let value = loss.clone().into_scalar().elem::<f64>();
         let mut gradients = (loss * share).backward();
@@ -160,41 +196,35 @@ where
         (value, gpt.parameters.iter().map(gradient).collect())
     }
 
-    fn update(
-        &mut self,
-        batches: &[Batch],
-        learning_rate: f64,
-        clip: f64,
-        dropout_seed: u64,
-        track: bool,
-    ) -> StepReport {
+    fn update(&mut self, batches: &[Batch], options: StepOptions) -> StepReport {
+        let StepOptions { learning_rate, grad_clip, dropout_seed, track_attention } = options;
         let share = 1.0 / batches.len() as f64;
         let dropout_seed = (self.config().dropout > 0.0).then_some(dropout_seed);
         let (mut loss, mut total, mut passes, mut tracking_secs) = (0.0, None::<Vec<_>>, Vec::new(), 0.0);
         for (micro, batch) in batches.iter().enumerate() {
-            let mut tap = Vec::new();
+            let mut cache = Vec::new();
             let seed = dropout_seed.map(|seed| random_streams::derive(seed, micro as u64));
-            let (value, gradients) = self.pass(batch, share, seed, track.then_some(&mut tap));
+            let (value, gradients) = self.pass(batch, share, seed, track_attention.then_some(&mut cache));
             loss += value * share;
             total = Some(match total {
                 None => gradients,
                 Some(total) => total.into_iter().zip(gradients).map(|(sum, one)| sum + one).collect(),
             });
             let started = std::time::Instant::now();
-            let host =
-                |(layer, qkv): (usize, Tensor<B, 2>)| LayerPass { layer, batch: batch.size, qkv: gpt::to_host(qkv) };
-            passes.extend(tap.into_iter().enumerate().map(host));
+            let host = |(layer, qkv): (usize, Tensor<B, 2>)| LayerPass { layer, batch: batch.size, qkv: to_host(qkv) };
+            passes.extend(cache.into_iter().enumerate().map(host));
             tracking_secs += started.elapsed().as_secs_f64();
         }
         let gradients = total.unwrap_or_default();
         let grad_norm = ops::square_sum(&gradients).sqrt();
         // PyTorch's clip_grad_norm_ divides by the norm plus 1e-6.
-        let clip = if clip > 0.0 && grad_norm > clip { clip / (grad_norm + 1e-6) } else { 1.0 };
-        self.updates += 1;
+        let clip = if grad_clip > 0.0 && grad_norm > grad_clip { grad_clip / (grad_norm + 1e-6) } else { 1.0 };
+        self.steps += 1;
         let parameters = std::mem::take(&mut self.gpt.parameters);
-        self.gpt.parameters = self.optimizer.update(parameters, gradients, clip, learning_rate, self.updates);
+        let schedule = Schedule { learning_rate, clip, steps: self.steps };
+        self.gpt.parameters = self.optimizer.update(parameters, gradients, schedule);
         let started = std::time::Instant::now();
-        let attention = if track { tracking::heads(self.config(), &passes) } else { Vec::new() };
+        let attention = if track_attention { tracking::heads(self.config(), &passes) } else { Vec::new() };
         tracking_secs += started.elapsed().as_secs_f64();
         StepReport { loss, grad_norm, attention, tracking_secs }
     }
@@ -209,21 +239,23 @@ where
     B: AutodiffBackend + GptOps,
     B::InnerBackend: GptOps,
 {
-    fn step(&mut self, batches: &[Batch], learning_rate: f64, clip: f64, dropout_seed: u64, track: bool) -> StepReport {
-        B::run(|| self.update(batches, learning_rate, clip, dropout_seed, track))
+    fn step(&mut self, batches: &[Batch], options: StepOptions) -> StepReport {
+        assert!(!batches.is_empty(), "a step has at least one micro-batch");
+        B::run(|| self.update(batches, options))
     }
 
     fn evaluate(&self, batch: &Batch) -> f64 {
+        batch.check(self.config());
         B::run(|| {
             let device = self.gpt.device();
-            let logits = self.gpt.forward(gpt::tokens(&batch.inputs, batch.size, &device), None, None);
+            let logits = self.gpt.forward(tokens(&batch.inputs, batch.size, &device), None, None);
             gpt::cross_entropy(logits, targets(batch, &device)).into_scalar().elem::<f64>()
         })
     }
 
     fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>) {
         let (loss, gradients) = self.pass(batch, 1.0, None, None);
-        (loss, gradients.into_iter().map(gpt::to_host).collect())
+        (loss, gradients.into_iter().map(to_host).collect())
     }
 
     fn weights(&self) -> Weights {
@@ -235,6 +267,16 @@ where
     }
 }
 
-fn targets<B: burn::tensor::backend::Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 1, Int> {
-    gpt::tokens::<B>(&batch.targets, 1, device).squeeze_dim(0)
+impl Batch {
+    /// # Panics
+    /// If a model of this configuration cannot take the batch.
+    fn check(&self, config: &GptConfig) {
+        config.check_tokens(&self.inputs, self.size);
+        config.check_tokens(&self.targets, self.size);
+        assert_eq!(self.inputs.len(), self.targets.len(), "a target for every input");
+    }
+}
+
+fn targets<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 1, Int> {
+    tokens::<B>(&batch.targets, 1, device).squeeze_dim(0)
 }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{AdamW, Batch, ContextPolicy, Device, GptConfig, Model, Precision, Session, Tensor, Trainer, Weights};
+use model::{
+    AdamW, Batch, ContextPolicy, Decoder, Device, GptConfig, Model, Precision, StepOptions, Tensor, Trainer,
+    TrainerConfig, TrainerState, Weights,
+};
 use serde::Deserialize;
 
 /// The tests run on the device that the build is for: `cargo test -p model --features vulkan` runs them on a GPU.
@@ -17,6 +20,14 @@ const DEVICE: Device = if cfg!(feature = "cuda") {
 
 /// Absolute, in float32.
 const TOLERANCE: f64 = 1e-4;
+
+const TRAINER: TrainerConfig = TrainerConfig {
+    device: DEVICE,
+    precision: Precision::Float32,
+    adamw: AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 },
+};
+
+const STEP: StepOptions = StepOptions { learning_rate: 1e-3, grad_clip: 1.0, dropout_seed: 0, track_attention: false };
 
 #[derive(Deserialize)]
 struct Golden {
@@ -85,8 +96,7 @@ impl Case {
     }
 
     fn trainer(&self) -> Trainer {
-        let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
-        Trainer::new(DEVICE, Precision::Float32, self.weights(), adamw, None, 0).expect("the device is there")
+        Trainer::new(TRAINER, TrainerState::initial(self.weights())).expect("the device is there")
     }
 
     fn model(&self) -> Model {
@@ -153,7 +163,7 @@ fn updates_by_adamw_after_clipping() {
     for case in cases() {
         let mut trainer = case.trainer();
         for norm in &case.adamw.grad_norms {
-            let report = trainer.step(&[case.batch()], case.adamw.learning_rate, 1.0, 0, false);
+            let report = trainer.step(&[case.batch()], StepOptions { learning_rate: case.adamw.learning_rate, ..STEP });
             assert!((report.grad_norm - norm).abs() <= TOLERANCE * norm.max(1.0), "{} is not {norm}", report.grad_norm);
             assert!(*norm > 1.0, "the golden gradients are clipped");
         }
@@ -181,8 +191,9 @@ fn accumulated_micro_batches_are_one_batch() {
             })
             .collect();
         let (mut one, mut many) = (case.trainer(), case.trainer());
-        let together = one.step(&[whole], 1e-3, 1.0, 0, true);
-        let apart = many.step(&parts, 1e-3, 1.0, 0, true);
+        let tracked = StepOptions { track_attention: true, ..STEP };
+        let together = one.step(&[whole], tracked);
+        let apart = many.step(&parts, tracked);
         assert!((together.loss - apart.loss).abs() < 1e-5);
         assert!((together.grad_norm - apart.grad_norm).abs() < 1e-4);
         for (one, other) in together.attention.iter().zip(&apart.attention) {
@@ -195,7 +206,7 @@ fn accumulated_micro_batches_are_one_batch() {
 fn what_is_tracked_while_training_is_the_attention_of_the_pass() {
     for case in cases() {
         let (batch, model) = (case.batch(), case.model());
-        let report = case.trainer().step(std::slice::from_ref(&batch), 1e-3, 1.0, 0, true);
+        let report = case.trainer().step(std::slice::from_ref(&batch), StepOptions { track_attention: true, ..STEP });
         let time = batch.inputs.len() / batch.size;
         let (heads, triangle) = (case.config.n_head, time * (time + 1) / 2);
         for tracked in report.attention {
@@ -221,15 +232,15 @@ fn what_is_tracked_while_training_is_the_attention_of_the_pass() {
     }
 }
 
-/// Logits and attention of every character of texts read one by one, under a policy.
-fn read(case: &Case, model: &Model, texts: &[Vec<u16>], policy: ContextPolicy) -> Vec<model::Prediction> {
-    let mut session = Session::new(model, texts.len(), policy, true);
+/// Logits and attention after every token of sequences that are decoded incrementally, under a policy.
+fn decode(case: &Case, model: &Model, texts: &[Vec<u16>], policy: ContextPolicy) -> Vec<model::Prediction> {
+    let mut decoder = Decoder::new(model, texts.len(), policy, true);
     assert!(texts.iter().all(|text| text.iter().all(|&token| usize::from(token) < case.config.vocab_size)));
-    (0..texts[0].len()).map(|at| session.read(&texts.iter().map(|text| text[at]).collect::<Vec<_>>())).collect()
+    (0..texts[0].len()).map(|at| decoder.append(&texts.iter().map(|text| text[at]).collect::<Vec<_>>())).collect()
 }
 
 #[test]
-fn sessions_see_what_a_whole_pass_sees() {
+fn decoders_predict_what_a_whole_pass_predicts() {
     for case in cases() {
         let model = case.model();
         let (block, vocab) = (case.config.block_size, case.config.vocab_size);
@@ -237,7 +248,7 @@ fn sessions_see_what_a_whole_pass_sees() {
             (0..2).map(|text| (0..block + 5).map(|at| ((at * (3 + text) + text) % vocab) as u16).collect()).collect();
         for policy in [ContextPolicy::Exact, ContextPolicy::Rollover] {
             let mut kept = 0;
-            for (at, prediction) in read(&case, &model, &texts, policy).into_iter().enumerate() {
+            for (at, prediction) in decode(&case, &model, &texts, policy).into_iter().enumerate() {
                 kept = match (kept < block, policy) {
                     (true, _) => kept + 1,
                     (false, ContextPolicy::Exact) => block,
@@ -266,13 +277,61 @@ fn dropout_drops_its_share_and_follows_its_seed() {
     let case = &cases()[0];
     let mut weights = case.weights();
     weights.config.dropout = 0.3;
-    let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
-    let step = |seed| {
-        let mut trainer =
-            Trainer::new(DEVICE, Precision::Float32, weights.clone(), adamw, None, 0).expect("the device is there");
-        trainer.step(&[case.batch()], 1e-3, 1.0, seed, false).loss
+    let step = |dropout_seed| {
+        let mut trainer = Trainer::new(TRAINER, TrainerState::initial(weights.clone())).expect("the device is there");
+        trainer.step(&[case.batch()], StepOptions { dropout_seed, ..STEP }).loss
     };
     assert_eq!(step(1), step(1));
     assert_ne!(step(1), step(2));
     assert!((step(1) - case.loss).abs() > 1e-3, "something is dropped");
+}
+
+/// A width that heads do not divide left memory unwritten, and other weights read beyond their tensors.
+#[test]
+fn invalid_models_are_refused() {
+    let config =
+        GptConfig { n_layer: 1, n_head: 3, n_embd: 10, block_size: 4, vocab_size: 5, bias: false, dropout: 0.0 };
+    let invalid = Weights::initial(config, 1);
+    let expected = "n_embd 10 is not a multiple of n_head 3: heads have equal size";
+    let trainer = Trainer::new(TRAINER, TrainerState::initial(invalid.clone())).err().expect("an invalid model");
+    let model = Model::new(DEVICE, invalid).err().expect("an invalid model");
+    assert_eq!([trainer.to_string(), model.to_string()], [expected, expected]);
+
+    let mut truncated = Weights::initial(GptConfig { n_head: 2, ..config }, 1);
+    truncated.tensors[2].values.pop();
+    let expected = "the tensor `transformer.h.0.ln_1.weight` has 9 values in place of 10";
+    let trainer = Trainer::new(TRAINER, TrainerState::initial(truncated.clone())).err().expect("invalid weights");
+    let model = Model::new(DEVICE, truncated).err().expect("invalid weights");
+    assert_eq!([trainer.to_string(), model.to_string()], [expected, expected]);
+}
+
+#[test]
+fn moments_of_another_model_are_refused() {
+    let case = &cases()[0];
+    let mut moments = case.trainer().moments();
+    moments[0].second.pop();
+    let state = TrainerState { weights: case.weights(), moments: Some(moments), steps: 3 };
+    let error = Trainer::new(TRAINER, state).err().expect("invalid moments").to_string();
+    assert_eq!(error, "the saved moments are not those of the model's parameters");
+}
+
+#[test]
+#[should_panic(expected = "a token outside the vocabulary of 13 symbols")]
+fn a_token_outside_the_vocabulary_is_refused() {
+    let case = &cases()[0];
+    let mut batch = case.batch();
+    *batch.targets.last_mut().expect("targets") = 13;
+    case.trainer().evaluate(&batch);
+}
+
+/// Its mean log-likelihood is 0, which negated would be −0.
+#[test]
+fn the_loss_of_one_symbol_is_zero_without_a_sign() {
+    let config =
+        GptConfig { n_layer: 1, n_head: 2, n_embd: 8, block_size: 4, vocab_size: 1, bias: false, dropout: 0.0 };
+    let mut trainer =
+        Trainer::new(TRAINER, TrainerState::initial(Weights::initial(config, 1))).expect("the device is there");
+    let batch = Batch { size: 2, inputs: vec![0; 8], targets: vec![0; 8] };
+    let losses = [trainer.evaluate(&batch), trainer.step(&[batch], STEP).loss];
+    assert_eq!(losses.map(f64::to_bits), [0.0_f64.to_bits(); 2], "{losses:?}");
 }

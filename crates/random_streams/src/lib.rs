@@ -1,6 +1,5 @@
-//! Streams of random numbers, each derived from its purpose and a key such as (seed, step), and from nothing else. So
-//! drawing more or less for one purpose never changes what another draws, and a stream can be taken up at any step
-//! without having drawn the steps before.
+//! Random streams, each derived from its purpose and a key such as (seed, step) alone. So drawing more or less for one purpose
+//! never changes what another draws, and a training that resumes at a step needs no draws of the steps before.
 //!
 //! ```
 //! use random_streams::{RngExt, stream};
@@ -17,7 +16,7 @@ pub use rand_distr::{Distribution, StandardNormal};
 
 /// A part of a stream's key.
 pub trait KeyPart {
-    /// Its bytes. Those of a number have a fixed length; those of a text are hashed with their length.
+    /// Hashes its bytes: of a number a fixed count, of a string its length first.
     fn absorb(&self, hasher: &mut blake3::Hasher);
 }
 
@@ -34,7 +33,7 @@ impl KeyPart for &str {
     }
 }
 
-/// The stream of a purpose and a key: ChaCha with 8 rounds, seeded with the BLAKE3 hash of both.
+/// The random stream of a purpose and a key: ChaCha with 8 rounds, seeded with the BLAKE3 hash of both.
 pub fn stream(purpose: &str, key: &[&dyn KeyPart]) -> ChaCha8Rng {
     let mut hasher = blake3::Hasher::new();
     purpose.absorb(&mut hasher);
@@ -44,7 +43,7 @@ pub fn stream(purpose: &str, key: &[&dyn KeyPart]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
 }
 
-/// A number derived from a seed and an index: for consumers that take a seed of their own, such as a kernel.
+/// A seed derived from a seed and an index, for consumers that take a seed and not a stream.
 pub fn derive(seed: u64, index: u64) -> u64 {
     let mut hasher = blake3::Hasher::new();
     seed.absorb(&mut hasher);

@@ -1,5 +1,5 @@
-//! What a text's words and segments are, and how a term is weighed. `coherence` is measured in a space that one stage makes
-//! and another looks up: both must cut and weigh alike, so it is said here, once.
+//! Words, segments and TF-IDF weights of a text. The stage that computes the latent semantic space and the one that measures
+//! `coherence` in it share these definitions.
 //!
 //! ```
 //! let words: Vec<String> = term_weighting::words("O Romeo, Romeo! wherefore art thou").collect();
@@ -8,13 +8,13 @@
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// Characters of a whole segment.
+/// Characters of a segment.
 pub const SEGMENT_LENGTH: usize = 100;
 
-/// Characters that a text's last segment needs to count as one.
+/// Characters that the last segment of a text has at least.
 pub const SHORTEST_SEGMENT: usize = 50;
 
-/// Whether a character is a letter: of one of Unicode's general categories `L*`.
+/// Whether a character is a letter: its Unicode general category is one of `L*`.
 pub fn is_letter(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_alphabetic();
@@ -22,18 +22,18 @@ pub fn is_letter(character: char) -> bool {
     character.general_category_group() == GeneralCategoryGroup::Letter
 }
 
-/// The words of a text in their order: its maximal runs of letters, lower-cased as a whole by Unicode's full mapping.
+/// The words of a text in order: its maximal runs of letters, lower-cased by Unicode's full mapping.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|character| !is_letter(character)).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The number of segments of a text of so many characters: whole ones of [`SEGMENT_LENGTH`], and the rest if it has at
-/// least [`SHORTEST_SEGMENT`].
+/// The number of segments of a text with so many characters: full ones of [`SEGMENT_LENGTH`], and the rest if it has at least
+/// [`SHORTEST_SEGMENT`].
 pub const fn segment_count(characters: usize) -> usize {
     characters / SEGMENT_LENGTH + (characters % SEGMENT_LENGTH >= SHORTEST_SEGMENT) as usize
 }
 
-/// The consecutive segments of a text, [`segment_count`] of them. A word across a border is cut by it.
+/// The [`segment_count`] consecutive segments of a text. Words are split at their borders.
 pub fn segments(text: &str) -> Vec<&str> {
     let ends = text.char_indices().map(|(position, _)| position).step_by(SEGMENT_LENGTH);
     let mut borders: Vec<usize> = ends.collect();
@@ -45,12 +45,13 @@ pub fn segments(text: &str) -> Vec<&str> {
     segments
 }
 
-/// The weight of a term that occurs so often in a segment: `1 + ln count`, and 0 where it does not occur.
+/// The term-frequency weight of a term with so many occurrences in a segment: `1 + ln count`, or 0 without occurrences.
 pub fn term_weight(count: usize) -> f64 {
     if count == 0 { 0.0 } else { 1.0 + (count as f64).ln() }
 }
 
-/// The inverse document frequency of a term: `1 + ln((1 + segments) / (1 + containing))`, at least 1.
+/// The inverse document frequency of a term that `containing` of the segments have: `1 + ln((1 + segments) / (1 + containing))`,
+/// at least 1.
 pub fn inverse_document_frequency(segments: usize, containing: usize) -> f64 {
     1.0 + ((1.0 + segments as f64) / (1.0 + containing as f64)).ln()
 }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_segment_needs_half_its_length() {
+    fn a_last_segment_has_at_least_half_the_length() {
         for (characters, expected) in [(0, 0), (49, 0), (50, 1), (100, 1), (149, 1), (150, 2), (200, 2)] {
             let text = "ä".repeat(characters);
             assert_eq!(segments(&text).len(), expected, "{characters} characters");
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_the_formulas() {
+    fn weights_are_as_documented() {
         assert_eq!((term_weight(0), term_weight(1)), (0.0, 1.0));
         assert!((term_weight(3) - 2.098_612_288_668_109_7).abs() < 1e-15);
         assert_eq!(inverse_document_frequency(7, 7), 1.0);
@@ -89,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_are_the_text_but_a_short_rest(text in "\\PC{0,400}") {
+        fn segments_are_the_text_without_a_short_rest(text in "\\PC{0,400}") {
             let segments = segments(&text);
             prop_assert_eq!(segments.len(), segment_count(text.chars().count()));
             prop_assert!(text.starts_with(&segments.concat()));

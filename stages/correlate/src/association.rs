@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::enums::Scope;
 use schemas::tables::Correlations;
 
 use crate::interval::Estimate;
@@ -27,7 +28,7 @@ impl Paired {
     }
 }
 
-/// How two series go together.
+/// The raw correlations of two series, over seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Association {
     /// Observations of the seeds that have a correlation; of all, if none has one.
@@ -43,15 +44,15 @@ pub struct Association {
 }
 
 impl Association {
-    /// The row of `correlations` that says so; what is tested beyond the raw correlations is still null.
-    pub fn row(&self, scope: &str, x: &str, layer: Option<u16>, y: &str) -> Correlations {
+    /// The row of `correlations`; what is tested beyond the raw correlations is still null.
+    pub fn row(&self, scope: Scope, x: &str, layer: Option<u16>, y: &str) -> Correlations {
         Correlations {
-            scope: scope.to_owned(),
+            scope,
             x: x.to_owned(),
             layer,
             y: y.to_owned(),
-            n: self.n as u32,
-            seeds: self.used.len() as u32,
+            n: count(self.n),
+            seeds: count(self.used.len()),
             pearson: self.pearson,
             spearman: self.spearman.map(|estimate| estimate.mean),
             spearman_low: self.spearman.and_then(|estimate| estimate.low()),
@@ -85,6 +86,11 @@ pub fn associate(seeds: &[Paired]) -> Association {
         _ => {}
     }
     Association { n, used, pearson: (!pearsons.is_empty()).then(|| mean(&pearsons)), spearman, reasons }
+}
+
+/// A number of observations or seeds, as the tables hold it.
+pub fn count(number: usize) -> u32 {
+    u32::try_from(number).expect("every observation is a row in memory, and fewer than 2³² of those fit")
 }
 
 /// Each seed with its reason.

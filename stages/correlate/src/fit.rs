@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::rank::{GRID, is_constant, mean};
 
-/// The slope of the line through the points; none if fewer than 2 or all at one place.
+/// The slope of the least-squares line; none for fewer than 2 points or equal x.
 pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let (x, y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
     if x.len() < 2 || is_constant(&x) {
@@ -15,17 +15,17 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     Some(products / x.iter().map(|x| (x - mean_x).powi(2)).sum::<f64>())
 }
 
-/// Where the level of a series changes, by [`two_levels`] with every point weighing the same: the first step of the second
-/// part. None for fewer than 4 points or a constant.
+/// The change point of a series, by [`two_levels`] with equal weights: the first step of the second part. None for fewer than 4
+/// points or a constant.
 pub fn change_point(series: &[(u32, f64)]) -> Option<u32> {
     let values: Vec<f64> = series.iter().map(|(_, value)| *value).collect();
     two_levels(&values, &vec![1.0; values.len()]).map(|levels| series[levels.at].0)
 }
 
-/// A series as one level and then another.
+/// A fit of a series by two constant levels, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Levels {
-    /// The position of the first point of the second part.
+    /// The index of the first point of the second part.
     pub at: usize,
     /// The first part's mean.
     pub before: f64,
@@ -35,9 +35,9 @@ pub struct Levels {
     pub explained: f64,
 }
 
-/// The two levels nearest a series: of all ways to cut it into two parts of at least 2 points, the one whose two means leave
-/// the least squared error, `Σ_part Σ_i w_i·(x_i − x̄_part)²` with `x̄_part` the part's weighted mean. The earliest cut if
-/// several are equal; none for fewer than 4 points, a constant, a value that is not finite or a weight that is not positive.
+/// The least-squares fit of two levels: of all cuts into two parts of at least 2 points, the one that minimises
+/// `Σ_part Σ_i w_i·(x_i − x̄_part)²` with `x̄_part` the part's weighted mean. The earliest of equal cuts; none for fewer than 4
+/// points, a constant, a value that is not finite or a weight that is not positive.
 ///
 /// # Panics
 /// If there are not as many weights as values.
@@ -60,7 +60,7 @@ pub fn two_levels(values: &[f64], weights: &[f64]) -> Option<Levels> {
     let left = |at: usize| error(0..at) + error(at..end);
     let all = error(0..end);
     let least = (2..=end - 2).map(left).fold(f64::INFINITY, f64::min);
-    // What is equal but for rounding is equal.
+    // Errors that differ by rounding alone are equal.
     let at = (2..=end - 2).find(|at| left(*at) <= least + GRID * all)?;
     let explained = (1.0 - left(at) / all).clamp(0.0, 1.0);
     Some(Levels { at, before: level(0..at), after: level(at..end), explained })
@@ -71,12 +71,11 @@ pub fn two_levels(values: &[f64], weights: &[f64]) -> Option<Levels> {
 pub struct Parabola {
     /// `c`.
     pub curvature: f64,
-    /// `−b/2c`, where it turns; infinite or NaN if it does not.
+    /// `−b/2c`, the x of its extremum; infinite or NaN if it has none.
     pub vertex: f64,
 }
 
-/// The parabola nearest the points; none if they have fewer than 3 places, are fewer than 4, which any parabola would fit, or
-/// are all equally high.
+/// The least-squares parabola; none for fewer than 4 points, fewer than 3 different x, or equal y.
 pub fn parabola(points: &[(f64, f64)]) -> Option<Parabola> {
     let n = points.len() as f64;
     let (x, y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
@@ -98,7 +97,7 @@ pub fn parabola(points: &[(f64, f64)]) -> Option<Parabola> {
     if squares <= 1e-9 * n {
         return None;
     }
-    // Both bend and u have mean 0, so the height of the points changes nothing but what rounding costs.
+    // Both bend and u have mean 0, so subtracting the mean of y changes nothing but rounding errors.
     let height = mean(&y);
     let curvature = bend.iter().zip(&y).map(|(bend, y)| bend * (y - height)).sum::<f64>() / squares;
     let linear = u.iter().zip(&y).map(|(u, y)| u * (y - height)).sum::<f64>() / n - curvature * cubes;
@@ -130,17 +129,17 @@ mod tests {
     fn levels_by_hand() {
         let jump = two_levels(&[1.0, 1.0, 4.0, 4.0, 4.0], &[1.0; 5]).expect("a jump");
         assert_eq!(jump, Levels { at: 2, before: 1.0, after: 4.0, explained: 1.0 });
-        // A ramp is cut in the middle, and the longer it is the nearer two means come to three quarters of its variance.
+        // A ramp is cut in the middle, and two means explain three quarters of its variance in the limit of many points.
         let ramp: Vec<f64> = (0..1000).map(f64::from).collect();
         let levels = two_levels(&ramp, &[1.0; 1000]).expect("a ramp");
         assert_eq!(levels.at, 500);
         assert!((levels.explained - 0.75).abs() < 1e-5);
-        // A point that weighs as much as three is three points.
+        // A weight of three is three points.
         let values = [0.0, 1.0, 1.5, 2.0, 3.0];
         let heavy = two_levels(&values, &[1.0, 1.0, 1.0, 1.0, 3.0]).expect("levels");
         let threefold = two_levels(&[0.0, 1.0, 1.5, 2.0, 3.0, 3.0, 3.0], &[1.0; 7]).expect("levels");
         assert_eq!((heavy.at, heavy.after), (threefold.at, threefold.after));
-        // Mirrored halves leave two cuts that are equal but for rounding: the earlier one counts.
+        // Mirrored halves have two cuts that are equal but for rounding: the earlier one counts.
         let mirrored = [0.1, 0.7, 0.3, 0.2, 0.2, 0.3, 0.7, 0.1];
         let levels = two_levels(&mirrored, &[1.0; 8]).expect("levels");
         let backwards: Vec<f64> = mirrored.iter().rev().copied().collect();

@@ -2,33 +2,38 @@
 
 use random_streams::stream;
 use rayon::prelude::*;
-use schemas::tables::Correlations;
+use schemas::Table;
+use schemas::enums::Scope;
+use schemas::tables::{Correlations, SampleAttention, SampleLayers, SampleScores};
 
 use crate::association::{Paired, associate};
-use crate::inputs::{Run, Seed};
+use crate::inputs::{Run, Seed, layer_count};
 use crate::permutation::sample_p_value;
 use crate::rank::{snapped, unit_ranks};
-use crate::samples::{BySample, SAMPLE_ATTENTION, SCORES, adjacent_divergence, attention, score};
+use crate::samples::{BySample, adjacent_divergence, attention, score};
 
 /// A metric of attention: its name, its layer (none: all of them), and its values by seed and sample.
 type Metric<'name> = (&'name str, Option<u16>, Vec<BySample>);
 /// A score of the text: its name, and its values by seed and sample.
 type Score<'name> = (&'name str, Vec<BySample>);
 
-/// Attention while sampling, over all layers and layer by layer, held against each score of the sample. Ranks are taken
+/// Attention while sampling, over all layers and layer by layer, correlated with each score of the sample. Ranks are taken
 /// within each seed, the p-value permutes samples within each seed; one stream of random numbers serves one row.
 pub fn generation_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> {
-    let layers = run.seeds.iter().flat_map(|seed| &seed.sample_attention).map(|row| row.layer + 1).max().unwrap_or(0);
+    let layers = layer_count(run.seeds.iter().flat_map(|seed| &seed.sample_attention).map(|row| row.layer));
     let layers: Vec<Option<u16>> = std::iter::once(None).chain((0..layers).map(Some)).collect();
     let per_seed = |values: &dyn Fn(&Seed) -> BySample| run.seeds.iter().map(values).collect::<Vec<_>>();
     let mut metrics: Vec<Metric> = Vec::new();
-    for (name, value) in SAMPLE_ATTENTION {
-        metrics.extend(layers.iter().map(|layer| (name, *layer, per_seed(&|seed| attention(seed, *layer, value)))));
+    for measure in SampleAttention::MEASURES {
+        let values = |layer| per_seed(&|seed| attention(seed, layer, measure.get));
+        metrics.extend(layers.iter().map(|layer| (measure.name(), *layer, values(*layer))));
     }
-    metrics.extend(
-        layers.iter().map(|layer| ("js_divergence", *layer, per_seed(&|seed| adjacent_divergence(seed, *layer)))),
-    );
-    let scores: Vec<Score> = SCORES.iter().map(|(name, value)| (*name, per_seed(&|seed| score(seed, value)))).collect();
+    let divergence = |layer| per_seed(&|seed| adjacent_divergence(seed, layer));
+    metrics.extend(layers.iter().map(|layer| (SampleLayers::js_divergence.name(), *layer, divergence(*layer))));
+    let scores: Vec<Score> = SampleScores::MEASURES
+        .iter()
+        .map(|measure| (measure.name(), per_seed(&|seed| score(seed, measure.get))))
+        .collect();
 
     let tests: Vec<_> = metrics.iter().flat_map(|x| scores.iter().map(move |y| (x, y))).collect();
     let row = |((name, layer, x), (score, y)): &(&Metric, &Score)| {
@@ -56,7 +61,7 @@ fn test(
     let ranks: Vec<_> = association.used.iter().map(ranks).collect();
     association.reasons.push("no partial correlation: the generation scope has no steps to take out".to_owned());
     let p_value = (!ranks.is_empty()).then(|| p_value(&ranks));
-    Correlations { p_value, ..association.row("generation", x, layer, y) }
+    Correlations { p_value, ..association.row(Scope::Generation, x, layer, y) }
 }
 
 #[cfg(test)]
@@ -76,8 +81,8 @@ mod tests {
             }
         }
         let rows = generation_rows("d", &dataset.runs[1], 999);
-        // 6 metrics over all layers and in each of 4, against 13 scores.
-        assert_eq!(rows.len(), 6 * 5 * 13);
+        // The measures of heads and the divergence, over all layers and in each of 4, with every score.
+        assert_eq!(rows.len(), (SampleAttention::MEASURES.len() + 1) * 5 * SampleScores::MEASURES.len());
         let find =
             |x: &str, y: &str| rows.iter().find(|row| row.x == x && row.layer.is_none() && row.y == y).expect("a row");
         let found = find("normalized_entropy", "quality");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cli::Terminal;
 use declarations::correlate::Correlate;
 use declarations::{Fault, Inputs, Part, Reads, Study, StudyDataset, StudyRun};
+use schemas::enums::TextSource;
 use schemas::tables::{
     Baselines, Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers,
     SampleScores, Timings, TrainingLog,
@@ -52,8 +53,13 @@ impl Run {
 
     /// The number of layers; 0 without snapshots.
     pub fn layers(&self) -> u16 {
-        self.seeds.iter().flat_map(|seed| &seed.head_metrics).map(|row| row.layer + 1).max().unwrap_or(0)
+        layer_count(self.seeds.iter().flat_map(|seed| &seed.head_metrics).map(|row| row.layer))
     }
+}
+
+/// The number of layers of rows that carry these. (A layer 65,535, which no model has, would not be counted.)
+pub fn layer_count(layers: impl Iterator<Item = u16>) -> u16 {
+    layers.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// One training's tables. What a run's parts do not have is empty; tables over steps hold the snapshot steps alone, but for
@@ -97,7 +103,7 @@ impl Seed {
     }
 }
 
-/// The final weights of the first run without tracking held against those of the first run with it.
+/// The final weights of the first run without tracking compared with those of the first run with it.
 #[derive(Clone, Debug, Default)]
 pub struct Tracked {
     /// The two runs' names.
@@ -166,7 +172,7 @@ impl Training<'_> {
         learned.push(self.inputs.source::<Evaluations>(&self.partition())?);
         if self.run.has(Part::Snapshots) {
             self.covers::<Evaluations>(seed.evaluations.iter().map(|row| row.step))?;
-            // Of windows of one character there is nothing to say, so the tables on attention may rightly be empty.
+            // Windows of one character leave nothing to average, so the tables on attention may be empty.
             seed.head_metrics = self.rows("", learned)?;
             if !seed.head_metrics.is_empty() {
                 self.covers::<HeadMetrics>(seed.head_metrics.iter().map(|row| row.step))?;
@@ -179,7 +185,7 @@ impl Training<'_> {
             seed.layer_metrics.retain(|row| self.dataset.steps.contains(row.step));
             seed.baselines = self.rows("", learned)?;
         }
-        // A model of one layer has no pairs of layers, so these tables may rightly be empty.
+        // A model of one layer has no pairs of layers, so these tables may be empty.
         if self.run.has(Part::Similarity) {
             seed.layer_similarity = self.rows("", learned)?;
             seed.layer_similarity.retain(|row| self.dataset.steps.contains(row.step));
@@ -187,11 +193,11 @@ impl Training<'_> {
         if self.run.has(Part::Quality) {
             seed.sample_scores = self.rows("", learned)?;
             let ours = |step: Option<u32>| step.is_some_and(|step| self.dataset.steps.contains(step));
-            seed.sample_scores.retain(|row| row.source == "model" && ours(row.step));
+            seed.sample_scores.retain(|row| row.source == TextSource::Model && ours(row.step));
             self.covers::<SampleScores>(seed.sample_scores.iter().filter_map(|row| row.step))?;
             seed.sample_attention = self.rows("", learned)?;
             if !seed.sample_attention.is_empty() {
-                let ours = seed.sample_attention.iter().filter(|row| row.source == "model");
+                let ours = seed.sample_attention.iter().filter(|row| row.source == TextSource::Model);
                 self.covers::<SampleAttention>(ours.map(|row| row.step))?;
             }
             seed.sample_layers = self.rows("", learned)?;

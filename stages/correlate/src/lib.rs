@@ -1,16 +1,16 @@
-//! The `correlate` stage: what goes with what, which of the study's claims hold, and the table of results.
+//! The `correlate` stage: correlations, tests of the study's claims, and the table of results.
 //!
 //! It reads every training of the study and writes `correlations`, `onsets`, `head_matches`, `findings` and `results`. The
-//! replicate is the seed: a statistic is computed once per seed, and its interval is over seeds.
+//! replicate is the seed: a statistic is computed once per seed, and its interval and test are over seeds.
 
 pub mod association;
 pub mod claims;
-pub mod fdr;
 pub mod fit;
 pub mod generation;
 pub mod inputs;
 pub mod interval;
 pub mod matching;
+pub mod multiple_testing;
 pub mod onsets;
 pub mod partial;
 pub mod permutation;
@@ -26,6 +26,7 @@ pub mod training;
 use cli::Terminal;
 use declarations::correlate::Correlate;
 use declarations::{Fault, Job, Part};
+use schemas::enums::Verdict;
 use schemas::tables::{Correlations, Findings, Onsets};
 use schemas::{Partition, Source};
 
@@ -60,8 +61,10 @@ pub fn run(job: &Job<Correlate>, terminal: &Terminal) -> Result<(), Fault> {
         onsets.push((dataset, run, rows));
     }
     for (dataset, rows) in &findings {
+        let family = rows.iter().filter(|row| row.p_value.is_some()).count();
         let partition = Partition::dataset(&dataset.name);
-        outputs.write(&partition, &provenance.from_inputs(behind_findings(&study, dataset)), rows)?;
+        let provenance = provenance.from_inputs(behind_findings(&study, dataset)).with("family_size", family);
+        outputs.write(&partition, &provenance, rows)?;
     }
     let measured = study.iter().flat_map(|dataset| &dataset.runs).flat_map(|run| &run.measured);
     outputs.write(&Partition::study(), &provenance.from_inputs(measured), &results)?;
@@ -93,16 +96,18 @@ fn correlations<'study>(
             rows.extend(generation::generation_rows(&dataset.name, run, draws));
         }
         let p_values: Vec<_> = rows.iter().map(|row| row.p_value).collect();
-        rows.iter_mut().zip(fdr::q_values(&p_values)).for_each(|(row, q_value)| row.q_value = q_value);
+        rows.iter_mut()
+            .zip(multiple_testing::benjamini_hochberg(&p_values))
+            .for_each(|(row, q_value)| row.q_value = q_value);
         progress.advance(1);
         (dataset, run, rows)
     };
     files.into_iter().map(rows).collect()
 }
 
-/// The files that a dataset's findings were made from.
+/// The files that a dataset's findings are made from.
 fn behind_findings<'study>(study: &'study [Dataset], dataset: &'study Dataset) -> Vec<&'study Source> {
-    let others = study.iter().filter(|other| other.name == dataset.name || claims::looks_at_others(dataset));
+    let others = study.iter().filter(|other| other.name == dataset.name || claims::needs_others(dataset));
     let learned = others.flat_map(|dataset| &dataset.runs).flat_map(|run| &run.learned);
     learned.chain(dataset.tracked.iter().flat_map(|tracked| &tracked.sources)).collect()
 }
@@ -120,13 +125,16 @@ fn summarise(
         terminal.say(format!("{dataset} {run}: {rows} correlations, {tested} tested, {found} with q < 0.05"));
     }
     for (dataset, run, rows) in onsets {
-        let (happens, looked_for) = (rows.iter().filter(|row| row.n > 0).count(), rows.len());
-        terminal.say(format!("{} {}: {happens} of {looked_for} events happen", dataset.name, run.name));
+        let (found, all) = (rows.iter().filter(|row| row.n > 0).count(), rows.len());
+        terminal.say(format!("{} {}: {found} of {all} onsets and change points found", dataset.name, run.name));
     }
     for (dataset, rows) in findings {
-        let count = |verdict: &str| rows.iter().filter(|row| row.verdict == verdict).count();
-        let verdicts = ["supported", "refuted", "inconclusive", "not_tested"];
-        let counts = verdicts.map(|verdict| format!("{} {}", count(verdict), verdict.replace('_', " ")));
-        terminal.say(format!("{}: {} claims: {}", dataset.name, rows.len(), counts.join(", ")));
+        let count = |verdict: Verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+        let verdicts = Verdict::ALL.iter();
+        let counts: Vec<_> =
+            verdicts.map(|&verdict| format!("{} {}", count(verdict), verdict.as_str().replace('_', " "))).collect();
+        let (name, claims, family) =
+            (&dataset.name, rows.len(), rows.iter().filter(|row| row.p_value.is_some()).count());
+        terminal.say(format!("{name}: {claims} claims, {family} tested with Holm's correction: {}", counts.join(", ")));
     }
 }

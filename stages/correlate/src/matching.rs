@@ -1,35 +1,33 @@
 //! Which head of one training is which head of another: the table `head_matches`.
 //!
-//! The heads of a layer are exchangeable: head 0 of one seed has nothing to do with head 0 of another, and a mean over seeds of
-//! heads with equal numbers is a mean of unlike things. So each seed's heads are matched with the first seed's before anything
+//! The heads of a layer are exchangeable: head 0 of one seed does not correspond to head 0 of another, and a mean over seeds of
+//! heads with equal numbers is a mean of unlike heads. So each seed's heads are matched with the first seed's before anything
 //! is averaged over them.
 
 use std::collections::BTreeMap;
 
 use schemas::tables::{HeadMatches, HeadMetrics};
+use schemas::{Measure, Table};
 
 use crate::inputs::Run;
 use crate::rank::{grid, mean};
-use crate::series::Column;
-use crate::timeline::stretches;
+use crate::timeline::trapezoid_weights;
 
-/// What heads are told apart by. Of measures that nearly repeat each other one is taken, so that nothing counts twice:
-/// `normalized_entropy` goes with `entropy_nats`, `span_90` with `mean_distance`, `local_mass_3` with the masses near by.
-const METRICS: [Column<HeadMetrics>; 7] = [
-    ("entropy_nats", |row| Some(row.entropy_nats)),
-    ("mean_distance", |row| Some(row.mean_distance)),
-    ("first_token_mass", |row| Some(row.first_token_mass)),
-    ("self_mass", |row| Some(row.self_mass)),
-    ("previous_token_score", |row| Some(row.previous_token_score)),
-    ("duplicate_token_score", |row| Some(row.duplicate_token_score)),
-    ("induction_score", |row| row.induction_score),
-];
+/// The measures that nearly repeat another one, which takes their place so that nothing counts twice: `normalized_entropy` and
+/// `entropy_nats`, `span_90` and `mean_distance`, `local_mass_3` and the masses near by. Heads are matched by all others.
+const REDUNDANT: [Measure<HeadMetrics>; 3] =
+    [HeadMetrics::normalized_entropy, HeadMetrics::span_90, HeadMetrics::local_mass_3];
+
+/// The measures that heads are matched by.
+fn measures() -> impl Iterator<Item = &'static Measure<HeadMetrics>> {
+    HeadMetrics::MEASURES.iter().filter(|measure| REDUNDANT.iter().all(|other| other.name() != measure.name()))
+}
 
 /// Every head of a run's trainings with the head of the first seed's training that it is matched with, layer by layer, by the
 /// assignment whose sum of squared distances is the least ([`assignment`]).
 ///
 /// The distance of two heads is `√(Σ_m Σ_s w_s·((x_ms − y_ms) / σ_m)² / (M·Σ_s w_s))` over the `M` metrics that vary and the
-/// snapshots `s`, `w_s` being the [`stretches`] of the schedule that a snapshot stands for, and `σ_m` the standard deviation
+/// snapshots `s`, `w_s` being their [`trapezoid_weights`], and `σ_m` the standard deviation
 /// between the heads of a layer at one snapshot, over all seeds, pooled over snapshots and layers. So 0 is the same
 /// development, and about √2 what two heads have that have nothing in common but their layer's drift.
 ///
@@ -48,13 +46,13 @@ pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
             let own: Vec<usize> = (0..heads.len()).collect();
             let itself = seed.seed == first.seed;
             let matched = if itself { own } else { assignment(&squares) };
-            rows.extend(matched.into_iter().enumerate().map(|(head, slot)| {
-                let roots: Vec<f64> = squares[head].iter().map(|square| square.sqrt()).collect();
+            rows.extend((0..).zip(&squares).zip(matched).map(|((head, squares), slot)| {
+                let roots: Vec<f64> = squares.iter().map(|square| square.sqrt()).collect();
                 HeadMatches {
                     seed: seed.seed,
                     layer,
-                    head: head as u16,
-                    slot: slot as u16,
+                    head,
+                    slot: u16::try_from(slot).expect("heads are numbered in u16"),
                     distance: (!itself).then(|| roots[slot]),
                     random_distance: (!itself).then(|| mean(&roots)),
                 }
@@ -79,7 +77,7 @@ struct Trajectories {
 impl Trajectories {
     fn of(run: &Run) -> Self {
         let steps = run.seeds.first().map_or(&[][..], |seed| &seed.steps);
-        let weights = stretches(steps);
+        let weights = trapezoid_weights(steps);
         let mut heads: BTreeMap<(usize, u16), Vec<Vec<f64>>> = BTreeMap::new();
         for (position, seed) in run.seeds.iter().enumerate() {
             for row in &seed.head_metrics {
@@ -89,11 +87,11 @@ impl Trajectories {
             }
         }
         let mut used = 0.0;
-        for (_, value) in METRICS {
+        for measure in measures() {
             let mut cells = Cells::new();
             for (position, seed) in run.seeds.iter().enumerate() {
                 for row in &seed.head_metrics {
-                    if let Some(value) = value(row) {
+                    if let Some(value) = (measure.get)(row) {
                         cells.entry((row.layer, row.step)).or_default().insert((position, row.head), value);
                     }
                 }
@@ -249,15 +247,18 @@ mod tests {
                 let grown = f64::from(row.step) / 1200.0;
                 row.entropy_nats = 3.0 - kind * grown + 0.01 * (row.entropy_nats - 2.0);
                 row.mean_distance = 10.0 + kind.powi(2) * grown + 0.01 * (row.mean_distance - 10.0);
-                (row.first_token_mass, row.self_mass, row.previous_token_score) = (0.1, 0.1, 0.1);
-                (row.duplicate_token_score, row.induction_score) = (0.1, None);
+                for measure in measures().filter(|measure| !["entropy_nats", "mean_distance"].contains(&measure.name()))
+                {
+                    (measure.set)(row, 0.1);
+                }
+                row.induction_score = None;
             }
         }
         (run, orders)
     }
 
     #[test]
-    fn heads_are_found_again_in_whatever_order_they_come() {
+    fn heads_are_matched_in_whatever_order_they_come() {
         let (run, orders) = shuffled();
         let rows = head_matches(&run);
         assert_eq!(rows.len(), 3 * 4 * 4);

@@ -1,11 +1,11 @@
-//! What remains of two series after taking out what all seeds share, and how far that can be trusted.
+//! Partial correlation over training: the correlation of two metrics after taking out what all seeds share.
 //!
-//! Everything drifts while a model learns, so two metrics of one training always look correlated. What one seed does beside
-//! the mean over seeds is not the drift that all share, though a seed that learns faster is ahead in every metric. Whether it
-//! belongs to what another metric does beside its own mean is told by comparing each seed with itself and with the others:
-//! `agreement[s][t]` is Spearman's correlation of the deviations of `x` in seed `s` and of `y` in seed `t`. The mean of its
-//! diagonal is the partial Spearman correlation, and what lies beside the diagonal shows how large correlations are that mean
-//! nothing, with the same drift, the same steps and the same autocorrelation.
+//! Everything drifts while a model learns, so two metrics of one training always correlate. The deviation of a seed from the mean
+//! over seeds is free of the drift that all share, though a seed that learns faster is ahead in every metric. Whether the
+//! deviations of two metrics are associated is tested by comparing each seed with itself and with the others:
+//! `agreement[s][t]` is Spearman's correlation of the deviations of `x` in seed `s` and of `y` in seed `t`. The mean of the
+//! diagonal is the partial Spearman correlation. The other entries show how large correlations without an association are, with
+//! the same drift, the same steps and the same autocorrelation.
 
 use random_streams::{ChaCha8Rng, SliceRandom};
 
@@ -13,23 +13,23 @@ use crate::interval::Estimate;
 use crate::permutation::{TOLERANCE, p_value};
 use crate::rank::{Correlation, Degenerate, check, dot, grid, mean, unit_ranks};
 
-/// How the deviations of two metrics agree, seed by seed.
+/// Correlations of the deviations of two metrics, for all pairs of seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Partial {
     /// `[seeds, seeds]`: rows are seeds of `x`, columns seeds of `y`.
     agreement: Vec<Vec<f64>>,
-    /// Steps behind each correlation.
+    /// Observations behind each correlation.
     steps: usize,
 }
 
 impl Partial {
-    /// Compares the deviations from the mean over seeds at each step.
+    /// The correlations of the deviations from the mean over seeds at each step.
     ///
     /// # Shapes
     /// `x` and `y` are `[seeds, steps]`, two seeds or more.
     ///
     /// # Errors
-    /// Why a seed has no correlation.
+    /// [`Degenerate`] if a seed has no correlation: under three steps, a value that is not finite, or constant deviations.
     pub fn of(x: &[Vec<f64>], y: &[Vec<f64>]) -> Result<Self, Degenerate> {
         if x.iter().chain(y).flatten().any(|value| !value.is_finite()) {
             return Err(Degenerate::NotFinite);
@@ -52,10 +52,10 @@ impl Partial {
         mean(&self.matched())
     }
 
-    /// The value with its 95 % interval: that of Fisher's z over seeds, its standard error `√((n−1)/(n−2))` times that of
-    /// independent seeds. Deviations sum to zero over seeds, so that the correlations of different seeds are themselves
-    /// correlated: with `τ` the variance of a correlation that means nothing, their mean has the variance `τ(n−1)/n²`, and
-    /// `sd²/n` is `τ(n−2)/n²` on average. Two seeds mirror each other, which is one piece of evidence: no interval.
+    /// The value with its 95 % interval: that of Fisher's z over seeds, with a standard error `√((n−1)/(n−2))` times that of
+    /// independent seeds. Deviations sum to zero over seeds, so the correlations of different seeds are themselves correlated:
+    /// with `τ` the variance of a correlation without an association, their mean has the variance `τ(n−1)/n²`, and `sd²/n` is
+    /// `τ(n−2)/n²` on average. Two seeds mirror each other, which makes one observation: no interval.
     pub fn estimate(&self) -> Estimate {
         let correlations: Vec<_> = self.matched().iter().map(|&rho| Correlation { rho, n: self.steps }).collect();
         let n = correlations.len() as f64;
@@ -67,10 +67,11 @@ impl Partial {
         estimate
     }
 
-    /// The p-value of the seeds' own pairing among all pairings of the seeds of `x` with those of `y`: the share, two-sided,
-    /// whose mean correlation is as large. Seeds are independent replicates, so that without an association every pairing is
-    /// as likely as any other, whatever the shared drift, the steps and the autocorrelation: the test is exact. With `n` seeds no
-    /// p-value is below `1/n!`: 1/6 with three, 1/24 with four.
+    /// The two-sided p-value of an exact permutation test: the share of all pairings of the seeds of `x` with those of `y` whose
+    /// mean correlation is at least as large in size as that of each seed with itself. Seeds are independent replicates, so
+    /// without an association all pairings are equally likely, whatever the shared drift, the steps and the autocorrelation. With
+    /// `n` seeds no p-value is below `1/n!`: 1/6 with three, 1/24 with four. Where there are more than `draws` pairings, so many
+    /// random ones are drawn from `stream` instead.
     pub fn p_value(&self, draws: u32, mut stream: ChaCha8Rng) -> f64 {
         let seeds = self.agreement.len();
         let reached = self.value().abs() - TOLERANCE;
@@ -94,7 +95,7 @@ impl Partial {
     }
 }
 
-/// Visits every order of the items from `first` on.
+/// Visits every permutation of the items from `first` on.
 fn every_order(items: &mut [usize], first: usize, visit: &mut impl FnMut(&[usize])) {
     if first == items.len() {
         return visit(items);
@@ -106,8 +107,8 @@ fn every_order(items: &mut [usize], first: usize, visit: &mut impl FnMut(&[usize
     }
 }
 
-/// Deviations from the mean over seeds at each step, in whole multiples of the [`grid`] of the values themselves, so that they
-/// are tied where they differ by the rounding of the mean alone.
+/// Deviations from the mean over seeds at each step, in integer multiples of the [`grid`] of the values themselves, so that
+/// those that differ by the rounding of the mean alone are tied.
 ///
 /// # Shapes
 /// `[seeds, steps]` in and out, every value finite.

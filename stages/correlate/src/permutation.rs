@@ -1,14 +1,14 @@
-//! Permutation tests. Every p-value is two-sided: `(1 + count)/(1 + draws)` for random draws, and `count / all` where there
-//! are no more arrangements than draws and all are looked at, the observed one among them.
+//! Permutation tests. Every p-value is two-sided: `(1 + count)/(1 + draws)` for random draws, and the exact `count / all` where
+//! there are no more permutations than draws, the identity included.
 
 use random_streams::{ChaCha8Rng, SliceRandom};
 
 use crate::rank::{dot, mean};
 
-/// What a statistic may fall short of the observed one by rounding.
+/// By how much a statistic may fall short of the observed one through rounding.
 pub(crate) const TOLERANCE: f64 = 1e-12;
 
-/// The p-value of a mean over seeds of Spearman correlations, by permuting the samples within each seed.
+/// The p-value of a mean over seeds of Spearman correlations, by permutation of the samples within each seed.
 ///
 /// # Shapes
 /// For each seed the unit ranks of `x` and of `y`, equally long.
@@ -21,7 +21,7 @@ pub fn sample_p_value(seeds: &[(Vec<f64>, Vec<f64>)], draws: u32, mut stream: Ch
         .filter(|all| *all <= u64::from(draws));
     let mut count = 0;
     if let Some(all) = all {
-        // So few arrangements that each seed has at most 7 samples: its dot products, one an order.
+        // So few permutations that each seed has at most 7 samples: its dot products, one per order.
         let products: Vec<Vec<f64>> = seeds.iter().map(|(x, y)| all_products(x, y)).collect();
         let sizes: Vec<usize> = products.iter().map(Vec::len).collect();
         for number in 0..all {
@@ -43,7 +43,7 @@ pub fn sample_p_value(seeds: &[(Vec<f64>, Vec<f64>)], draws: u32, mut stream: Ch
     p_value(count, draws, None)
 }
 
-/// The p-value of a statistic that so many of the arrangements reach.
+/// The p-value where `count` permutations reach the observed statistic, of `all` or of so many random draws.
 pub(crate) fn p_value(count: u64, draws: u32, all: Option<u64>) -> f64 {
     match all {
         Some(all) => count as f64 / all as f64,
@@ -51,7 +51,7 @@ pub(crate) fn p_value(count: u64, draws: u32, all: Option<u64>) -> f64 {
     }
 }
 
-/// The digits of a number where the places have these sizes.
+/// The digits of a number in the mixed radix of these sizes.
 fn arrangement(mut number: u64, sizes: &[usize]) -> Vec<usize> {
     let digit = |size: &usize| {
         let digit = number % *size as u64;

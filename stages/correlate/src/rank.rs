@@ -3,25 +3,25 @@
 /// Why two series have no correlation.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Degenerate {
-    /// Two points always lie on a line.
+    /// Fewer than three observations: two always lie on a line.
     #[error("{0} observations, fewer than 3")]
     TooFew(usize),
     /// The first series does not vary.
     #[error("the metric is constant")]
     ConstantX,
     /// The second series does not vary.
-    #[error("what it is held against is constant")]
+    #[error("the outcome is constant")]
     ConstantY,
     /// A value is infinite or not a number.
     #[error("a value is not finite")]
     NotFinite,
 }
 
-/// The share of the largest value below which a difference is taken for rounding.
+/// The share of the largest value below which a difference counts as rounding.
 pub const GRID: f64 = 1e-11;
 
-/// Values as whole multiples of [`GRID`] of the largest, so that what is equal but for rounding is tied: a mean of equal
-/// shares can differ in its last bit with the order of the sum, and that is no order.
+/// Values as integer multiples of [`GRID`] of the largest, so that values that are equal but for rounding are tied: equal means
+/// can differ in their last bit with the order of summation.
 pub fn snapped(values: &[f64]) -> Vec<f64> {
     let unit = grid(values);
     values.iter().map(|value| (value / unit).round()).collect()
@@ -40,7 +40,10 @@ pub fn is_constant(values: &[f64]) -> bool {
     values.is_empty() || high - low <= grid(values)
 }
 
-/// Whether two series have a correlation: at least 3 finite observations, and neither constant.
+/// Whether two series have a correlation.
+///
+/// # Errors
+/// [`Degenerate`] under 3 observations, with a value that is not finite, or where a series is constant.
 ///
 /// # Panics
 /// If the series are not equally long.
@@ -62,6 +65,9 @@ pub fn check(x: &[f64], y: &[f64]) -> Result<(), Degenerate> {
 }
 
 /// Pearson's correlation, `Σ(x−x̄)(y−ȳ) / √(Σ(x−x̄)²·Σ(y−ȳ)²)`, −1 to 1.
+///
+/// # Errors
+/// As [`check`].
 pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
     check(x, y)?;
     let (mean_x, mean_y) = (mean(x), mean(y));
@@ -79,18 +85,24 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
 pub struct Correlation {
     /// Its value, −1 to 1.
     pub rho: f64,
-    /// The observations behind it.
+    /// Observations.
     pub n: usize,
 }
 
 impl Correlation {
-    /// [`spearman`] and what is behind it.
+    /// [`spearman`] with its number of observations.
+    ///
+    /// # Errors
+    /// As [`check`].
     pub fn of(x: &[f64], y: &[f64]) -> Result<Self, Degenerate> {
         Ok(Self { rho: spearman(x, y)?, n: x.len() })
     }
 }
 
 /// Spearman's correlation: Pearson's of the average ranks of the [`snapped`] values, −1 to 1.
+///
+/// # Errors
+/// As [`check`].
 pub fn spearman(x: &[f64], y: &[f64]) -> Result<f64, Degenerate> {
     check(x, y)?;
     pearson(&ranks(&snapped(x)), &ranks(&snapped(y)))
@@ -113,7 +125,7 @@ pub fn unit_ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// [`unit_ranks`] without allocating: `sorted` is room to work in.
+/// [`unit_ranks`] without allocation: `sorted` is a buffer.
 pub fn unit_ranks_into(values: &[f64], sorted: &mut Vec<(f64, usize)>, ranks: &mut [f64]) {
     rank_into(values, sorted, ranks);
     let centre = (values.len() as f64 + 1.0) / 2.0;
@@ -179,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn rounding_orders_nothing() {
+    fn rounding_makes_no_order() {
         assert_ne!(std::hint::black_box(0.1) + 0.2, 0.3);
         assert_eq!(spearman(&[0.1 + 0.2, 0.3, 1.0], &[1.0, 2.0, 3.0]), spearman(&[0.3, 0.3, 1.0], &[1.0, 2.0, 3.0]));
         assert_eq!(spearman(&[0.1 + 0.2, 0.3, 0.3], &[1.0, 2.0, 3.0]), Err(Degenerate::ConstantX));
     }
 
     #[test]
-    fn what_has_no_correlation_says_why() {
+    fn degenerate_series_say_why() {
         assert_eq!(spearman(&[1.0, 2.0], &[1.0, 2.0]), Err(Degenerate::TooFew(2)));
         assert_eq!(spearman(&[1.0; 3], &[1.0, 2.0, 3.0]), Err(Degenerate::ConstantX));
         assert_eq!(pearson(&[1.0, 2.0, 3.0], &[0.1; 3]), Err(Degenerate::ConstantY));
@@ -195,7 +207,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spearman_knows_order_alone(pairs in prop::collection::vec((-50i32..50, -50i32..50), 3..30)) {
+        fn spearman_depends_on_order_alone(pairs in prop::collection::vec((-50i32..50, -50i32..50), 3..30)) {
             let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(x, y)| (f64::from(*x), f64::from(*y))).unzip();
             let cubed: Vec<f64> = x.iter().map(|x| x.powi(3) + 7.0).collect();
             prop_assert_eq!(spearman(&x, &y), spearman(&cubed, &y));

@@ -1,4 +1,4 @@
-//! The study's table of results.
+//! The table of results.
 
 use declarations::Fault;
 use schemas::tables::Results;
@@ -10,7 +10,7 @@ use crate::rank::mean;
 /// A row for each dataset and run, in the order of the study.
 ///
 /// # Errors
-/// An input fault if a training logged or evaluated nothing, or generated in no time.
+/// An input fault if a training logged or evaluated nothing, or if generation took no time.
 pub fn results(study: &[Dataset]) -> Result<Vec<Results>, Fault> {
     study.iter().flat_map(|dataset| dataset.runs.iter().map(move |run| row(dataset, run))).collect()
 }
@@ -24,7 +24,8 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
             })
         });
         let values: Vec<f64> = each.collect::<Result<_, _>>()?;
-        Ok((mean(&values), standard_error(&values)))
+        // Adding 0 makes −0, which losses of a text with one symbol can be, 0.
+        Ok((mean(&values) + 0.0, standard_error(&values)))
     };
     let (final_train_loss_mean, final_train_loss_stderr) =
         over_seeds(&final_train_loss, "training_log has no rows: rerun `train`")?;
@@ -41,7 +42,7 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         run: run.name.clone(),
         label: run.label.clone(),
         training_of: run.seeds.iter().find_map(|seed| seed.same_as.clone()).unwrap_or_else(|| run.name.clone()),
-        seeds: run.seeds.len() as u32,
+        seeds: u32::try_from(run.seeds.len()).expect("a study has fewer than 2³² seeds"),
         final_train_loss_mean,
         final_train_loss_stderr,
         best_val_loss_mean,
@@ -53,9 +54,13 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
     })
 }
 
-/// The last logged training loss.
+/// The mean training loss over the last tenth of the logged iterations, at least one: a single batch's loss is mostly noise.
 fn final_train_loss(seed: &Seed) -> Option<f64> {
-    seed.training_log.iter().max_by_key(|row| row.step).map(|row| row.loss)
+    let mut log: Vec<_> = seed.training_log.iter().map(|row| (row.step, row.loss)).collect();
+    log.sort_unstable_by_key(|(step, _)| *step);
+    let last = (log.len() / 10).max(1).min(log.len());
+    let losses: Vec<f64> = log[log.len() - last..].iter().map(|(_, loss)| *loss).collect();
+    (!losses.is_empty()).then(|| mean(&losses))
 }
 
 /// The lowest validation loss over evaluations at multiples of the interval: those at other steps, which checkpoints add,
@@ -69,7 +74,11 @@ fn best_val_loss(seed: &Seed, eval_interval: u32) -> Option<f64> {
 fn inference_speed(seed: &Seed) -> Option<f64> {
     let last = seed.last_step();
     let (mut characters, mut seconds) = (0.0, 0.0);
-    for row in seed.generate_timings.iter().filter(|row| row.activity == "generation" && row.step == last) {
+    for row in seed
+        .generate_timings
+        .iter()
+        .filter(|row| row.activity == schemas::enums::Activity::Generation && row.step == last)
+    {
         characters += row.characters as f64;
         seconds += row.wall_secs;
     }
@@ -78,6 +87,8 @@ fn inference_speed(seed: &Seed) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use schemas::tables::TrainingLog;
+
     use super::*;
     use crate::synthetic::{self, Shape};
 
@@ -85,8 +96,11 @@ mod tests {
     fn a_row_by_hand() {
         let mut dataset = synthetic::dataset("d", Shape { seeds: 2, ..Shape::default() });
         for (index, seed) in dataset.runs[0].seeds.iter_mut().enumerate() {
-            seed.training_log.iter_mut().for_each(|row| row.loss = f64::from(row.step) + index as f64);
-            // The lowest loss lies beside the interval of 400 and does not count.
+            let row = seed.training_log[0].clone();
+            // 25 logged iterations: the last two count.
+            let log = (0..25).map(|step| TrainingLog { step, loss: f64::from(step) + index as f64, ..row.clone() });
+            seed.training_log = log.rev().collect();
+            // The lowest loss is not at a multiple of 400 and does not count.
             seed.evaluations.iter_mut().for_each(|row| row.val_loss = if row.step % 400 == 0 { 2.0 } else { 1.0 });
             seed.train_timings.iter_mut().for_each(|row| row.wall_secs = 0.5);
         }
@@ -96,13 +110,28 @@ mod tests {
         let row = &rows[0];
         assert_eq!((rows.len(), row.seeds, row.label.as_str()), (2, 2, "Run run_0"));
         assert_eq!([&rows[0], &rows[1]].map(|row| row.training_of.as_str()), ["run_0", "run_2"]);
-        assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (1200.5, Some(0.5)));
+        assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (24.0, Some(0.5)));
         assert_eq!((row.best_val_loss_mean, row.best_val_loss_stderr), (2.0, Some(0.0)));
         assert_eq!(row.total_train_time_secs_mean, 1.0);
         // Each of 10 samples took half a second for 500 characters; other steps do not count.
         assert_eq!(row.inference_tokens_per_sec_mean, 1000.0);
 
+        dataset.runs[0].seeds[0].training_log.truncate(5);
+        let short = results(&[dataset.clone()]).expect("whole tables");
+        assert_eq!(short[0].final_train_loss_mean, (24.0 + 24.5) / 2.0, "of five logged iterations the last one");
         dataset.runs[0].seeds[1].training_log.clear();
         assert!(results(&[dataset]).expect_err("no log").to_string().contains("seed 1338"));
+    }
+
+    #[test]
+    fn a_text_of_one_symbol_has_losses_of_zero() {
+        let mut dataset = synthetic::dataset("d", Shape::default());
+        for seed in &mut dataset.runs[0].seeds {
+            seed.training_log.iter_mut().for_each(|row| row.loss = -0.0);
+            seed.evaluations.iter_mut().for_each(|row| row.val_loss = -0.0);
+        }
+        let row = results(&[dataset]).expect("whole tables").remove(0);
+        let losses = [row.final_train_loss_mean, row.best_val_loss_mean];
+        assert!(losses.iter().all(|loss| loss.to_bits() == 0), "{losses:?}");
     }
 }

@@ -2,43 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemas::enums::TextSource;
 use schemas::tables::{SampleAttention, SampleScores};
 
 use crate::inputs::Seed;
 use crate::rank::{mean, spearman};
-use crate::series::{Column, mean_by};
+use crate::series::mean_by;
 
 /// Values by sample; a sample without one is missing.
 pub type BySample = BTreeMap<u16, f64>;
 
-/// The scores of `sample_scores`.
-pub const SCORES: [Column<SampleScores>; 13] = [
-    ("distinct_1", |row| row.distinct_1),
-    ("distinct_2", |row| row.distinct_2),
-    ("distinct_3", |row| row.distinct_3),
-    ("distinct_4", |row| row.distinct_4),
-    ("distinct_8", |row| row.distinct_8),
-    ("repetition_4", |row| row.repetition_4),
-    ("repetition_8", |row| row.repetition_8),
-    ("repetition_16", |row| row.repetition_16),
-    ("coherence", |row| row.coherence),
-    ("compression_ratio", |row| row.compression_ratio),
-    ("novelty_16", |row| row.novelty_16),
-    ("word_validity", |row| row.word_validity),
-    ("quality", |row| row.quality),
-];
-
-/// The measures of `sample_attention`.
-pub const SAMPLE_ATTENTION: [Column<SampleAttention>; 5] = [
-    ("entropy_nats", |row| Some(row.entropy_nats)),
-    ("normalized_entropy", |row| Some(row.normalized_entropy)),
-    ("mean_distance", |row| Some(row.mean_distance)),
-    ("first_token_mass", |row| Some(row.first_token_mass)),
-    ("output_norm", |row| Some(row.output_norm)),
-];
-
-/// The rows of attention over texts of a source, `model` or `validation`, at the final step.
-pub fn final_attention<'seed>(seed: &'seed Seed, source: &'seed str) -> impl Iterator<Item = &'seed SampleAttention> {
+/// The rows of attention over texts of a source, the model or the validation split, at the final step.
+pub fn final_attention(seed: &Seed, source: TextSource) -> impl Iterator<Item = &SampleAttention> {
     let last = seed.last_step();
     seed.sample_attention.iter().filter(move |row| row.step == last && row.source == source)
 }
@@ -57,7 +32,7 @@ pub fn quality(seed: &Seed) -> BySample {
 
 /// The mean over the heads of a layer, or of all layers.
 pub fn attention(seed: &Seed, layer: Option<u16>, value: impl Fn(&SampleAttention) -> Option<f64>) -> BySample {
-    let rows = final_attention(seed, "model").filter(|row| layer.is_none_or(|layer| row.layer == layer));
+    let rows = final_attention(seed, TextSource::Model).filter(|row| layer.is_none_or(|layer| row.layer == layer));
     mean_by(rows.map(|row| (row.sample, value(row))))
 }
 
@@ -72,7 +47,7 @@ pub fn adjacent_divergence(seed: &Seed, layer: Option<u16>) -> BySample {
 /// The values of each sample's heads, by layer.
 fn by_layer(seed: &Seed, value: impl Fn(&SampleAttention) -> f64) -> BTreeMap<u16, BTreeMap<u16, Vec<f64>>> {
     let mut samples: BTreeMap<u16, BTreeMap<u16, Vec<f64>>> = BTreeMap::new();
-    for row in final_attention(seed, "model") {
+    for row in final_attention(seed, TextSource::Model) {
         samples.entry(row.sample).or_default().entry(row.layer).or_default().push(value(row));
     }
     samples
@@ -95,12 +70,12 @@ pub fn dominant_share(seed: &Seed) -> BySample {
     by_layer(seed, |row| row.output_norm).into_iter().map(|(sample, layers)| (sample, shares(layers))).collect()
 }
 
-/// How span grows with depth: Spearman's correlation of the layer and its heads' mean distance. Missing under 3 layers.
+/// Spearman's correlation of the layer and its heads' mean attention distance. Missing under 3 layers.
 pub fn span_gradient(seed: &Seed) -> BySample {
     let gradient = |layers: BTreeMap<u16, Vec<f64>>| {
-        let (depth, span): (Vec<f64>, Vec<f64>) =
+        let (depth, distance): (Vec<f64>, Vec<f64>) =
             layers.into_iter().map(|(layer, heads)| (f64::from(layer), mean(&heads))).unzip();
-        spearman(&depth, &span).ok()
+        spearman(&depth, &distance).ok()
     };
     let samples = by_layer(seed, |row| row.mean_distance).into_iter();
     samples.filter_map(|(sample, layers)| Some((sample, gradient(layers)?))).collect()

@@ -1,6 +1,8 @@
 //! Small studies for tests: neutral random tables that a test then bends to what it is about.
 
 use random_streams::{ChaCha8Rng, RngExt, stream};
+use schemas::Table;
+use schemas::enums::{Activity, TextSource};
 use schemas::tables::{
     Baselines, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers, SampleScores,
     Timings, TrainingLog,
@@ -77,49 +79,42 @@ fn training(dataset: &str, run: &str, seed: u64, steps: &[u32], shape: Shape, wh
         let uniform = [("previous_token_score", 0.07), ("first_token_mass", 0.07), ("induction_score", 0.02)];
         training.baselines = uniform.map(|(metric, value)| Baselines { metric: metric.to_owned(), value }).to_vec();
     }
-    let timing = |activity: &str, step, sample| Timings {
-        activity: activity.to_owned(),
-        step,
-        sample,
-        wall_secs: 0.5,
-        characters: 500,
-    };
+    let timing = |activity, step, sample| Timings { activity, step, sample, wall_secs: 0.5, characters: 500 };
     let last = training.last_step();
-    training.train_timings = vec![timing("steps", last, None), timing("evaluation", last, None)];
-    training.generate_timings = (0..shape.samples).map(|sample| timing("generation", last, Some(sample))).collect();
-    training.generate_timings.push(Timings { wall_secs: 99.0, ..timing("generation", 0, Some(0)) });
+    training.train_timings = vec![timing(Activity::Steps, last, None), timing(Activity::Evaluation, last, None)];
+    training.generate_timings =
+        (0..shape.samples).map(|sample| timing(Activity::Generation, last, Some(sample))).collect();
+    training.generate_timings.push(Timings { wall_secs: 99.0, ..timing(Activity::Generation, 0, Some(0)) });
     training
+}
+
+/// How many measures of attention a run with all parts has.
+pub(crate) fn attention_measures() -> usize {
+    HeadMetrics::MEASURES.len() + LayerMetrics::MEASURES.len() + LayerSimilarity::MEASURES.len()
+}
+
+/// Sets every measure of a row.
+fn fill<Row: Table>(row: &mut Row, next: &mut impl FnMut() -> f64) {
+    Row::MEASURES.iter().for_each(|measure| (measure.set)(row, next()));
 }
 
 fn snapshot(training: &mut Seed, step: u32, shape: Shape, noise: &mut ChaCha8Rng) {
     for layer in 0..shape.layers {
         for head in 0..shape.heads {
             let mut next = || noise.random::<f64>();
-            training.head_metrics.push(HeadMetrics {
-                step,
-                layer,
-                head,
-                entropy_nats: 2.0 + next(),
-                normalized_entropy: next(),
-                mean_distance: 10.0 + next(),
-                span_90: 20.0 + next(),
-                local_mass_3: 0.4 + 0.2 * next(),
-                first_token_mass: next(),
-                self_mass: next(),
-                previous_token_score: next(),
-                duplicate_token_score: next(),
-                induction_score: Some(next()),
-                queries: 504,
-            });
+            let mut row = HeadMetrics { step, layer, head, queries: 504, ..HeadMetrics::default() };
+            fill(&mut row, &mut next);
+            row.entropy_nats += 2.0;
+            row.mean_distance += 10.0;
+            row.span_90 += 20.0;
+            row.local_mass_3 = 0.4 + 0.2 * row.local_mass_3;
+            training.head_metrics.push(row);
         }
         let mut next = || noise.random::<f64>();
-        training.layer_metrics.push(LayerMetrics {
-            step,
-            layer,
-            head_variance: next(),
-            head_js_divergence: next(),
-            dominant_head_share: 0.5 + next() / 2.0,
-        });
+        let mut row = LayerMetrics { step, layer, ..LayerMetrics::default() };
+        fill(&mut row, &mut next);
+        row.dominant_head_share = 0.5 + row.dominant_head_share / 2.0;
+        training.layer_metrics.push(row);
         for layer_b in layer + 1..shape.layers {
             let js_divergence = 0.3 + 0.1 * next();
             training.layer_similarity.push(LayerSimilarity {
@@ -130,6 +125,7 @@ fn snapshot(training: &mut Seed, step: u32, shape: Shape, noise: &mut ChaCha8Rng
                 js_similarity: 1.0 - js_divergence,
                 cosine_similarity: next(),
                 centered_cosine_similarity: next(),
+                ..LayerSimilarity::default()
             });
         }
     }
@@ -138,41 +134,22 @@ fn snapshot(training: &mut Seed, step: u32, shape: Shape, noise: &mut ChaCha8Rng
 fn samples(training: &mut Seed, step: u32, shape: Shape, noise: &mut ChaCha8Rng) {
     for sample in 0..shape.samples {
         let mut next = || noise.random::<f64>();
-        let mut score = || Some(next());
-        training.sample_scores.push(SampleScores {
-            step: Some(step),
-            source: "model".to_owned(),
-            sample,
-            distinct_1: score(),
-            distinct_2: score(),
-            distinct_3: score(),
-            distinct_4: score(),
-            distinct_8: score(),
-            repetition_4: score(),
-            repetition_8: score(),
-            repetition_16: score(),
-            coherence: score(),
-            compression_ratio: score(),
-            novelty_16: score(),
-            word_validity: score(),
-            quality: score().map(|quality| -quality),
-        });
+        let mut scores =
+            SampleScores { step: Some(step), source: TextSource::Model, sample, ..SampleScores::default() };
+        fill(&mut scores, &mut next);
+        scores.quality = scores.quality.map(|quality| -quality);
+        training.sample_scores.push(scores);
         for layer in 0..shape.layers {
-            for (source, head) in
-                ["model", "validation"].iter().flat_map(|source| (0..shape.heads).map(move |head| (source, head)))
-            {
-                training.sample_attention.push(SampleAttention {
-                    step,
-                    source: (*source).to_owned(),
-                    sample,
-                    layer,
-                    head,
-                    entropy_nats: 2.0 + noise.random::<f64>(),
-                    normalized_entropy: 0.5 + 0.01 * noise.random::<f64>(),
-                    mean_distance: 10.0 + noise.random::<f64>(),
-                    first_token_mass: noise.random(),
-                    output_norm: 1.0 + noise.random::<f64>(),
-                });
+            for source in [TextSource::Model, TextSource::Validation] {
+                for head in 0..shape.heads {
+                    let mut row = SampleAttention { step, source, sample, layer, head, ..SampleAttention::default() };
+                    fill(&mut row, &mut || noise.random());
+                    row.entropy_nats += 2.0;
+                    row.normalized_entropy = 0.5 + 0.01 * row.normalized_entropy;
+                    row.mean_distance += 10.0;
+                    row.output_norm += 1.0;
+                    training.sample_attention.push(row);
+                }
             }
             if layer + 1 < shape.layers {
                 let js_divergence = noise.random();

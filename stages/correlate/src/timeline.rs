@@ -1,15 +1,13 @@
-//! How much of the training each snapshot stands for.
+//! The weights of snapshots in statistics over a schedule.
 
 use declarations::Steps;
 
-/// The stretch of the time axis that each step stands for: half-way to its neighbours, as in the trapezoid rule. Statistics
-/// over snapshots weigh them by it, so that a schedule that looks often at some part of the training gives that part no more
-/// weight than one that looks rarely.
+/// The weight of each step by the trapezoid rule: half the distance between its two neighbours. Statistics over snapshots use
+/// it, so that a part of the training with dense snapshots weighs no more than one with sparse ones.
 ///
 /// The axis is that of the schedule. Where the steps are log-spaced ([`Steps::is_log_spaced`]) it is the logarithm of the step,
-/// with step 0 one doubling before the first step after it, because whoever spaces snapshots by factors asks for factors;
-/// else it is the step itself. A step alone stands for 1.
-pub fn stretches(steps: &[u32]) -> Vec<f64> {
+/// with step 0 one doubling before the first step after it; else it is the step itself. A single step weighs 1.
+pub fn trapezoid_weights(steps: &[u32]) -> Vec<f64> {
     let first = steps.iter().copied().find(|step| *step > 0).map_or(1.0, f64::from);
     let log_spaced = steps.iter().copied().collect::<Steps>().is_log_spaced();
     let place = |step: u32| match step {
@@ -30,21 +28,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_stands_for_half_of_the_way_to_its_neighbours() {
-        assert_eq!(stretches(&[0, 50, 100, 200, 300]), [25.0, 50.0, 75.0, 100.0, 50.0]);
-        assert_eq!(stretches(&[700]), [1.0]);
-        assert!(stretches(&[]).is_empty());
+    fn a_step_weighs_half_the_distance_between_its_neighbours() {
+        assert_eq!(trapezoid_weights(&[0, 50, 100, 200, 300]), [25.0, 50.0, 75.0, 100.0, 50.0]);
+        assert_eq!(trapezoid_weights(&[700]), [1.0]);
+        assert!(trapezoid_weights(&[]).is_empty());
     }
 
     #[test]
-    fn log_spaced_steps_stand_for_doublings() {
-        let doublings: Vec<f64> = stretches(&[0, 1, 2, 4, 8, 16, 32]).iter().map(|s| s / 2f64.ln()).collect();
-        for (stretch, expected) in doublings.iter().zip([0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5]) {
-            assert!((stretch - expected).abs() < 1e-12, "{doublings:?}");
+    fn log_spaced_steps_weigh_by_doublings() {
+        let doublings: Vec<f64> =
+            trapezoid_weights(&[0, 1, 2, 4, 8, 16, 32]).iter().map(|weight| weight / 2f64.ln()).collect();
+        for (weight, expected) in doublings.iter().zip([0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5]) {
+            assert!((weight - expected).abs() < 1e-12, "{doublings:?}");
         }
         // A hundred late snapshots weigh no more together than the doublings that they span.
         let pythia: Steps = "0,1-512*2,1000-143000/1000".parse().expect("steps");
-        let late: f64 = stretches(pythia.as_slice())[11..].iter().sum();
+        let late: f64 = trapezoid_weights(pythia.as_slice())[11..].iter().sum();
         assert!((late - (143_000_f64 / (512.0 * 1000.0_f64).sqrt()).ln()).abs() < 1e-9);
     }
 }

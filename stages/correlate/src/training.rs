@@ -2,22 +2,23 @@
 
 use random_streams::{ChaCha8Rng, stream};
 use rayon::prelude::*;
+use schemas::enums::Scope;
 use schemas::tables::Correlations;
 
 use crate::association::{Paired, associate};
 use crate::inputs::Run;
 use crate::partial::Partial;
-use crate::series::{Measure, Series, attention_measures, outcomes};
+use crate::series::{Metric, Series, attention_metrics, outcomes};
 
-/// Every metric of attention over all layers and layer by layer, held against the validation loss and the mean scores.
+/// Every measure of attention over all layers and layer by layer, correlated with the validation loss and the mean scores.
 ///
 /// The raw correlations are confounded by step: everything drifts while a model learns. The partial Spearman correlation is
 /// taken, seed by seed, after subtracting at each step the mean over seeds; its p-value is [`Partial::p_value`]'s. One stream
 /// of random numbers serves one row, so threads change nothing.
 pub fn training_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> {
     let outcomes = outcomes(run);
-    let rows = |x: &Measure| -> Vec<Correlations> {
-        let row = |y: &Measure| {
+    let rows = |x: &Metric| -> Vec<Correlations> {
+        let row = |y: &Metric| {
             let mut row = raw_row(run, x, y);
             let layer = x.layer.map_or(u64::MAX, u64::from);
             let stream = stream("correlate pairings", &[&dataset, &run.name.as_str(), &x.name, &layer, &y.name]);
@@ -26,18 +27,18 @@ pub fn training_rows(dataset: &str, run: &Run, draws: u32) -> Vec<Correlations> 
         };
         outcomes.iter().map(row).collect()
     };
-    let measures = attention_measures(run);
-    measures.par_iter().map(rows).collect::<Vec<_>>().concat()
+    let metrics = attention_metrics(run);
+    metrics.par_iter().map(rows).collect::<Vec<_>>().concat()
 }
 
-fn raw_row(run: &Run, x: &Measure, y: &Measure) -> Correlations {
+fn raw_row(run: &Run, x: &Metric, y: &Metric) -> Correlations {
     let pairs = run.seeds.iter().zip(x.by_seed.iter().zip(&y.by_seed));
     let association = associate(&pairs.map(|(seed, (x, y))| Paired::new(seed.seed, x, y)).collect::<Vec<_>>());
-    association.row("training", x.name, x.layer, y.name)
+    association.row(Scope::Training, x.name, x.layer, y.name)
 }
 
 /// Fills in the partial correlation of one metric with one outcome, over the steps that every seed has.
-fn add_partial(run: &Run, x: &Measure, y: &Measure, draws: u32, stream: ChaCha8Rng, row: &mut Correlations) {
+fn add_partial(run: &Run, x: &Metric, y: &Metric, draws: u32, stream: ChaCha8Rng, row: &mut Correlations) {
     if run.seeds.len() < 2 {
         return because(row, "no partial correlation: it needs two seeds");
     }
@@ -75,6 +76,8 @@ mod tests {
 
     use super::*;
     use crate::synthetic::{self, Shape};
+    use schemas::Table;
+    use schemas::tables::SampleScores;
 
     fn row<'rows>(rows: &'rows [Correlations], x: &str, layer: Option<u16>, y: &str) -> &'rows Correlations {
         rows.iter().find(|row| row.x == x && row.layer == layer && row.y == y).expect("such a row")
@@ -84,8 +87,8 @@ mod tests {
     fn every_metric_meets_every_outcome() {
         let dataset = synthetic::dataset("d", Shape::default());
         let rows = training_rows("d", &dataset.runs[1], 200);
-        // 17 metrics over all layers and in each of 4, against the loss and 13 scores.
-        assert_eq!(rows.len(), 17 * 5 * 14);
+        // Over all layers and in each of 4, with the loss and every score.
+        assert_eq!(rows.len(), synthetic::attention_measures() * 5 * (1 + SampleScores::MEASURES.len()));
         assert!(rows.iter().all(|row| row.reason.is_some() || row.p_value.is_some()));
         assert!(rows.iter().all(|row| row.p_value.is_some() == row.partial_spearman.is_some()));
     }

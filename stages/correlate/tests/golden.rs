@@ -1,9 +1,9 @@
 //! Every statistic against SciPy, NumPy, statsmodels, scikit-learn and pingouin (`python/statistics_golden.py`).
 
 use correlate::association::{Paired, associate};
-use correlate::fdr::q_values;
 use correlate::fit::{change_point, parabola, slope, two_levels};
 use correlate::interval::Estimate;
+use correlate::multiple_testing::{benjamini_hochberg, holm};
 use correlate::partial::Partial;
 use correlate::permutation::sample_p_value;
 use correlate::rank::{ranks, snapped, unit_ranks};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// Whichever is larger: both compute in float64, in another order.
 const ABSOLUTE: f64 = 1e-13;
 const RELATIVE: f64 = 1e-10;
-/// As many arrangements as the golden p-values look at.
+/// As many arrangements as the golden p-values count.
 const DRAWS: u32 = 50_000;
 
 fn golden(kind: &str) -> Vec<Value> {
@@ -45,9 +45,11 @@ fn near(what: &Value, found: &Value, expected: &Value) {
     }
 }
 
-/// An estimate as the golden file has it.
-fn told(estimate: Estimate, p_value: impl FnOnce() -> f64) -> Value {
-    json!({"mean": estimate.mean, "low": estimate.low(), "high": estimate.high(), "p_value": p_value()})
+/// An estimate in the golden file's form.
+fn written(estimate: Estimate, p_value: impl FnOnce() -> f64) -> Value {
+    let t_test = estimate.p_value(0.0);
+    let Estimate { mean, .. } = estimate;
+    json!({"mean": mean, "low": estimate.low(), "high": estimate.high(), "t_test": t_test, "p_value": p_value()})
 }
 
 #[test]
@@ -63,7 +65,7 @@ fn correlations_are_scipys() {
             "ranks": x.iter().map(|seed| ranks(&snapped(seed))).collect::<Vec<_>>(),
             "n": raw.n,
             "pearson": raw.pearson,
-            "raw": raw.spearman.map(|estimate| told(estimate, || sample_p_value(&units, DRAWS, stream("test", &[])))),
+            "raw": raw.spearman.map(|estimate| written(estimate, || sample_p_value(&units, DRAWS, stream("test", &[])))),
         });
         for statistic in ["ranks", "n", "pearson", "raw"] {
             near(&json!([study["name"], statistic]), &found[statistic], &study[statistic]);
@@ -79,23 +81,26 @@ fn partial_correlations_are_of_what_a_regression_leaves() {
             continue;
         }
         let partial = Partial::of(&x, &y).ok();
-        let partial = partial.map(|it| told(it.estimate(), || it.p_value(DRAWS, stream("test", &[]))));
+        let partial = partial.map(|it| written(it.estimate(), || it.p_value(DRAWS, stream("test", &[]))));
         near(&study["name"], &json!(partial), &study["partial"]);
     }
 }
 
 #[test]
-fn means_and_q_values_are_those_of_statsmodels() {
+fn means_tests_and_adjusted_p_values_are_those_of_statsmodels() {
     for mean in golden("means") {
         let estimate = Estimate::over(&read::<Vec<f64>>(&mean["values"])).expect("values");
         near(&json!("mean"), &json!([estimate.mean, estimate.low(), estimate.high()]), &mean["mean_low_high"]);
+        near(&json!("t_test"), &json!(estimate.p_value(0.0)), &mean["t_test"]);
     }
     for family in golden("families") {
-        // What is not tested counts for nothing.
+        // Null p-values do not count.
         let p_values: Vec<_> =
             read::<Vec<f64>>(&family["p_values"]).into_iter().flat_map(|p| [None, Some(p)]).collect();
-        let found: Vec<_> = q_values(&p_values).into_iter().flatten().collect();
-        near(&json!("q_values"), &json!(found), &family["q_values"]);
+        for (name, adjust) in [("q_values", benjamini_hochberg as fn(&[_]) -> Vec<_>), ("holm", holm)] {
+            let found: Vec<_> = adjust(&p_values).into_iter().flatten().collect();
+            near(&json!(name), &json!(found), &family[name]);
+        }
     }
 }
 
@@ -110,9 +115,9 @@ fn fits_are_those_of_the_libraries() {
     for (number, series) in golden("levels").iter().enumerate() {
         let (values, weights): (Vec<f64>, Vec<f64>) = (read(&series["values"]), read(&series["weights"]));
         let levels = two_levels(&values, &weights);
-        let told =
+        let written =
             levels.map(|it| json!({"at": it.at, "before": it.before, "after": it.after, "explained": it.explained}));
-        near(&json!(["levels", number]), &json!(told), &series["levels"]);
+        near(&json!(["levels", number]), &json!(written), &series["levels"]);
         if weights.iter().all(|weight| *weight == 1.0) {
             let steps: Vec<_> = (0..).zip(values).collect();
             assert_eq!(change_point(&steps).map(|step| step as usize), levels.map(|levels| levels.at));

@@ -7,11 +7,12 @@ use cli::Terminal;
 use declarations::correlate::{Correlate, Parameters};
 use declarations::{Execution, Job, Kind, Part, Study, StudyDataset, StudyRun};
 use random_streams::{ChaCha8Rng, RngExt, stream};
+use schemas::enums::{Activity, TextSource, Verdict};
 use schemas::tables::{
     Baselines, Checkpoints, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerMetrics,
     LayerSimilarity, Onsets, Results, SampleAttention, SampleLayers, SampleScores, Timings, TrainingLog,
 };
-use schemas::{Artifacts, Loaded, Partition, Provenance};
+use schemas::{Artifacts, Loaded, Partition, Provenance, Table};
 
 const LAYERS: u16 = 3;
 const SAMPLES: u16 = 6;
@@ -100,15 +101,15 @@ impl Training<'_> {
             })
             .collect();
         self.put(&partition, &evaluations);
-        let timing = |activity: &str, sample| Timings {
-            activity: activity.to_owned(),
-            step: last,
-            sample,
-            wall_secs: 2.0,
-            characters: 500,
-        };
-        self.put(&partition.clone().stage("train"), &[timing("steps", None), timing("checkpoint", None)]);
-        self.put(&partition.clone().stage("generate"), &[timing("generation", Some(0)), timing("generation", Some(1))]);
+        let timing = |activity, sample| Timings { activity, step: last, sample, wall_secs: 2.0, characters: 500 };
+        self.put(
+            &partition.clone().stage("train"),
+            &[timing(Activity::Steps, None), timing(Activity::Checkpoint, None)],
+        );
+        self.put(
+            &partition.clone().stage("generate"),
+            &[timing(Activity::Generation, Some(0)), timing(Activity::Generation, Some(1))],
+        );
         // Every run learns the same weights, as tracking is free.
         let weights = Checkpoints { tensor: "w".to_owned(), shape: vec![2], values: vec![1.0, 2.0] };
         self.put(&partition.clone().step(last), &[weights]);
@@ -128,30 +129,16 @@ impl Training<'_> {
         for &step in self.steps {
             for layer in 0..LAYERS {
                 for head in 0..2 {
-                    heads.push(HeadMetrics {
-                        step,
-                        layer,
-                        head,
-                        entropy_nats: 3.0 - 0.01 * f64::from(step) + 1e-3 * self.next(),
-                        normalized_entropy: self.next(),
-                        mean_distance: 5.0 + f64::from(layer) + 0.1 * self.next(),
-                        span_90: 10.0,
-                        local_mass_3: self.next(),
-                        first_token_mass: self.next(),
-                        self_mass: self.next(),
-                        previous_token_score: self.next(),
-                        duplicate_token_score: self.next(),
-                        induction_score: None,
-                        queries: 100,
-                    });
+                    let mut row = HeadMetrics { step, layer, head, queries: 100, ..HeadMetrics::default() };
+                    self.fill(&mut row);
+                    row.entropy_nats = 3.0 - 0.01 * f64::from(step) + 1e-3 * row.entropy_nats;
+                    row.mean_distance = 5.0 + f64::from(layer) + 0.1 * row.mean_distance;
+                    (row.span_90, row.induction_score) = (10.0, None);
+                    heads.push(row);
                 }
-                layers.push(LayerMetrics {
-                    step,
-                    layer,
-                    head_variance: self.next(),
-                    head_js_divergence: self.next(),
-                    dominant_head_share: self.next(),
-                });
+                let mut row = LayerMetrics { step, layer, ..LayerMetrics::default() };
+                self.fill(&mut row);
+                layers.push(row);
             }
         }
         self.put(&self.partition, &heads);
@@ -164,16 +151,10 @@ impl Training<'_> {
         let mut rows = Vec::new();
         for &step in self.steps {
             for (layer_a, layer_b) in [(0, 1), (0, 2), (1, 2)] {
-                let js_divergence = self.next();
-                rows.push(LayerSimilarity {
-                    step,
-                    layer_a,
-                    layer_b,
-                    js_divergence,
-                    js_similarity: 1.0 - js_divergence,
-                    cosine_similarity: self.next(),
-                    centered_cosine_similarity: self.next(),
-                });
+                let mut row = LayerSimilarity { step, layer_a, layer_b, ..LayerSimilarity::default() };
+                self.fill(&mut row);
+                row.js_similarity = 1.0 - row.js_divergence;
+                rows.push(row);
             }
         }
         self.put(&self.partition, &rows);
@@ -183,21 +164,12 @@ impl Training<'_> {
         let (mut scores, mut attention, mut layers) = (Vec::new(), Vec::new(), Vec::new());
         for &step in self.steps {
             for sample in 0..SAMPLES {
-                scores.push(self.scores(Some(step), "model", sample));
+                scores.push(self.scores(Some(step), TextSource::Model, sample));
                 for layer in 0..LAYERS {
-                    for source in ["model", "validation"] {
-                        attention.push(SampleAttention {
-                            step,
-                            source: source.to_owned(),
-                            sample,
-                            layer,
-                            head: 0,
-                            entropy_nats: self.next(),
-                            normalized_entropy: self.next(),
-                            mean_distance: self.next(),
-                            first_token_mass: self.next(),
-                            output_norm: self.next(),
-                        });
+                    for source in [TextSource::Model, TextSource::Validation] {
+                        let mut row = SampleAttention { step, source, sample, layer, ..SampleAttention::default() };
+                        self.fill(&mut row);
+                        attention.push(row);
                     }
                 }
                 for layer_a in 0..LAYERS - 1 {
@@ -211,32 +183,21 @@ impl Training<'_> {
                 }
             }
         }
-        scores.push(self.scores(None, "validation", 0));
+        scores.push(self.scores(None, TextSource::Validation, 0));
         self.put(&self.partition, &scores);
         self.put(&self.partition, &attention);
         self.put(&self.partition, &layers);
     }
 
-    fn scores(&mut self, step: Option<u32>, source: &str, sample: u16) -> SampleScores {
-        let mut score = || Some(self.noise.random::<f64>());
-        SampleScores {
-            step,
-            source: source.to_owned(),
-            sample,
-            distinct_1: score(),
-            distinct_2: score(),
-            distinct_3: score(),
-            distinct_4: score(),
-            distinct_8: score(),
-            repetition_4: score(),
-            repetition_8: score(),
-            repetition_16: score(),
-            coherence: score(),
-            compression_ratio: score(),
-            novelty_16: score(),
-            word_validity: None,
-            quality: score(),
-        }
+    fn scores(&mut self, step: Option<u32>, source: TextSource, sample: u16) -> SampleScores {
+        let mut row = SampleScores { step, source, sample, ..SampleScores::default() };
+        self.fill(&mut row);
+        SampleScores { word_validity: None, ..row }
+    }
+
+    /// Sets every measure of a row.
+    fn fill<Row: Table>(&mut self, row: &mut Row) {
+        Row::MEASURES.iter().for_each(|measure| (measure.set)(row, self.next()));
     }
 }
 
@@ -277,8 +238,10 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
     let artifacts = Artifacts::new(folder.path());
     let run_3 = Partition::dataset("enwik8").run("run_3");
     let correlations = artifacts.read::<Correlations>(&run_3).expect("correlations");
-    // 17 metrics, over all of 3 layers and each, against loss and 13 scores; 6 metrics against 13 scores.
-    assert_eq!(correlations.rows.len(), 17 * 4 * 14 + 6 * 4 * 13);
+    // Over all of 3 layers and each: measures of snapshots with loss and scores, those of samples and a divergence with scores.
+    let measures = HeadMetrics::MEASURES.len() + LayerMetrics::MEASURES.len() + LayerSimilarity::MEASURES.len();
+    let (of_samples, scores) = (SampleAttention::MEASURES.len() + 1, SampleScores::MEASURES.len());
+    assert_eq!(correlations.rows.len(), measures * 4 * (1 + scores) + of_samples * 4 * scores);
     let tested = correlations.rows.iter().filter(|row| row.p_value.is_some()).count();
     assert_eq!(correlations.provenance.extra["family_size"], tested.to_string());
     for row in &correlations.rows {
@@ -296,8 +259,8 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
     assert_eq!(said("entropy_nats", "val_loss"), "");
 
     let onsets = artifacts.read::<Onsets>(&run_3).expect("onsets");
-    // 3 kinds of heads, specialisation and 17 metrics, over all of 3 layers and in each; the loss.
-    assert_eq!(onsets.rows.len(), 21 * 4 + 1);
+    // 3 kinds of heads, specialisation and every measure, over all of 3 layers and in each; the loss.
+    assert_eq!(onsets.rows.len(), (3 + 1 + measures) * 4 + 1);
     assert_eq!(onsets.provenance.inputs, correlations.provenance.inputs);
     for row in &onsets.rows {
         let lists = [row.in_seeds.len(), row.steps.len(), row.steps_before.len()];
@@ -318,16 +281,27 @@ fn the_stage_writes_the_same_tables_on_one_thread_and_on_two() {
         assert_eq!((seed.len(), slots, seed[0].distance.is_none()), (2, 1, seed[0].seed == 1));
     }
 
-    let findings = artifacts.read::<Findings>(&Partition::dataset("shakespeare_char")).expect("findings").rows;
+    let Loaded { rows: findings, provenance, .. } =
+        artifacts.read::<Findings>(&Partition::dataset("shakespeare_char")).expect("findings");
+    let family = findings.iter().filter(|row| row.p_value.is_some()).count();
+    assert_eq!(provenance.extra["family_size"], family.to_string());
+    for row in &findings {
+        assert_eq!(row.p_value.is_some(), row.p_adjusted.is_some());
+        let significant = row.p_adjusted.is_none_or(|p_value| p_value <= 0.05);
+        assert!(significant || row.verdict == Verdict::Inconclusive, "{row:?}");
+        assert!(row.p_adjusted >= row.p_value, "{row:?}");
+    }
     let verdict = |claim: &str| {
         let row = findings.iter().find(|row| row.claim == claim).expect("the claim is there");
         (row.run.as_str(), row.verdict.as_str(), row.n)
     };
     assert_eq!(findings.len(), 22);
     assert_eq!(verdict("tracking_is_free"), ("run_0, run_1", "supported", 3));
-    assert_eq!(verdict("entropy_falls"), ("run_3", "supported", 3));
+    assert_eq!(verdict("entropy_falls"), ("run_3", "inconclusive", 3));
+    let falls = findings.iter().find(|row| row.claim == "entropy_falls").expect("the claim is there");
+    let (p_value, adjusted) = falls.p_value.zip(falls.p_adjusted).expect("a test");
+    assert!(falls.high < Some(0.0) && p_value < 0.05 && adjusted > 0.05, "significant before the correction only");
     assert_eq!(verdict("early_local_late_global"), ("run_3", "inconclusive", 3), "three layers are too few");
-    assert_eq!(verdict("val_tracks_train"), ("run_3", "supported", 3));
     assert_eq!(verdict("specialisation_onset").1, "not_tested");
 
     let results = artifacts.read::<Results>(&Partition::study()).expect("results").rows;
@@ -352,7 +326,7 @@ fn what_is_wrong_is_named() {
     assert_eq!(missing.kind(), Kind::Input);
     assert!(missing.to_string().contains("training_log"), "{missing}");
 
-    // A study that names a step that was never recorded.
+    // A study that names a step without a snapshot.
     write_study(folder.path(), &study);
     study.datasets[0].steps = "0-120/5".parse().expect("steps");
     let uncovered = fails(&study);

@@ -1,10 +1,10 @@
-//! Symbols and their numbers.
+//! The mapping between symbols and tokens.
 
 use std::collections::HashMap;
 
 use schemas::tables::Vocabulary;
 
-/// A dataset's symbols: text to tokens and back.
+/// The symbols of a dataset, which encode text as tokens and decode tokens to text.
 pub struct Alphabet {
     symbols: Vec<String>,
     tokens: HashMap<String, u16>,
@@ -33,14 +33,16 @@ impl Alphabet {
         tokens.iter().map(|&token| self.symbols[usize::from(token)].as_str()).collect()
     }
 
-    /// The tokens of a text, or the first character that is no symbol.
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// The first character that is not in the vocabulary.
     pub fn encode(&self, text: &str) -> Result<Vec<u16>, char> {
         let token = |character: char| self.tokens.get(character.to_string().as_str()).copied().ok_or(character);
         text.chars().map(token).collect()
     }
 
-    /// What a model is given to start from unless told otherwise: a blank where there is one, else a line break, else the
-    /// first symbol.
+    /// The prompt used by default: a space if the vocabulary has one, else a line break, else the first symbol.
     pub fn default_prompt(&self) -> Vec<u16> {
         vec![[" ", "\n"].iter().find_map(|start| self.tokens.get(*start).copied()).unwrap_or(0)]
     }
@@ -62,7 +64,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn text_and_tokens_are_each_others_inverse() {
+    fn decoding_inverts_encoding() {
         let alphabet = alphabet(" abé");
         assert_eq!(alphabet.encode("b éa"), Ok(vec![2, 0, 3, 1]));
         assert_eq!(alphabet.decode(&[2, 0, 3, 1]), "b éa");
@@ -70,7 +72,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_prompt_is_a_blank_a_line_break_or_the_first_symbol() {
+    fn the_default_prompt_is_a_space_a_line_break_or_the_first_symbol() {
         assert_eq!(alphabet("\n a").default_prompt(), [1]);
         assert_eq!(alphabet("!\na").default_prompt(), [1]);
         assert_eq!(alphabet("abc").default_prompt(), [0]);

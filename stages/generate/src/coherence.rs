@@ -1,11 +1,11 @@
-//! Latent semantic analysis (Foltz, Kintsch & Landauer 1998): how much adjacent segments of a text are about the same.
+//! Coherence: the similarity of adjacent segments of a text by latent semantic analysis (Foltz, Kintsch & Landauer 1998).
 
 use std::collections::{BTreeMap, HashMap};
 
 use schemas::tables;
 
-/// A dataset's words, their inverse document frequencies and their loadings on the leading right singular vectors of the
-/// train split's segment × word matrix.
+/// The latent semantic space of a dataset: its words with their inverse document frequencies and their loadings on the leading
+/// right singular vectors of the segment × word matrix of the train split.
 pub struct SemanticSpace {
     words: HashMap<String, (f64, Vec<f64>)>,
     dimensions: usize,
@@ -18,8 +18,8 @@ impl SemanticSpace {
         Self { words: rows.into_iter().map(|row| (row.word, (row.idf, row.loadings))).collect(), dimensions }
     }
 
-    /// The mean cosine of adjacent segments of 100 characters (a last one under 50 dropped) in the space, −1 to 1; a pair
-    /// with an empty vector counts 0. `None` under two segments.
+    /// The mean cosine similarity of adjacent segments of 100 characters, −1 to 1. A last segment of fewer than 50 characters is
+    /// dropped; a pair with a zero vector counts as 0. `None` for fewer than two segments.
     pub fn coherence(&self, text: &str) -> Option<f64> {
         let vectors: Vec<Vec<f64>> =
             term_weighting::segments(text).into_iter().map(|segment| self.project(segment)).collect();
@@ -27,8 +27,8 @@ impl SemanticSpace {
         Some(vectors.windows(2).map(|pair| cosine(&pair[0], &pair[1])).sum::<f64>() / pairs as f64)
     }
 
-    /// A segment's TF-IDF vector of unit length, `(1 + ln count)·idf` before scaling, projected on the loadings; zero where
-    /// no word of it is in the space.
+    /// The TF-IDF vector of a segment, `(1 + ln count)·idf` scaled to unit length, projected on the loadings; zero if none of its
+    /// words is in the space.
     fn project(&self, segment: &str) -> Vec<f64> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for word in term_weighting::words(segment) {
@@ -50,7 +50,7 @@ impl SemanticSpace {
     }
 }
 
-/// The cosine of two vectors, −1 to 1; 0 where one is zero.
+/// The cosine similarity of two vectors, −1 to 1; 0 if one is zero.
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();

@@ -1,5 +1,5 @@
-//! Which 16-grams and words of the texts occur in the train split: one pass over the split, in little memory, since the
-//! texts are few and the split is large.
+//! Which 16-grams and words of the scored texts occur in the train split. The texts are few and the split is large, so the split
+//! is streamed once, and only n-grams of the texts are kept.
 
 use std::collections::HashMap;
 
@@ -10,20 +10,20 @@ const LENGTH: usize = 16;
 
 type Gram = [u16; LENGTH];
 
-/// What the texts consist of, and which of it has been met in the train split.
+/// A search for the 16-grams and words of some texts in the train split.
 pub struct CorpusSearch<'alphabet> {
     alphabet: &'alphabet Alphabet,
     filter: Filter,
     grams: HashMap<Gram, bool>,
     words: HashMap<String, bool>,
-    /// The last characters of what was read, which a 16-gram across the border needs.
+    /// The last 15 tokens read, since a 16-gram can span two parts.
     recent: Vec<u16>,
-    /// The word that what was read ended in, and that may go on.
+    /// The letters that the last part ended in, since a word can span two parts.
     unfinished: String,
 }
 
 impl<'alphabet> CorpusSearch<'alphabet> {
-    /// A search for what these texts consist of.
+    /// A search for the 16-grams and words of these texts.
     pub fn new<'texts>(alphabet: &'alphabet Alphabet, texts: impl Iterator<Item = &'texts [u16]>) -> Self {
         let mut search = Self {
             alphabet,
@@ -43,14 +43,14 @@ impl<'alphabet> CorpusSearch<'alphabet> {
         search
     }
 
-    /// Looks through the next part of the train split.
+    /// Searches the next part of the train split.
     pub fn read(&mut self, tokens: &[u16]) {
         self.recent.extend(tokens);
         for (hash, gram) in grams(&self.recent) {
             if self.filter.may_hold(hash)
-                && let Some(met) = self.grams.get_mut(gram)
+                && let Some(found) = self.grams.get_mut(gram)
             {
-                *met = true;
+                *found = true;
             }
         }
         self.recent.drain(..self.recent.len().saturating_sub(LENGTH - 1));
@@ -58,59 +58,59 @@ impl<'alphabet> CorpusSearch<'alphabet> {
         self.unfinished.push_str(&self.alphabet.decode(tokens));
         let tail = self.unfinished.trim_end_matches(term_weighting::is_letter).len();
         let tail = self.unfinished.split_off(tail);
-        self.meet_words();
+        self.mark_words();
         self.unfinished = tail;
     }
 
-    /// What was met, the train split being at its end.
+    /// What was found, once the whole train split was read.
     pub fn finish(mut self) -> KnownText {
-        self.meet_words();
+        self.mark_words();
         KnownText { grams: self.grams, words: self.words }
     }
 
-    fn meet_words(&mut self) {
+    fn mark_words(&mut self) {
         for word in words(&self.unfinished) {
-            if let Some(met) = self.words.get_mut(&word) {
-                *met = true;
+            if let Some(found) = self.words.get_mut(&word) {
+                *found = true;
             }
         }
     }
 }
 
-/// Which 16-grams and words of the texts searched for occur in the train split.
+/// The 16-grams and words of the texts, each with whether it occurs in the train split.
 pub struct KnownText {
     grams: HashMap<Gram, bool>,
     words: HashMap<String, bool>,
 }
 
 impl KnownText {
-    /// The share of a text's 16-grams that do not occur in the train split, 0 to 1: memorisation is 0. `None` for a text of
-    /// fewer than 16 characters.
+    /// The share of a text's 16-grams that do not occur in the train split, 0 (all memorised) to 1. `None` for a text of fewer
+    /// than 16 characters.
     pub fn novelty_16(&self, text: &[u16]) -> Option<f64> {
-        let met = text.windows(LENGTH).map(|gram| self.grams.get(gram).is_some_and(|met| *met));
-        share(met.map(|met| !met))
+        let found = text.windows(LENGTH).map(|gram| self.grams.get(gram).is_some_and(|found| *found));
+        share(found.map(|found| !found))
     }
 
-    /// The share of a text's words (runs of at least two letters, lower-cased) that occur in the train split, 0 to 1.
-    /// `None` for a text without words.
+    /// The share of a text's words (runs of at least two letters, lower-cased) that occur in the train split, 0 to 1. `None` for a
+    /// text without words.
     pub fn word_validity(&self, text: &str) -> Option<f64> {
-        share(words(text).map(|word| self.words.get(&word).is_some_and(|met| *met)))
+        share(words(text).map(|word| self.words.get(&word).is_some_and(|found| *found)))
     }
 }
 
-/// The share of trues; `None` of nothing.
+/// The share that is true; `None` if there are none.
 fn share(events: impl Iterator<Item = bool>) -> Option<f64> {
     let (hits, all) = events.fold((0u64, 0u64), |(hits, all), event| (hits + u64::from(event), all + 1));
     (all > 0).then(|| hits as f64 / all as f64)
 }
 
-/// The words of at least two letters. Counted in letters, since lower-casing can add a mark to a single one.
+/// The words of at least two letters. Letters are counted, since lower-casing can add a combining mark to a single one.
 fn words(text: &str) -> impl Iterator<Item = String> {
     term_weighting::words(text)
         .filter(|word| word.chars().filter(|&character| term_weighting::is_letter(character)).count() > 1)
 }
 
-/// Every 16-gram of a text with its rolling hash, `Σ token·BASE^(15−position)` modulo 2⁶⁴.
+/// Every 16-gram of a text with its rolling hash `Σ token·BASE^(15−position)` modulo 2⁶⁴.
 fn grams(text: &[u16]) -> impl Iterator<Item = (u64, &Gram)> {
     const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
     const LEAVING: u64 = BASE.wrapping_pow(LENGTH as u32);
@@ -125,8 +125,8 @@ fn grams(text: &[u16]) -> impl Iterator<Item = (u64, &Gram)> {
     })
 }
 
-/// A set of hashes that can say no for sure: nearly every 16-gram of the split is in no text, and this is told from a
-/// table that stays in the cache.
+/// A Bloom filter with one hash function, small enough for the cache: it rules out nearly all 16-grams of the split, most of
+/// which are in no text.
 struct Filter {
     bits: Vec<u64>,
 }
@@ -149,7 +149,7 @@ impl Filter {
     }
 
     fn bit(hash: u64) -> usize {
-        // The high bits depend on all characters, the low ones on the last few.
+        // The high bits depend on all characters, the low ones on the last few. The result has 24 bits, which any `usize` has.
         ((hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> (64 - Self::BITS)) as usize
     }
 }
@@ -168,19 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn grams_and_words_across_parts_are_met() {
+    fn grams_and_words_across_parts_are_found() {
         let alphabet = alphabet(" .TWabdehimnorst");
         let encode = |text: &str| alphabet.encode(text).expect("letters of the alphabet");
         let text = encode("To the Winter T.t Winter");
         let parts = ["Wha", "t is t", "", "he Win", "ter To"].map(encode);
         let parts: Vec<&[u16]> = parts.iter().map(Vec::as_slice).collect();
         let known = search(&alphabet, &[&text], &parts);
-        // to, the and winter are words of the split; T and t are no words, being single.
+        // to, the and winter are words of the split; T and t are single letters, so not words.
         assert_eq!(known.word_validity(&alphabet.decode(&text)), Some(1.0));
         assert_eq!(known.word_validity("To wa."), Some(0.5));
         assert_eq!(known.word_validity("T.t"), None);
         assert_eq!(known.word_validity(""), None);
-        // Of the text's nine 16-grams none is in the split, whose only near one is `t is the Winter `.
+        // None of the text's nine 16-grams is in the split.
         assert_eq!(known.novelty_16(&text), Some(1.0));
         let text = encode("sat is the Winter Tob");
         // Its six are `sat is the Winte`, `at is …`, `t is …`, ` is …`, `is …`, `s the Winter Tob`: all but the first
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_without_words_or_grams_knows_nothing() {
+    fn in_an_empty_split_nothing_is_found() {
         let alphabet = alphabet("ab ");
         let text = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0];
         let known = search(&alphabet, &[&text], &[]);
@@ -199,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn novelty_is_that_of_looking_everywhere(
+        fn novelty_is_that_of_a_naive_search(
             split in prop::collection::vec(0u16..2, 0..400), text in prop::collection::vec(0u16..2, 0..60), cut in 0usize..400,
         ) {
             let (head, tail) = split.split_at(cut.min(split.len()));

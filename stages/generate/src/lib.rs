@@ -1,9 +1,8 @@
-//! The stage `generate`: a trained model writes at each step asked for; what it wrote is scored beside references, and what
-//! it attended to while writing is summed up.
+//! The stage `generate`: generates text from the checkpoints of the given steps, scores it beside reference texts, and tracks
+//! attention during generation.
 //!
-//! Reads `vocabulary`, `checkpoints`, and, to score or track, `corpus` and `semantic_space`; writes `samples`, `timings`,
-//! and, where asked for, `sample_attention`, `sample_layers` and `sample_scores`, whose columns say
-//! what they hold (`schemas`); the functions that compute them have the formulas.
+//! Reads `vocabulary`, `checkpoints` and, with `--score` or `--track`, `corpus` and `semantic_space`; writes `samples`, `timings`
+//! and, with these flags, `sample_scores`, `sample_attention` and `sample_layers`.
 
 pub mod alphabet;
 pub mod coherence;
@@ -18,9 +17,10 @@ pub mod trigram;
 pub mod writing;
 
 use cli::Terminal;
-use declarations::generate::{Generate, Parameters};
+use declarations::generate::Generate;
 use declarations::{Fault, Inputs, Job, Stage};
 use model::Model;
+use schemas::enums::{Split, TextSource};
 use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
 use schemas::{Partition, Reader, Source};
 
@@ -30,10 +30,11 @@ use crate::scoring::{MODEL, ScoredText, VALIDATION};
 use crate::trigram::TrigramCounts;
 use crate::writing::{Writer, Written};
 
-/// Generates and writes the tables.
+/// Generates, scores and writes the tables.
 ///
 /// # Errors
-/// A parameter that makes no sense for this dataset, or an input that is missing, damaged or does not fit.
+/// A parameter fault for a device that is not supported, no steps, or a prompt with characters that the dataset does not have;
+/// an input fault for a table that is missing, corrupt or of another text.
 pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     model::check_device(parameters.device)?;
@@ -42,12 +43,12 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
     let alphabet = Alphabet::new(&vocabulary.rows);
     let prompt = prompt(parameters.prompt.as_deref(), &alphabet)?;
-    // What is missing is said before anything is generated.
+    // Fail before anything is generated.
     for step in parameters.steps.iter() {
         inputs.open::<Checkpoints>(&partition.clone().step(step))?;
     }
     let real_text = parameters.score || parameters.track;
-    let validation = real_text.then(|| read_split(inputs, partition, "val", &alphabet)).transpose()?;
+    let validation = real_text.then(|| read_split(inputs, partition, Split::Val, &alphabet)).transpose()?;
     let (windows, validation_source) = match &validation {
         Some((tokens, source)) => (references::validation_windows(tokens, parameters.length as usize), Some(source)),
         None => (Vec::new(), None),
@@ -57,7 +58,7 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let writer = Writer { parameters, seed: job.seed(), alphabet: &alphabet, prompt: &prompt, windows: &windows };
     let mut written = Written::default();
     let mut sources = vec![vocabulary.source.clone()];
-    let texts = parameters.steps.iter().len() * usize::from(parameters.samples) + writer.followed();
+    let texts = parameters.steps.iter().len() * usize::from(parameters.samples) + writer.fed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
     for step in parameters.steps.iter() {
         let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
@@ -65,7 +66,7 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
         let (symbols, expected) = (alphabet.len(), model.config().vocab_size);
         if symbols != expected {
             return Err(Fault::input(format!(
-                "{} is of a model of {expected} symbols, and the vocabulary of {} has {symbols}: rerun `train`",
+                "the model of {} has {expected} symbols and the vocabulary of {} has {symbols}: rerun `train`",
                 checkpoint.source.path,
                 job.dataset()
             )));
@@ -79,8 +80,7 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let scores = match scorer {
         None => None,
         Some(scorer) => {
-            let (rows, scored_by) =
-                scorer.score(&job.dataset(), &alphabet, &written.samples, &windows, parameters, terminal)?;
+            let (rows, scored_by) = scorer.score(&job.dataset(), &writer, &written.samples, terminal)?;
             Some((rows, provenance.from_inputs(sources.iter().chain(&scored_by).chain(validation_source))))
         }
     };
@@ -98,9 +98,9 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The tokens that every text starts from.
-fn prompt(asked: Option<&str>, alphabet: &Alphabet) -> Result<Vec<u16>, Fault> {
-    match asked {
+/// The tokens of the prompt, or of the default one.
+fn prompt(given: Option<&str>, alphabet: &Alphabet) -> Result<Vec<u16>, Fault> {
+    match given {
         None if alphabet.is_empty() => Err(Fault::input("the vocabulary is empty: rerun `prep` with a text")),
         None => Ok(alphabet.default_prompt()),
         Some(text) => alphabet.encode(text).map_err(|character| {
@@ -109,7 +109,7 @@ fn prompt(asked: Option<&str>, alphabet: &Alphabet) -> Result<Vec<u16>, Fault> {
     }
 }
 
-/// What scoring needs beside the texts.
+/// The inputs of scoring.
 struct Scorer {
     space: coherence::SemanticSpace,
     space_source: Source,
@@ -120,7 +120,7 @@ struct Scorer {
 impl Scorer {
     fn open(inputs: &Inputs<Generate>, partition: &Partition) -> Result<Self, Fault> {
         let space = inputs.read::<SemanticSpace>(partition)?;
-        let train = partition.clone().split("train");
+        let train = partition.clone().split(Split::Train);
         Ok(Self {
             space: coherence::SemanticSpace::new(space.rows),
             space_source: space.source,
@@ -129,17 +129,17 @@ impl Scorer {
         })
     }
 
-    /// Scores the samples, then the references, and says what they were scored by.
+    /// Scores the samples and the reference texts; also returns the sources of the inputs.
     fn score(
         self,
         dataset: &str,
-        alphabet: &Alphabet,
+        writer: &Writer<'_>,
         samples: &[Samples],
-        windows: &[&[u16]],
-        parameters: &Parameters,
         terminal: &Terminal,
     ) -> Result<(Vec<SampleScores>, [Source; 2]), Fault> {
-        // The train split is read twice: what its trigram model writes is then itself looked for in it.
+        let Writer { parameters, alphabet, windows, .. } = *writer;
+        let length = parameters.length as usize;
+        // The train split is read twice: texts of its trigram model are among those that are searched for in it.
         let progress = terminal.progress("score", 2 * self.train.rows() as u64);
         let mut trigrams = TrigramCounts::default();
         self.read_train(alphabet, &progress, |tokens| trigrams.read(tokens))?;
@@ -154,16 +154,16 @@ impl Scorer {
                 text: row.text.clone(),
             })
             .collect();
-        let mut refer = |source, tokens: Vec<Vec<u16>>| {
+        let mut add = |source, tokens: Vec<Vec<u16>>| {
             texts.extend((0..).zip(tokens).map(|(sample, tokens)| {
                 let text = alphabet.decode(&tokens);
                 ScoredText { step: None, source, sample, tokens, text }
             }));
         };
-        refer(VALIDATION, windows.iter().map(|window| window.to_vec()).collect());
-        refer("shuffled", references::shuffled(dataset, windows));
+        add(VALIDATION, windows.iter().map(|window| window.to_vec()).collect());
+        add(TextSource::Shuffled, references::shuffled(dataset, windows));
         if let Some(model) = trigrams.finish() {
-            refer("trigram", references::trigram_texts(dataset, &model, parameters.length as usize));
+            add(TextSource::Trigram, references::trigram_texts(dataset, &model, length));
         }
 
         let mut search = CorpusSearch::new(alphabet, texts.iter().map(|text| text.tokens.as_slice()));
@@ -172,7 +172,7 @@ impl Scorer {
         Ok((rows, [self.space_source, self.train_source]))
     }
 
-    /// Hands over the train split row group by row group.
+    /// Visits the tokens of the train split, row group by row group.
     fn read_train(
         &self,
         alphabet: &Alphabet,
@@ -188,11 +188,11 @@ impl Scorer {
     }
 }
 
-/// A whole split of the text, and the file it came from.
+/// The tokens of a split, and its file.
 fn read_split(
     inputs: &Inputs<Generate>,
     partition: &Partition,
-    split: &str,
+    split: Split,
     alphabet: &Alphabet,
 ) -> Result<(Vec<u16>, Source), Fault> {
     let partition = partition.clone().split(split);
@@ -204,13 +204,16 @@ fn read_split(
     Ok((text, inputs.source::<Corpus>(&partition)?))
 }
 
-/// The tokens of rows, which must be symbols.
+/// The tokens of some rows.
+///
+/// # Errors
+/// An input fault if a token is not in the vocabulary.
 fn tokens(rows: Vec<Corpus>, alphabet: &Alphabet, reader: &Reader<Corpus>) -> Result<Vec<u16>, Fault> {
     let tokens: Vec<u16> = rows.into_iter().map(|row| row.token).collect();
     match tokens.iter().find(|token| usize::from(**token) >= alphabet.len()) {
         None => Ok(tokens),
         Some(token) => Err(Fault::input(format!(
-            "{}, column `token`: expected numbers below {}, the size of the vocabulary, found {token}: rerun `prep`",
+            "{}, column `token`: found {token}, expected tokens below {}, the size of the vocabulary: rerun `prep`",
             reader.path().display(),
             alphabet.len()
         ))),

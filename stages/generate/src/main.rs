@@ -1,4 +1,4 @@
-//! Lets a trained model write, and scores what it wrote.
+//! Generates text from checkpoints, and scores it.
 
 use std::process::ExitCode;
 

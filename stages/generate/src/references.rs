@@ -1,19 +1,19 @@
-//! Texts that generated ones are held against: real text, the same without its order, and a trigram model's. They depend on
-//! the dataset and the length alone, so every run and seed has the same.
+//! Reference texts for the scores of generated texts: real text, real text shuffled, and text of a trigram model. They depend
+//! only on the dataset and the length, so they are the same for every run and seed.
 
 use random_streams::{SliceRandom, stream};
 
 use crate::trigram::Trigram;
 
-/// Windows of real text.
+/// Windows of real text, at most.
 pub const VALIDATION_TEXTS: usize = 200;
 
 /// Texts of the trigram model.
 pub const TRIGRAM_TEXTS: usize = 50;
 
-/// Windows of so many characters, at most [`VALIDATION_TEXTS`], evenly spaced from the split's start to its end: window `i`
-/// of `n` starts at `⌊i·(split − length)/(n − 1)⌋`. A short split has as many different ones as there are; one shorter than
-/// a window is taken whole.
+/// At most [`VALIDATION_TEXTS`] windows of `length` characters, evenly spaced from the start of the split to its end: window `i`
+/// of `n` starts at `⌊i·(split − length)/(n − 1)⌋`. A short split gives as many distinct windows as it has; one shorter than a
+/// window is one window.
 pub fn validation_windows(split: &[u16], length: usize) -> Vec<&[u16]> {
     if split.is_empty() {
         return Vec::new();
@@ -24,7 +24,7 @@ pub fn validation_windows(split: &[u16], length: usize) -> Vec<&[u16]> {
     (0..windows).map(|window| window * last / (windows - 1).max(1)).map(|start| &split[start..start + length]).collect()
 }
 
-/// The windows, each with its characters in random order.
+/// The windows, each with its characters permuted at random.
 pub fn shuffled(dataset: &str, windows: &[&[u16]]) -> Vec<Vec<u16>> {
     let shuffle = |(window, text): (usize, &&[u16])| {
         let mut text = text.to_vec();
@@ -34,9 +34,9 @@ pub fn shuffled(dataset: &str, windows: &[&[u16]]) -> Vec<Vec<u16>> {
     windows.iter().enumerate().map(shuffle).collect()
 }
 
-/// [`TRIGRAM_TEXTS`] texts of the train split's trigram model.
+/// [`TRIGRAM_TEXTS`] texts of the trigram model of the train split.
 pub fn trigram_texts(dataset: &str, model: &Trigram, length: usize) -> Vec<Vec<u16>> {
-    let text = |text: usize| model.write(length, &mut stream("trigram reference", &[&dataset, &(text as u64)]));
+    let text = |text: usize| model.sample(length, &mut stream("trigram reference", &[&dataset, &(text as u64)]));
     (0..TRIGRAM_TEXTS).map(text).collect()
 }
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_split_gives_what_it_has() {
+    fn a_short_split_has_fewer_windows() {
         let split: Vec<u16> = (0..12).collect();
         let starts = |length| validation_windows(&split, length).iter().map(|window| window[0]).collect::<Vec<_>>();
         assert_eq!(starts(10), [0, 1, 2]);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn shuffling_keeps_the_characters_and_depends_on_the_dataset_alone() {
+    fn shuffling_permutes_and_depends_on_the_dataset_only() {
         let split: Vec<u16> = (0..300).collect();
         let windows = validation_windows(&split, 100);
         let texts = shuffled("text8", &windows);

@@ -1,17 +1,17 @@
-//! Drawing the next character.
+//! Drawing the next token.
 
 use random_streams::{Rng, RngExt};
 
-/// Draws a token from `softmax(logits / temperature)` over the `top_k` likeliest ones (of equals, those of the lowest
-/// number), in float64; `top_k` beyond the vocabulary takes all, and 1 is greedy. One uniform number is used up, whatever
-/// comes. `None` if there are no logits or one of them is not finite: the model has diverged.
+/// Draws a token from `softmax(logits / temperature)` over the `top_k` likeliest, in float64. Ties go to the lowest token; a
+/// `top_k` above the vocabulary size takes all, and 1 is greedy. Exactly one uniform number is drawn from the stream. `None` if
+/// there are no logits or one is NaN or infinite: the model has diverged.
 pub fn draw(logits: &[f32], temperature: f64, top_k: usize, rng: &mut impl Rng) -> Option<u16> {
     let uniform: f64 = rng.random();
     if logits.iter().any(|logit| !logit.is_finite()) {
         return None;
     }
-    let mut ranked: Vec<(u16, f64)> =
-        logits.iter().enumerate().map(|(token, &logit)| (token as u16, f64::from(logit))).collect();
+    let tokens = 0..=u16::MAX;
+    let mut ranked: Vec<(u16, f64)> = tokens.zip(logits).map(|(token, &logit)| (token, f64::from(logit))).collect();
     ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked.truncate(top_k.max(1));
     let &(_, highest) = ranked.first()?;
@@ -22,7 +22,7 @@ pub fn draw(logits: &[f32], temperature: f64, top_k: usize, rng: &mut impl Rng) 
         cumulative += weight(*logit);
         uniform * total < cumulative
     });
-    // Rounding can leave the last sum a hair under the total.
+    // Rounding can leave the last sum just below the total.
     drawn.or(ranked.last()).map(|&(token, _)| token)
 }
 
@@ -77,7 +77,7 @@ mod tests {
         }
 
         #[test]
-        fn one_number_is_used_up(seed: u64, top_k in 1usize..5) {
+        fn one_number_is_drawn_from_the_stream(seed: u64, top_k in 1usize..5) {
             let (mut a, mut b) = (stream("test", &[&seed]), stream("test", &[&seed]));
             draw(&[0.0, 1.0, 2.0], 0.8, top_k, &mut a);
             b.random::<f64>();

@@ -1,4 +1,4 @@
-//! What a text scores by itself.
+//! The scores of a text.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-/// Distinct n-grams over n-grams, 0 to 1 (Li et al. 2016): diversity. `None` for a text shorter than `n`.
+/// Diversity: distinct n-grams over n-grams, 0 to 1 (Li et al. 2016). `None` for a text shorter than `n`.
 pub fn distinct<T: Eq + Hash>(text: &[T], n: usize) -> Option<f64> {
     let counts = counts(text, n);
     let all = counts.values().sum::<usize>();
@@ -31,8 +31,8 @@ fn counts<T: Eq + Hash>(text: &[T], n: usize) -> HashMap<&[T], usize> {
     counts
 }
 
-/// UTF-8 bytes over bytes after zlib at level 9: higher is more repetitive. Of stock zlib, since other implementations
-/// of the format give other sizes. `None` for an empty text.
+/// UTF-8 bytes over bytes after zlib at level 9: higher is more repetitive. Other implementations than stock zlib give other
+/// sizes. `None` for an empty text.
 pub fn compression_ratio(text: &str) -> Option<f64> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(9));
     let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
@@ -40,20 +40,20 @@ pub fn compression_ratio(text: &str) -> Option<f64> {
     (!text.is_empty()).then(|| text.len() as f64 / compressed as f64)
 }
 
-/// The members of `quality` of one text: distinct_4, repetition_8, coherence, compression_ratio, word_validity.
+/// The components of `quality`: distinct_4, repetition_8, coherence, compression_ratio, word_validity.
 pub type Members = [Option<f64>; 5];
 
-/// Mean and standard deviation of real texts' scores, by which `quality` measures.
+/// Mean and standard deviation of the components over real texts, which `quality` is measured in.
 pub struct RealText {
     members: [Option<(f64, f64)>; 5],
 }
 
 impl RealText {
-    /// Of these texts. A member that fewer than two of them have, or in which they do not differ, says nothing.
+    /// The statistics of these texts. A component that does not vary over them is ignored, as is one that fewer than two have.
     pub fn new(texts: &[Members]) -> Self {
         let members = std::array::from_fn(|member| {
             let values: Vec<f64> = texts.iter().filter_map(|text| text[member]).collect();
-            // Told by comparing, since the mean of equal numbers can differ from them in its last bit.
+            // Compared directly, since the mean of equal numbers can differ from them in the last bit.
             let differ = values.iter().any(|value| *value != values[0]);
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -62,9 +62,8 @@ impl RealText {
         Self { members }
     }
 
-    /// `−mean_m |z_m|`, in standard deviations, at most 0: `z_m` is a member's distance to real texts' mean in their
-    /// standard deviations (ddof 1). Members that are null, or say nothing, are left out; `None` if none is left. Real texts
-    /// themselves score about −0.8.
+    /// `−mean_m |z_m|`, at most 0: `z_m` is the distance of component `m` from its mean over real texts, in standard deviations
+    /// (ddof 1). Components that are null or ignored are left out; `None` if none is left. Real texts score about −0.8.
     pub fn quality(&self, text: &Members) -> Option<f64> {
         let distances: Vec<f64> = text
             .iter()
@@ -89,7 +88,7 @@ mod tests {
     #[test]
     fn grams_are_counted() {
         let text = characters("abababc");
-        // ab ba ab ba ab bc: three different ones of six, five occurrences of such as occur again.
+        // ab ba ab ba ab bc: three distinct of six, five of which occur more than once.
         assert_eq!(distinct(&text, 2), Some(0.5));
         assert_eq!(repetition(&text, 2), Some(5.0 / 6.0));
         assert_eq!(distinct(&text, 1), Some(3.0 / 7.0));
@@ -114,14 +113,14 @@ mod tests {
 
     #[test]
     fn quality_is_the_mean_distance_to_real_text() {
-        // Means 2 and 10, deviations (ddof 1) √2 and 2; the third member never differs, the fourth is known of one text
-        // alone, the fifth of none.
+        // Means 2 and 10, standard deviations √2 and 2; the third component does not vary, one text has the fourth, none the
+        // fifth.
         let real = RealText::new(&[
             [Some(1.0), Some(8.0), Some(0.1), Some(3.0), None],
             [Some(3.0), Some(10.0), Some(0.1), None, None],
             [None, Some(12.0), Some(0.1), None, None],
         ]);
-        let quality = real.quality(&[Some(4.0), Some(9.0), Some(7.0), Some(1.0), Some(1.0)]).expect("two members");
+        let quality = real.quality(&[Some(4.0), Some(9.0), Some(7.0), Some(1.0), Some(1.0)]).expect("two components");
         assert!((quality + (2f64.sqrt() + 0.5) / 2.0).abs() < 1e-15);
         assert_eq!(real.quality(&[None, Some(14.0), Some(0.0), None, None]), Some(-2.0));
         assert_eq!(real.quality(&[None, None, Some(0.0), Some(1.0), Some(1.0)]), None);

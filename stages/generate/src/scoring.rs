@@ -1,27 +1,28 @@
-//! Texts scored and held against real text: the rows of `sample_scores`.
+//! Scoring texts relative to real text: the rows of `sample_scores`.
 
 use rayon::prelude::*;
+use schemas::enums::TextSource;
 use schemas::tables::SampleScores;
 
 use crate::coherence::SemanticSpace;
 use crate::corpus_search::KnownText;
 use crate::scores::{Members, RealText, compression_ratio, distinct, repetition};
 
-/// The source of what the model wrote.
-pub const MODEL: &str = "model";
+/// The source of generated texts.
+pub const MODEL: TextSource = TextSource::Model;
 
-/// The source of real text, by which `quality` measures.
-pub const VALIDATION: &str = "validation";
+/// The source of real texts, which `quality` is relative to.
+pub const VALIDATION: TextSource = TextSource::Validation;
 
 /// A text to score.
 pub struct ScoredText {
-    /// The step of the model that wrote it; none for a reference.
+    /// The step of the model that generated it; none for a reference.
     pub step: Option<u32>,
-    /// `model`, `validation`, `shuffled` or `trigram`.
-    pub source: &'static str,
+    /// Where it comes from.
+    pub source: TextSource,
     /// Its number within its source and step.
     pub sample: u16,
-    /// Its characters as symbols.
+    /// Its tokens.
     pub tokens: Vec<u16>,
     /// Its characters.
     pub text: String,
@@ -29,18 +30,19 @@ pub struct ScoredText {
 
 /// One row per text, in their order.
 pub fn score(texts: &[ScoredText], space: &SemanticSpace, known: &KnownText) -> Vec<SampleScores> {
-    let mut rows: Vec<SampleScores> = texts.par_iter().map(|text| score_alone(text, space, known)).collect();
+    let mut rows: Vec<SampleScores> = texts.par_iter().map(|text| score_text(text, space, known)).collect();
     let real: Vec<Members> = rows.iter().filter(|row| row.source == VALIDATION).map(members).collect();
     let real = RealText::new(&real);
     rows.iter_mut().for_each(|row| row.quality = real.quality(&members(row)));
     rows
 }
 
-fn score_alone(text: &ScoredText, space: &SemanticSpace, known: &KnownText) -> SampleScores {
+/// The scores of one text, without `quality`.
+fn score_text(text: &ScoredText, space: &SemanticSpace, known: &KnownText) -> SampleScores {
     let tokens = &text.tokens;
     SampleScores {
         step: text.step,
-        source: text.source.to_owned(),
+        source: text.source,
         sample: text.sample,
         distinct_1: distinct(tokens, 1),
         distinct_2: distinct(tokens, 2),

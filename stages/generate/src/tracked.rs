@@ -1,52 +1,56 @@
-//! What the heads attended to while texts were written or followed.
+//! Attention metrics over generated or fed texts.
 
 use attention_metrics::{
     entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalized_entropy, renormalize,
 };
 use model::HeadRow;
 use rayon::prelude::*;
+use schemas::enums::TextSource;
 use schemas::tables::{SampleAttention, SampleLayers};
 
-/// Sums over the rows of a batch of texts, each text by itself.
+/// Sums over attention rows, per text of a batch.
 pub struct Tracked {
     heads: usize,
     texts: Vec<TextSums>,
 }
 
-/// Sums over the rows of one text.
+/// Sums over the attention rows of one text.
 #[derive(Clone)]
 struct TextSums {
     /// Rows per head.
     rows: u32,
-    /// For each layer and head: entropy, normalised entropy, distance, first-token mass, output norm.
+    /// For each layer and head: entropy, normalized entropy, distance, first-token mass, output norm.
     heads: Vec<[f64; 5]>,
-    /// For each pair of adjacent layers: the divergence of their rows, each layer's being the mean of its heads.
+    /// For each pair of adjacent layers: the divergence of their rows, each the mean over the layer's heads.
     pairs: Vec<f64>,
 }
 
 impl Tracked {
-    /// Nothing seen yet of so many texts.
+    /// Sums of zero for so many texts.
     pub fn new(texts: usize, layers: usize, heads: usize) -> Self {
-        let nothing =
+        let zero =
             TextSums { rows: 0, heads: vec![[0.0; 5]; layers * heads], pairs: vec![0.0; layers.saturating_sub(1)] };
-        Self { heads, texts: vec![nothing; texts] }
+        Self { heads, texts: vec![zero; texts] }
     }
 
-    /// Takes in the last query's rows of every text.
+    /// Adds the rows of the last query of every text. Rows with a single key are left out: their metrics are constant.
     ///
     /// # Shapes
-    /// `rows`: text × layer × head, in that order. Rows of a context of one character say nothing and are left out.
+    /// `rows`: text × layer × head, in that order.
     pub fn observe(&mut self, rows: &[HeadRow]) {
         let heads = self.heads;
-        let rows_a_text = rows.len() / self.texts.len().max(1);
-        if rows_a_text == 0 {
+        let rows_per_text = rows.len() / self.texts.len().max(1);
+        if rows_per_text == 0 {
             return;
         }
-        self.texts.par_iter_mut().zip(rows.par_chunks(rows_a_text)).for_each(|(text, rows)| text.observe(rows, heads));
+        self.texts
+            .par_iter_mut()
+            .zip(rows.par_chunks(rows_per_text))
+            .for_each(|(text, rows)| text.observe(rows, heads));
     }
 
-    /// One row per text, layer and head; none for a text of which no row counted.
-    pub fn heads(&self, step: u32, source: &str) -> Vec<SampleAttention> {
+    /// One row per text, layer and head; none for a text without rows.
+    pub fn heads(&self, step: u32, source: TextSource) -> Vec<SampleAttention> {
         let mut table = Vec::new();
         for (sample, text) in self.counted() {
             for (position, sums) in text.heads.iter().enumerate() {
@@ -54,10 +58,10 @@ impl Tracked {
                     sums.map(|sum| sum / f64::from(text.rows));
                 table.push(SampleAttention {
                     step,
-                    source: source.to_owned(),
+                    source,
                     sample,
-                    layer: (position / self.heads) as u16,
-                    head: (position % self.heads) as u16,
+                    layer: number(position / self.heads),
+                    head: number(position % self.heads),
                     entropy_nats,
                     normalized_entropy,
                     mean_distance,
@@ -69,7 +73,7 @@ impl Tracked {
         table
     }
 
-    /// One row per text and pair of adjacent layers; none for a text of which no row counted.
+    /// One row per text and pair of adjacent layers; none for a text without rows.
     pub fn layers(&self, step: u32) -> Vec<SampleLayers> {
         let mut table = Vec::new();
         for (sample, text) in self.counted() {
@@ -78,8 +82,8 @@ impl Tracked {
                 table.push(SampleLayers {
                     step,
                     sample,
-                    layer_a: layer as u16,
-                    layer_b: layer as u16 + 1,
+                    layer_a: number(layer),
+                    layer_b: number(layer + 1),
                     js_divergence,
                 });
             }
@@ -87,10 +91,15 @@ impl Tracked {
         table
     }
 
+    /// The texts with rows, with their numbers; --samples bounds those to 16 bits.
     fn counted(&self) -> impl Iterator<Item = (u16, &TextSums)> {
-        let texts = self.texts.iter().enumerate().filter(|(_, text)| text.rows > 0);
-        texts.map(|(sample, text)| (sample as u16, text))
+        (0..=u16::MAX).zip(&self.texts).filter(|(_, text)| text.rows > 0)
     }
+}
+
+/// A layer or head as the tables number it.
+fn number(index: usize) -> u16 {
+    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
 }
 
 impl TextSums {
@@ -136,10 +145,10 @@ mod tests {
         // One text, two layers of two heads. The first layer's heads mean to (½, ½), the second's to (0, 1).
         let mut tracked = Tracked::new(1, 2, 2);
         tracked.observe(&[row(&[1.0], 9.0), row(&[1.0], 9.0), row(&[1.0], 9.0), row(&[1.0], 9.0)]);
-        assert!(tracked.heads(3, "model").is_empty() && tracked.layers(3).is_empty());
+        assert!(tracked.heads(3, TextSource::Model).is_empty() && tracked.layers(3).is_empty());
         tracked.observe(&[row(&[1.0, 0.0], 1.0), row(&[0.0, 1.0], 2.0), row(&[0.0, 1.0], 3.0), row(&[0.0, 1.0], 4.0)]);
         tracked.observe(&[row(&[0.5, 0.5], 3.0), row(&[0.5, 0.5], 2.0), row(&[0.5, 0.5], 3.0), row(&[0.0, 2.0], 4.0)]);
-        let heads = tracked.heads(3, "model");
+        let heads = tracked.heads(3, TextSource::Model);
         let found: Vec<_> =
             heads.iter().map(|row| (row.layer, row.head, row.output_norm, row.first_token_mass)).collect();
         assert_eq!(found, [(0, 0, 2.0, 0.75), (0, 1, 2.0, 0.25), (1, 0, 3.0, 0.25), (1, 1, 4.0, 0.0)]);
@@ -156,10 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_kept_apart() {
+    fn each_text_has_its_own_sums() {
         let mut tracked = Tracked::new(2, 1, 1);
         tracked.observe(&[row(&[0.25, 0.75], 1.0), row(&[1.0, 0.0], 2.0)]);
-        let heads = tracked.heads(0, "validation");
+        let heads = tracked.heads(0, TextSource::Validation);
         let found: Vec<_> = heads.iter().map(|row| (row.sample, row.mean_distance, row.output_norm)).collect();
         assert_eq!(found, [(0, 0.25, 1.0), (1, 1.0, 2.0)]);
         assert!(tracked.layers(0).is_empty());

@@ -1,10 +1,10 @@
-//! A character trigram model: the floor that a neural model's text is held against.
+//! A character trigram model, the baseline of generated text.
 
 use std::collections::{BTreeMap, HashMap};
 
 use random_streams::{Rng, RngExt};
 
-/// Counts of three consecutive characters, taken in part by part.
+/// Trigram counts of a text that is read in parts.
 #[derive(Default)]
 pub struct TrigramCounts {
     start: Vec<u16>,
@@ -13,7 +13,7 @@ pub struct TrigramCounts {
 }
 
 impl TrigramCounts {
-    /// Takes in the next part of the text.
+    /// Counts the trigrams of the next part of the text.
     pub fn read(&mut self, tokens: &[u16]) {
         self.start.extend(tokens.iter().take(2 - self.start.len()));
         // The two characters before this part, then the part itself.
@@ -35,22 +35,22 @@ impl TrigramCounts {
         for ([a, b, next], count) in self.counts {
             successors.entry([a, b]).or_default().push((next, count));
         }
-        // The counts came in no order; what is drawn must not depend on that.
+        // The order of a hash map is random, and draws must not depend on it.
         successors.values_mut().for_each(|next| next.sort_unstable());
         (!successors.is_empty()).then_some(Trigram { start, successors })
     }
 }
 
-/// A model that draws each character as often as it followed the two before it. Unsmoothed.
+/// A trigram model: each character is drawn with its relative frequency after the two before it, without smoothing.
 pub struct Trigram {
     start: [u16; 2],
     successors: BTreeMap<[u16; 2], Vec<(u16, u64)>>,
 }
 
 impl Trigram {
-    /// A text of so many characters that begins with the first two of the text learned. Where nothing ever followed, which
-    /// only the end of that text can bring about, it goes on as after those two.
-    pub fn write(&self, length: usize, rng: &mut impl Rng) -> Vec<u16> {
+    /// Samples a text of so many characters, which begins with the first two of the training text. After a context without
+    /// successor, which only the end of that text can be, it continues as after those two.
+    pub fn sample(&self, length: usize, rng: &mut impl Rng) -> Vec<u16> {
         let mut text: Vec<u16> = self.start.iter().copied().take(length).collect();
         let mut context = self.start;
         while text.len() < length {
@@ -64,7 +64,7 @@ impl Trigram {
         text
     }
 
-    /// A successor of two characters that have one.
+    /// A successor of two characters that have at least one.
     fn draw(&self, context: [u16; 2], rng: &mut impl Rng) -> u16 {
         let successors = &self.successors[&context];
         let total: u64 = successors.iter().map(|(_, count)| count).sum();
@@ -74,7 +74,7 @@ impl Trigram {
             cumulative += count;
             drawn < cumulative
         });
-        found.expect("what was drawn is below the counts' sum").0
+        found.expect("the number drawn is below the sum of counts").0
     }
 }
 
@@ -102,22 +102,22 @@ mod tests {
     }
 
     #[test]
-    fn characters_follow_as_often_as_they_did() {
+    fn characters_are_drawn_with_their_relative_frequency() {
         let model = learn(&[&[0, 1, 0, 1, 2, 0, 1, 0]]).finish().expect("eight characters");
         let mut rng = stream("test", &[&0u64]);
         let draws = 9000;
         let zeros = (0..draws).filter(|_| model.draw([0, 1], &mut rng) == 0).count();
-        // Two in three, four standard deviations of √(9000·2/9) around.
+        // Two in three, within four standard deviations of √(9000·2/9).
         assert!((zeros as f64 - 6000.0).abs() < 4.0 * f64::sqrt(2000.0), "{zeros}");
     }
 
     #[test]
-    fn a_dead_end_starts_again_and_too_short_a_text_is_no_model() {
-        // 0 1 2 3 is at its dead end after (2, 3), goes on as after (0, 1) with 2, and then (1, 2) is followed by 3.
+    fn a_dead_end_restarts_and_two_characters_are_too_few() {
+        // (2, 3) has no successor: the text continues as after (0, 1), with 2, which 3 follows.
         let model = learn(&[&[0, 1, 2, 3]]).finish().expect("four characters");
-        let text = model.write(8, &mut stream("test", &[&0u64]));
+        let text = model.sample(8, &mut stream("test", &[&0u64]));
         assert_eq!(text, [0, 1, 2, 3, 2, 3, 2, 3]);
-        assert_eq!(model.write(1, &mut stream("test", &[&0u64])), [0]);
+        assert_eq!(model.sample(1, &mut stream("test", &[&0u64])), [0]);
         assert!(learn(&[&[0, 1]]).finish().is_none());
         assert!(learn(&[]).finish().is_none());
     }

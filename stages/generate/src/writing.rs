@@ -1,19 +1,20 @@
-//! What one model after the other writes: samples, how long they took, and what was attended to.
+//! Generation: the samples of each step's model, their timings and their attention.
 
 use std::time::Instant;
 
 use declarations::Fault;
 use declarations::generate::Parameters;
-use model::{Model, Session};
+use model::{Decoder, Model};
 use random_streams::stream;
+use schemas::enums::Activity;
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
 
 use crate::alphabet::Alphabet;
-use crate::generation::{Manner, follow, write};
+use crate::generation::{Sampling, feed, sample};
 use crate::scoring::{MODEL, VALIDATION};
 use crate::tracked::Tracked;
 
-/// What was generated and measured, all steps together.
+/// The rows of all steps.
 #[derive(Default)]
 pub struct Written {
     /// Rows of `samples`.
@@ -26,7 +27,7 @@ pub struct Written {
     pub layers: Vec<SampleLayers>,
 }
 
-/// What all steps share.
+/// The inputs that all steps share.
 pub struct Writer<'run> {
     /// What is generated.
     pub parameters: &'run Parameters,
@@ -34,24 +35,24 @@ pub struct Writer<'run> {
     pub seed: u64,
     /// The dataset's symbols.
     pub alphabet: &'run Alphabet,
-    /// What every text starts from.
+    /// The tokens that every text starts from.
     pub prompt: &'run [u16],
-    /// Real text to follow, if attention is tracked.
+    /// Windows of real text, fed for their attention if it is tracked.
     pub windows: &'run [&'run [u16]],
 }
 
 impl Writer<'_> {
-    /// Texts that are fed again or fed alone for their attention.
-    pub fn followed(&self) -> usize {
+    /// The number of texts that are fed for their attention.
+    pub fn fed(&self) -> usize {
         let samples = usize::from(self.parameters.samples);
         if self.parameters.track { samples + samples.min(self.windows.len()) } else { 0 }
     }
 
-    /// Samples of one model. The last step's are timed without tracking, which is how speed is defined, and followed again
-    /// for the attention; the other steps' are tracked while they are written.
+    /// Generates the samples of one step. At the last step they are generated without tracking, so that their timings are the
+    /// speed of generation, and fed again for their attention; at other steps they are tracked while they are generated.
     ///
     /// # Errors
-    /// An input fault if the model predicts what is not finite.
+    /// An input fault if a logit is NaN or infinite.
     pub fn generate(
         &self,
         model: &Model,
@@ -64,17 +65,17 @@ impl Writer<'_> {
         let config = model.config();
         let batch = usize::from(samples);
         let top_k = (self.parameters.top_k as usize).min(self.alphabet.len());
-        let manner = Manner { prompt: self.prompt, length: length as usize, temperature, top_k };
+        let sampling = Sampling { prompt: self.prompt, length: length as usize, temperature, top_k };
         let key = |sample: u16| stream("sampling", &[&self.seed, &u64::from(step), &u64::from(sample)]);
         let mut streams: Vec<_> = (0..samples).map(key).collect();
         let mut tracked = Tracked::new(batch, config.n_layer, config.n_head);
 
         let started = Instant::now();
         let mut done = 0;
-        let mut session = Session::new(model, batch, context_policy, track && !last);
-        let texts = write(
-            |tokens| session.read(tokens),
-            &manner,
+        let mut decoder = Decoder::new(model, batch, context_policy, track && !last);
+        let texts = sample(
+            |tokens| decoder.append(tokens),
+            &sampling,
             &mut streams,
             |prediction| {
                 tracked.observe(&prediction.attention);
@@ -87,15 +88,15 @@ impl Writer<'_> {
         let wall_secs = started.elapsed().as_secs_f64() / f64::from(samples);
         let texts = texts.ok_or_else(|| {
             Fault::input(format!(
-                "the model of step {step} predicts no finite numbers: its training diverged; rerun `train` with a lower --learning-rate"
+                "the model of step {step} predicts NaN or infinity: its training diverged; rerun `train` with a lower --learning-rate"
             ))
         })?;
 
         let attend = |texts: &[Vec<u16>]| {
             let mut tracked = Tracked::new(texts.len(), config.n_layer, config.n_head);
-            let mut session = Session::new(model, texts.len(), context_policy, true);
-            follow(
-                |tokens| session.read(tokens),
+            let mut decoder = Decoder::new(model, texts.len(), context_policy, true);
+            feed(
+                |tokens| decoder.append(tokens),
                 self.prompt,
                 texts,
                 |prediction| {
@@ -114,7 +115,7 @@ impl Writer<'_> {
             written.layers.extend(tracked.layers(step));
         }
         if track && last {
-            // From all over the validation text.
+            // Evenly spaced over the validation split.
             let count = batch.min(self.windows.len());
             let real: Vec<Vec<u16>> =
                 (0..count).map(|number| self.windows[number * self.windows.len() / count].to_vec()).collect();
@@ -123,7 +124,7 @@ impl Writer<'_> {
 
         for (sample, tokens) in (0..samples).zip(texts) {
             written.timings.push(Timings {
-                activity: "generation".to_owned(),
+                activity: Activity::Generation,
                 step,
                 sample: Some(sample),
                 wall_secs,
@@ -136,8 +137,8 @@ impl Writer<'_> {
                 text: self.alphabet.decode(&tokens),
                 tokens,
                 temperature,
-                top_k: top_k as u32,
-                context_policy: context_policy.to_string(),
+                top_k: u32::try_from(top_k).expect("--top-k is a u32"),
+                context_policy,
             });
         }
         Ok(())

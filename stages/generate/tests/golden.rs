@@ -1,5 +1,5 @@
-//! Every score against an independent implementation in Python (`python/metrics_golden.py`): the same texts, held against
-//! the same train split in the same semantic space, score the same.
+//! Every score against an independent implementation in Python (`python/metrics_golden.py`), for the same texts, train split and
+//! semantic space.
 
 use generate::alphabet::Alphabet;
 use generate::coherence::SemanticSpace;
@@ -9,7 +9,7 @@ use schemas::tables;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Whichever is larger: both compute in float64, in another order.
+/// Tolerances, of which the larger applies: both compute in float64, but in another order.
 const ABSOLUTE: f64 = 1e-9;
 const RELATIVE: f64 = 1e-6;
 
@@ -52,14 +52,14 @@ fn the_same_texts_score_the_same() {
     let tokens = |text: &str| alphabet.encode(text).expect("symbols of the alphabet");
     let scored = |(sample, text): (usize, &Text)| ScoredText {
         step: None,
-        source: if text.source == VALIDATION { VALIDATION } else { MODEL },
+        source: if text.source == VALIDATION.as_str() { VALIDATION } else { MODEL },
         sample: sample as u16,
         tokens: tokens(&text.text),
         text: text.text.clone(),
     };
     let texts: Vec<ScoredText> = golden.texts.iter().enumerate().map(scored).collect();
 
-    // In pieces, as the stage reads it: words and 16-grams cross their borders.
+    // In parts, as the stage reads it, so that words and 16-grams span two of them.
     let mut search = CorpusSearch::new(&alphabet, texts.iter().map(|text| text.tokens.as_slice()));
     tokens(&golden.train).chunks(777).for_each(|part| search.read(part));
     let word = |word: Word| tables::SemanticSpace { word: word.word, idf: word.idf, loadings: word.loadings };

@@ -1,4 +1,4 @@
-//! The stage on small tables: what it writes, that it writes the same again, and what it refuses.
+//! The stage `generate` on small tables: its tables, reproducibility and errors.
 
 use std::error::Error;
 use std::path::Path;
@@ -8,6 +8,7 @@ use declarations::generate::Generate;
 use declarations::{Fault, Job, Kind};
 use model::GptConfig;
 use random_streams::{Distribution, RngExt, StandardNormal, stream};
+use schemas::enums::{Activity, ContextPolicy, Split, TextSource};
 use schemas::tables::{
     Checkpoints, Corpus, SampleAttention, SampleLayers, SampleScores, Samples, SemanticSpace, Timings, Vocabulary,
 };
@@ -16,7 +17,7 @@ use schemas::{Artifacts, Partition, Provenance};
 const SYMBOLS: &str = "\n abcdefgh";
 const CONFIG: GptConfig =
     GptConfig { n_layer: 3, n_head: 2, n_embd: 8, block_size: 12, vocab_size: 10, bias: false, dropout: 0.0 };
-/// The least that can be learned: two symbols, neither of them a letter, and a context of two.
+/// The smallest vocabulary and context: two symbols, neither of them a letter, and a block of two.
 const LEAST_SYMBOLS: &str = "01";
 const LEAST_CONFIG: GptConfig =
     GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size: 2, vocab_size: 2, bias: false, dropout: 0.0 };
@@ -44,8 +45,9 @@ fn inputs_of(
 ) -> Result<Artifacts, schemas::Error> {
     let artifacts = Artifacts::new(root);
     let made = Provenance::new("test", serde_json::json!({}));
-    for (split, length) in [("train", 3000), ("val", 400)] {
-        let rows: Vec<Corpus> = text(split, length, symbols).into_iter().map(|token| Corpus { token }).collect();
+    for (split, length) in [(Split::Train, 3000), (Split::Val, 400)] {
+        let rows: Vec<Corpus> =
+            text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
         artifacts.write(&node().split(split), &made, &rows)?;
     }
     let symbol = |(token, symbol): (usize, char)| Vocabulary {
@@ -83,13 +85,13 @@ fn inputs_of(
 fn generate(root: &Path, flags: &str) -> Result<(), Fault> {
     let root = root.to_str().expect("a UTF-8 path");
     let line = format!("generate --artifacts {root} --dataset little --run run_3 --seed 7 {flags}");
-    generate::run(&Job::<Generate>::parse(line.split(' ')).expect("a command line"), &Terminal::silent())
+    generate::run(&Job::<Generate>::parse(line.split(' '))?, &Terminal::silent())
 }
 
 const QUALITY: &str = "--steps 0,5 --samples 3 --length 60 --score true --track true";
 
 #[test]
-fn everything_is_written() -> Result<(), Box<dyn Error>> {
+fn every_table_is_written() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     generate(folder.path(), QUALITY)?;
@@ -101,7 +103,7 @@ fn everything_is_written() -> Result<(), Box<dyn Error>> {
         let decoded: String = row.tokens.iter().filter_map(|&token| SYMBOLS.chars().nth(token.into())).collect();
         assert_eq!((row.text.as_str(), row.tokens.len()), (decoded.as_str(), 60));
         assert_eq!((row.prompt.as_str(), row.temperature, row.top_k), (" ", 0.8, 10));
-        assert_eq!(row.context_policy, "exact");
+        assert_eq!(row.context_policy, ContextPolicy::Exact);
     }
     assert_ne!(samples.rows[0].text, samples.rows[1].text);
     assert_eq!(samples.provenance.config["steps"], "0,5");
@@ -111,11 +113,14 @@ fn everything_is_written() -> Result<(), Box<dyn Error>> {
     let keys: Vec<_> = timings.iter().map(|row| (row.step, row.sample, row.characters)).collect();
     assert_eq!(keys[..3], [(0, Some(0), 60), (0, Some(1), 60), (0, Some(2), 60)]);
     assert_eq!(keys.len(), 6);
-    assert!(timings.iter().all(|row| row.activity == "generation" && row.wall_secs > 0.0));
+    assert!(timings.iter().all(|row| row.activity == Activity::Generation && row.wall_secs > 0.0));
 
     let attention = artifacts.read::<SampleAttention>(&node())?.rows;
-    let of = |step, source: &str| attention.iter().filter(|row| row.step == step && row.source == source).count();
-    assert_eq!((of(0, "model"), of(5, "model"), of(5, "validation"), attention.len()), (18, 18, 18, 54));
+    let of = |step, source| attention.iter().filter(|row| row.step == step && row.source == source).count();
+    assert_eq!(
+        (of(0, TextSource::Model), of(5, TextSource::Model), of(5, TextSource::Validation), attention.len()),
+        (18, 18, 18, 54)
+    );
     for row in &attention {
         assert!((0.0..=1.0).contains(&row.normalized_entropy) && (0.0..=1.0).contains(&row.first_token_mass));
         assert!(row.entropy_nats <= 12f64.ln() && row.mean_distance <= 11.0 && row.output_norm > 0.0);
@@ -127,11 +132,18 @@ fn everything_is_written() -> Result<(), Box<dyn Error>> {
     assert!(layers.iter().all(|row| (0.0..=1.0).contains(&row.js_divergence)));
 
     let scores = artifacts.read::<SampleScores>(&node())?.rows;
-    let of = |source: &str| scores.iter().filter(|row| row.source == source).collect::<Vec<_>>();
-    assert_eq!(["model", "validation", "shuffled", "trigram"].map(|source| of(source).len()), [6, 200, 200, 50]);
-    assert!(of("model").iter().all(|row| row.step.is_some()) && of("trigram").iter().all(|row| row.step.is_none()));
+    let of = |source| scores.iter().filter(|row| row.source == source).collect::<Vec<_>>();
+    assert_eq!(
+        [TextSource::Model, TextSource::Validation, TextSource::Shuffled, TextSource::Trigram]
+            .map(|source| of(source).len()),
+        [6, 200, 200, 50]
+    );
+    assert!(
+        of(TextSource::Model).iter().all(|row| row.step.is_some())
+            && of(TextSource::Trigram).iter().all(|row| row.step.is_none())
+    );
     assert!(scores.iter().all(|row| row.quality.is_some_and(|quality| quality < 0.0)));
-    let (real, shuffled) = (of("validation"), of("shuffled"));
+    let (real, shuffled) = (of(TextSource::Validation), of(TextSource::Shuffled));
     assert!(real.iter().zip(&shuffled).all(|(real, shuffled)| real.distinct_1 == shuffled.distinct_1));
     // Sixty characters are one segment and a rest under fifty.
     assert!(scores.iter().all(|row| row.coherence.is_none() && row.distinct_8.is_some() && row.novelty_16.is_some()));
@@ -139,7 +151,7 @@ fn everything_is_written() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Result<(), Box<dyn Error>> {
+fn the_smallest_text_and_model_give_nulls_and_finite_numbers() -> Result<(), Box<dyn Error>> {
     for policy in ["exact", "rollover"] {
         let folder = tempfile::tempdir()?;
         let artifacts = inputs_of(folder.path(), LEAST_SYMBOLS, &[], &LEAST_CONFIG)?;
@@ -147,7 +159,7 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
         generate(folder.path(), &flags)?;
 
         assert!(artifacts.read::<Samples>(&node())?.rows.iter().all(|row| row.prompt == "0" && row.tokens.len() == 12));
-        assert!(artifacts.read::<SampleLayers>(&node())?.rows.is_empty(), "one layer has no neighbour");
+        assert!(artifacts.read::<SampleLayers>(&node())?.rows.is_empty(), "one layer has no adjacent one");
         let attention = artifacts.read::<SampleAttention>(&node())?.rows;
         assert_eq!(attention.len(), 9);
         for row in attention {
@@ -155,7 +167,7 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
             assert!(row.first_token_mass <= 1.0 && row.output_norm.is_finite());
         }
         for row in artifacts.read::<SampleScores>(&node())?.rows {
-            // Twelve characters without a letter have no 16-gram, no two segments and no word.
+            // Twelve characters without a letter have no 16-gram, fewer than two segments and no word.
             let none = [row.repetition_16, row.coherence, row.novelty_16, row.word_validity];
             assert_eq!(none, [None; 4]);
             let some = [row.distinct_1, row.distinct_8, row.repetition_8, row.compression_ratio, row.quality];
@@ -166,7 +178,7 @@ fn the_least_text_and_model_leave_nulls_and_nothing_that_is_no_number() -> Resul
 }
 
 #[test]
-fn the_same_work_gives_the_same_bytes() -> Result<(), Box<dyn Error>> {
+fn reruns_and_other_numbers_of_threads_give_the_same_bytes() -> Result<(), Box<dyn Error>> {
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let bytes = |root: &Path, threads: u32| -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         let artifacts = inputs(root)?;
@@ -184,7 +196,7 @@ fn the_same_work_gives_the_same_bytes() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn what_is_asked_beside_changes_no_sample() -> Result<(), Box<dyn Error>> {
+fn samples_do_not_depend_on_other_steps_scores_or_tracking() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     generate(folder.path(), QUALITY)?;
@@ -196,24 +208,24 @@ fn what_is_asked_beside_changes_no_sample() -> Result<(), Box<dyn Error>> {
     assert_eq!(artifacts.read::<Samples>(&node())?.rows, all[3..5]);
     assert!(!artifacts.has::<SampleScores>(&node()) && !artifacts.has::<SampleAttention>(&node()));
 
-    // Until the block of twelve is full, both policies see the same.
+    // Until the block of twelve is full, both policies give the same context.
     generate(alone.path(), "--steps 5 --samples 2 --length 60 --context-policy rollover")?;
     let rollover = artifacts.read::<Samples>(&node())?.rows;
     assert_eq!(rollover[0].tokens[..12], all[3].tokens[..12]);
-    assert_eq!(rollover[0].context_policy, "rollover");
+    assert_eq!(rollover[0].context_policy, ContextPolicy::Rollover);
     Ok(())
 }
 
 #[test]
-fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Box<dyn Error>> {
+fn feeding_a_sample_gives_the_attention_of_generating_it() -> Result<(), Box<dyn Error>> {
     let rows = |flags: &str| -> Result<Vec<SampleAttention>, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let artifacts = inputs(folder.path())?;
         generate(folder.path(), flags)?;
         let rows = artifacts.read::<SampleAttention>(&node())?.rows;
-        Ok(rows.into_iter().filter(|row| row.step == 0 && row.source == "model").collect())
+        Ok(rows.into_iter().filter(|row| row.step == 0 && row.source == TextSource::Model).collect())
     };
-    // Step 0 is followed where it is the last, and tracked while sampling where it is not.
+    // As the last step, 0 is fed; otherwise it is tracked during generation.
     assert_eq!(
         rows("--steps 0 --samples 2 --length 30 --track")?,
         rows("--steps 0,5 --samples 2 --length 30 --track")?
@@ -222,13 +234,15 @@ fn following_a_text_shows_the_attention_that_wrote_it() -> Result<(), Box<dyn Er
 }
 
 #[test]
-fn what_is_wrong_is_said() -> Result<(), Box<dyn Error>> {
+fn errors_say_what_is_wrong() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;
     let fault = |flags: &str| {
         let fault = generate(folder.path(), flags).expect_err("it cannot work");
         (fault.kind(), fault.to_string())
     };
+    let (kind, message) = fault("--steps 3 --device cuda");
+    assert!(kind == Kind::Parameter && message.contains("--device cuda"), "before inputs are read: {message}");
     let (kind, message) = fault("--steps 0,3");
     assert!(kind == Kind::Input && message.contains("step=3") && message.contains("train"), "{message}");
     let (kind, message) = fault("--steps 0 --prompt abz");
@@ -236,12 +250,12 @@ fn what_is_wrong_is_said() -> Result<(), Box<dyn Error>> {
     assert_eq!(fault("--steps ,").0, Kind::Parameter);
     assert_eq!(fault("--steps 0 --prompt=").0, Kind::Parameter);
 
-    let path = artifacts.path::<Corpus>(&node().split("train"))?;
+    let path = artifacts.path::<Corpus>(&node().split(Split::Train))?;
     let whole = std::fs::read(&path)?;
     std::fs::write(&path, &whole[..whole.len() / 2])?;
     let (kind, message) = fault("--steps 0 --score");
     assert!(kind == Kind::Input && message.contains("damaged"), "{message}");
-    assert!(!artifacts.has::<Samples>(&node()), "nothing is written by a stage that failed");
+    assert!(!artifacts.has::<Samples>(&node()), "a failed stage writes nothing");
 
     let mut rows = artifacts.read::<Vocabulary>(&node())?.rows;
     rows.truncate(9);

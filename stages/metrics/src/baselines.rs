@@ -1,32 +1,24 @@
-//! The rows of `baselines`: what uniform causal attention, `A[i,j] = 1/(i+1)`, gives for the columns of `head_metrics`.
+//! The rows of `baselines`: what uniform causal attention, `A[i,j] = 1/(i+1)`, gives for the measures of `head_metrics`.
 
 use schemas::tables::Baselines;
 
-/// The baselines of `val` windows of `length` characters and of `repeat` windows whose repeated blocks have these lengths,
-/// each as a mean over the same queries as its column: `1 ≤ i < T`, and `L ≤ i < 2L` for `induction_score`. A mean over no
-/// query is left out, as is `duplicate_token_score`, which depends on the text.
+use crate::heads::{REPEAT, VAL};
+
+/// The baselines of `val` windows of `length` tokens and of `repeat` windows whose repeated blocks have these lengths, each the
+/// mean over the same queries as its column of what the measure's formula gives: `1 ≤ i < T`, or `L ≤ i < 2L` in `repeat`
+/// windows. A mean over no query is left out.
 pub fn baselines(length: usize, blocks: &[usize]) -> Vec<Baselines> {
-    let val = |formula: fn(usize) -> f64| mean((1..length).map(formula));
-    let inverse = |i: usize| 1.0 / (i + 1) as f64;
-    let repeated = blocks.iter().filter(|&&block| block >= 2).flat_map(|&block| block..2 * block);
-    let metrics = [
-        ("entropy_nats", val(|i| ((i + 1) as f64).ln())),
-        ("normalized_entropy", val(|_| 1.0)),
-        ("mean_distance", val(|i| i as f64 / 2.0)),
-        // ⌈0.9(i+1)⌉ − 1, in whole numbers.
-        ("span_90", val(|i| ((9 * (i + 1)).div_ceil(10) - 1) as f64)),
-        ("local_mass_3", val(|i| (i + 1).min(3) as f64 / (i + 1) as f64)),
-        ("first_token_mass", val(inverse)),
-        ("self_mass", val(inverse)),
-        ("previous_token_score", val(inverse)),
-        ("induction_score", mean(repeated.map(inverse))),
-    ];
-    let row = |(metric, value): (&str, Option<f64>)| Some(Baselines { metric: metric.to_owned(), value: value? });
-    metrics.into_iter().filter_map(row).collect()
+    let repeated = || blocks.iter().filter(|&&block| block >= 2).flat_map(|&block| block..2 * block);
+    let val = VAL.iter().map(|formula| (formula.measure, mean(1..length, formula.uniform)));
+    let repeat = REPEAT.iter().map(|formula| (formula.measure, mean(repeated(), formula.uniform)));
+    let rows = val.chain(repeat);
+    rows.filter_map(|(measure, value)| Some(Baselines { metric: measure.name().to_owned(), value: value? })).collect()
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0u64), |(sum, count), value| (sum + value, count + 1));
+/// The mean over queries `i` of what a formula gives for `i + 1` keys; none over no query or without a formula.
+fn mean(queries: impl Iterator<Item = usize>, formula: Option<fn(usize) -> f64>) -> Option<f64> {
+    let formula = formula?;
+    let (sum, count) = queries.fold((0.0, 0u64), |(sum, count), query| (sum + formula(query + 1), count + 1));
     (count > 0).then(|| sum / count as f64)
 }
 
@@ -52,7 +44,6 @@ mod tests {
             ("previous_token_score", (0.5 + 1.0 / 3.0 + 0.25) / 3.0),
             ("induction_score", (1.0 / 3.0 + 0.25) / 2.0),
         ];
-        assert_eq!(rows.len(), expected.len());
         for (metric, expected) in expected {
             let found = value(&rows, metric).expect(metric);
             assert!((found - expected).abs() < 1e-15, "{metric}: {found} is not {expected}");

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use declarations::metrics::Metrics;
 use declarations::{Fault, Inputs};
 use schemas::attention::Window;
+use schemas::enums::WindowKind;
 use schemas::tables::{Attention, HeadOutputs, Windows};
 use schemas::{Error, Partition, Reader, Source, Table};
 
+use crate::index;
 use crate::window::{Kind, Probe};
 
 /// The probe windows of a node, in the order of their row groups.
@@ -64,16 +66,22 @@ fn probe(row: Windows) -> Result<Probe, String> {
         return Err(format!("the row of window {window} has no tokens"));
     }
     let block = length / 2;
-    let kind = match row.kind.as_str() {
-        "val" => Kind::Val,
-        "repeat" if length == 2 * block && row.tokens[..block] == row.tokens[block..] => Kind::Repeat { block },
-        "repeat" => return Err(format!("the row of window {window} is a `repeat`, but not of one block twice")),
-        kind => return Err(format!("the row of window {window} is of the unknown kind `{kind}`")),
+    let kind = match row.kind {
+        WindowKind::Val => Kind::Val,
+        WindowKind::Repeat if length == 2 * block && row.tokens[..block] == row.tokens[block..] => {
+            Kind::Repeat { block }
+        }
+        WindowKind::Repeat => {
+            return Err(format!("the row of window {window} is a `repeat`, but not of one block twice"));
+        }
     };
     Ok(Probe { window, kind, tokens: row.tokens })
 }
 
 /// Opens the attention of one step, which must be of all probe windows and of no others.
+///
+/// # Errors
+/// Those of opening a table; [`Error::Damaged`] if the number of windows differs.
 pub fn open_attention(
     inputs: &Inputs<Metrics>,
     partition: &Partition,
@@ -90,6 +98,9 @@ pub fn open_attention(
 }
 
 /// Reads the attention of one probe window, that of the row group with its position.
+///
+/// # Errors
+/// [`Error::Damaged`] if the row group is no whole window, or another one.
 pub fn read_window(reader: &Reader<Attention>, group: usize, probe: &Probe) -> Result<Window, Error> {
     let window = reader.window(group)?;
     let (found, expected) = ((window.window, window.queries), (probe.window, probe.tokens.len()));
@@ -133,9 +144,9 @@ impl OutputNorms {
     ///
     /// # Errors
     /// [`Error::Damaged`] if one of them is missing.
-    pub fn layer(&self, step: u32, layer: u16, heads: u16) -> Result<Vec<f64>, Error> {
-        let norm = |head| {
-            self.norms.get(&(step, layer, head)).copied().ok_or_else(|| {
+    pub fn layer(&self, step: u32, layer: u16, heads: usize) -> Result<Vec<f64>, Error> {
+        let norm = |head: usize| {
+            self.norms.get(&(step, layer, index(head))).copied().ok_or_else(|| {
                 let reason = format!("it lacks the row of step {step}, layer {layer}, head {head}");
                 damaged::<HeadOutputs>(&self.path, reason)
             })

@@ -1,55 +1,71 @@
-//! The columns of `layer_metrics`: how much the heads of one layer differ.
+//! The measures of `layer_metrics`: how much the heads of one layer differ.
+//!
+//! Notation: `A^h[i,j]` is head `h`'s attention of query `i` to key `j ≤ i`; `H` is entropy in nats; `Q` is every query `i ≥ 1` of
+//! every `val` window. A column is the mean of its formula over `Q` ([`FORMULAS`]), but for [`dominant_head_share`], which is of the
+//! heads' output norms.
 
+use schemas::Measure;
 use schemas::tables::LayerMetrics;
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
-/// Sums over attention rows of one layer, one for each column of `layer_metrics` that is a mean over `Q`, the queries
-/// `i ≥ 1` of all `val` windows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LayerSums {
-    /// `Σ_{j≤i} Var_h A^h[i,j]`, population variance over the heads, 0 to 1; 0 for one head.
-    pub head_variance: f64,
-    /// `(H(mean_h A^h[i,·]) − mean_h H(A^h[i,·])) / ln 2`, the generalised Jensen-Shannon divergence of the heads, in bits,
-    /// 0 to `log₂(heads)`; 0 for one head.
-    pub head_js_divergence: f64,
-    /// The queries summed.
-    pub queries: u64,
+use crate::means::{Means, Sums};
+
+/// One query of one layer.
+pub struct Query<'rows> {
+    /// `A^h[i,·]`, one row a head.
+    pub rows: &'rows [Vec<f64>],
+    /// Their [`mean_attention`].
+    pub mean: &'rows [f64],
+    /// `H(mean_h A^h[i,·])`.
+    pub entropy_of_mean: f64,
+    /// `mean_h H(A^h[i,·])`.
+    pub mean_entropy: f64,
 }
+
+/// A measure and its formula for one query.
+pub type Formula = (Measure<LayerMetrics>, fn(&Query<'_>) -> f64);
+
+/// The measures that are means over `Q`.
+pub const FORMULAS: [Formula; 2] = [
+    // Σ_{j≤i} Var_h A^h[i,j], population variance over the heads, 0 to 1; 0 for one head.
+    (LayerMetrics::head_variance, |query| {
+        let squares: f64 = query.rows.iter().map(|row| attention_metrics::squared_distance(row, query.mean)).sum();
+        (squares / query.rows.len() as f64).clamp(0.0, 1.0)
+    }),
+    // (H(mean_h A^h[i,·]) − mean_h H(A^h[i,·])) / ln 2, the generalised Jensen-Shannon divergence of the heads, bits, 0 to
+    // log₂(heads); 0 for one head.
+    (LayerMetrics::head_js_divergence, |query| {
+        attention_metrics::js_divergence_bits_from_entropies(
+            query.entropy_of_mean,
+            query.mean_entropy,
+            query.rows.len(),
+        )
+    }),
+];
+
+/// One layer's sums over one probe window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerSums(Sums<{ FORMULAS.len() }>);
 
 impl LayerSums {
     /// Adds one query: its rows, one a head, their [`mean_attention`] and the mean of their entropies in nats. Returns the
     /// entropy of the mean, in nats.
-    pub fn add(&mut self, rows: &[Vec<f64>], mean: &[f64], mean_entropy_nats: f64) -> f64 {
-        let deviations: f64 = rows.iter().map(|row| attention_metrics::squared_distance(row, mean)).sum();
-        self.head_variance += (deviations / rows.len() as f64).clamp(0.0, 1.0);
+    pub fn add(&mut self, rows: &[Vec<f64>], mean: &[f64], mean_entropy: f64) -> f64 {
         let entropy_of_mean = attention_metrics::entropy_nats(mean);
-        self.head_js_divergence +=
-            attention_metrics::js_divergence_bits_from_entropies(entropy_of_mean, mean_entropy_nats, rows.len());
-        self.queries += 1;
+        let query = Query { rows, mean, entropy_of_mean, mean_entropy };
+        self.0.add(FORMULAS.map(|(_, of)| of(&query)));
         entropy_of_mean
     }
 
-    /// Adds the sums over another window.
-    pub fn merge(&mut self, other: &Self) {
-        self.head_variance += other.head_variance;
-        self.head_js_divergence += other.head_js_divergence;
-        self.queries += other.queries;
-    }
-
-    /// The means over `Q`, beside the [`dominant_head_share`] of the heads' output norms; none where `Q` is empty.
-    pub fn means(&self, step: u32, layer: u16, output_norms: &[f64]) -> Option<LayerMetrics> {
-        let queries = (self.queries > 0).then_some(self.queries as f64)?;
-        Some(LayerMetrics {
-            step,
-            layer,
-            head_variance: self.head_variance / queries,
-            head_js_divergence: self.head_js_divergence / queries,
-            dominant_head_share: dominant_head_share(output_norms),
-        })
+    /// The row of one layer from its sums over every window, but for its [`dominant_head_share`]; none where `Q` is empty.
+    pub fn row<'sums>(windows: impl Iterator<Item = &'sums Self>, (step, layer): (u32, u16)) -> Option<LayerMetrics> {
+        let mut row = LayerMetrics { step, layer, ..LayerMetrics::default() };
+        Means::over(windows.map(|sums| &sums.0))?.fill(&mut row, FORMULAS.each_ref().map(|(measure, _)| measure));
+        Some(row)
     }
 }
 
-vectorised! {
+multiversion! {
     /// `P_l[i,·] = mean_h A^{l,h}[i,·]`: the attention of a layer to the keys of one query, written over `mean`.
     pub fn mean_attention<FUSED>(rows: &[Vec<f64>], mean: &mut Vec<f64>) {
         mean.clear();
@@ -61,7 +77,7 @@ vectorised! {
     }
 }
 
-/// `max_h output_norm / Σ_h output_norm`, 1/heads to 1. Where all norms are 0 no head dominates: 1/heads.
+/// The measure `dominant_head_share`: `max_h output_norm / Σ_h output_norm`, 1/heads to 1; 1/heads where all norms are 0.
 pub fn dominant_head_share(output_norms: &[f64]) -> f64 {
     let equal = 1.0 / output_norms.len() as f64;
     let sum: f64 = output_norms.iter().sum();
@@ -91,16 +107,16 @@ mod tests {
         let mut sums = LayerSums::default();
         let entropy_of_mean = sums.add(&disjoint, &mean, 0.0);
         assert!((entropy_of_mean - std::f64::consts::LN_2).abs() < 1e-15);
-        let means = sums.means(0, 0, &[1.0, 1.0]).expect("one query");
+        let means = LayerSums::row([&sums].into_iter(), (0, 0)).expect("one query");
         // Each key: heads at 1 and 0, variance 1/4; two keys.
-        assert_eq!((means.head_variance, means.head_js_divergence, means.dominant_head_share), (0.5, 1.0, 0.5));
+        assert_eq!((means.head_variance, means.head_js_divergence), (0.5, 1.0));
 
         let equal = [vec![0.25, 0.75], vec![0.25, 0.75]];
         mean_attention(&equal, &mut mean);
         let entropy = attention_metrics::entropy_nats(&equal[0]);
         let mut sums = LayerSums::default();
         sums.add(&equal, &mean, entropy);
-        assert_eq!((sums.head_variance, sums.head_js_divergence), (0.0, 0.0));
+        assert_eq!(sums.0.means(), Some([0.0, 0.0]));
     }
 
     #[test]
@@ -109,7 +125,7 @@ mod tests {
         mean_attention(&rows, &mut mean);
         let mut sums = LayerSums::default();
         sums.add(&rows, &mean, attention_metrics::entropy_nats(&rows[0]));
-        assert_eq!((sums.head_variance, sums.head_js_divergence), (0.0, 0.0));
-        assert_eq!(LayerSums::default().means(0, 0, &[1.0]), None);
+        assert_eq!(sums.0.means(), Some([0.0, 0.0]));
+        assert_eq!(LayerSums::row([&LayerSums::default()].into_iter(), (0, 0)), None);
     }
 }

@@ -1,17 +1,19 @@
 //! The `metrics` stage: what attention does, in numbers, as it changes while a model learns.
 //!
 //! Reads `attention`, `windows` and `head_outputs`; writes `head_metrics` ([`heads`]), `layer_metrics` ([`layers`]),
-//! `baselines` ([`baselines`]) and, if asked, `layer_similarity` ([`similarity`]). `val` windows decide everything but
-//! `induction_score`, which `repeat` windows decide alone. Windows of one character, or no `val` windows, leave nothing to
-//! average: the tables then have no rows.
+//! `baselines` ([`baselines`]) and, optionally, `layer_similarity` ([`similarity`]); each of these modules begins with its
+//! formulas. `val` windows decide everything but `induction_score`, which `repeat` windows decide alone. Beside each mean over
+//! windows stands its standard error over them ([`means`]). Windows of one token, or no `val` windows, leave nothing to average:
+//! the tables then have no rows.
 //!
-//! Memory is bounded by one window's attention a thread. The windows of all steps are measured in parallel, each by one
+//! Memory is bounded by one window's attention per thread. The windows of all steps are measured in parallel, each by one
 //! thread, and their sums are added in the order of the windows: the tables do not depend on the number of threads.
 
 pub mod baselines;
 pub mod heads;
 pub mod inputs;
 pub mod layers;
+pub mod means;
 pub mod similarity;
 pub mod window;
 
@@ -25,8 +27,11 @@ use rayon::prelude::*;
 use schemas::tables::{Attention, Baselines, HeadMetrics, LayerMetrics, LayerSimilarity};
 use schemas::{Error, Reader, Source};
 
+use heads::HeadSums;
 use inputs::{OutputNorms, Probes, damaged, open_attention, read_window};
-use window::Sums;
+use layers::{LayerSums, dominant_head_share};
+use similarity::PairSums;
+use window::WindowSums;
 
 /// Reads, measures, writes.
 ///
@@ -72,78 +77,99 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     Ok(by_head.and(by_layer)?)
 }
 
-/// The sums of every step, whose attention the readers are of.
-fn measure(
+/// The sums of every window of every step, whose attention the readers are of.
+struct Measured<'steps> {
+    steps: &'steps [u32],
+    /// By step, then window.
+    windows: Vec<WindowSums>,
+    windows_per_step: usize,
+    /// Layers, and heads in each.
+    shape: (usize, usize),
+}
+
+impl Measured<'_> {
+    fn by_step(&self) -> impl Iterator<Item = (u32, &[WindowSums])> {
+        self.steps.iter().copied().zip(self.windows.chunks(self.windows_per_step))
+    }
+}
+
+/// Measures every window of every step.
+fn measure<'steps>(
     readers: &[Reader<Attention>],
     probes: &Probes,
-    parameters: &Parameters,
+    parameters: &'steps Parameters,
     terminal: &Terminal,
-) -> Result<Vec<(u32, Sums)>, Error> {
+) -> Result<Measured<'steps>, Error> {
     let steps = parameters.steps.as_slice();
-    let windows = probes.probes.len();
-    let tasks = steps.len() * windows;
+    let windows_per_step = probes.probes.len();
+    let tasks = steps.len() * windows_per_step;
     let progress = terminal.progress("metrics", tasks as u64);
     let (done, doing) = mpsc::channel();
-    let by_window = thread::scope(|scope| {
+    let windows = thread::scope(|scope| {
         scope.spawn(move || doing.iter().for_each(|()| progress.advance(1)));
         let task = |done: &mut mpsc::Sender<()>, task: usize| {
-            let (reader, group) = (&readers[task / windows], task % windows);
+            let (reader, group) = (&readers[task / windows_per_step], task % windows_per_step);
             let probe = &probes.probes[group];
             let window = read_window(reader, group, probe)?;
             let sums = window::measure(&window, probe, parameters.layer_similarity)
                 .map_err(|reason| damaged::<Attention>(reader.path(), reason))?;
-            // Nobody hears it only if the progress has ended already.
+            // Only a progress bar that has ended already does not receive it.
             let _ = done.send(());
             Ok(sums)
         };
         // One by one, so that no thread is left with several while the others have ended.
-        (0..tasks).into_par_iter().with_max_len(1).map_with(done, task).collect::<Result<Vec<Sums>, Error>>()
+        (0..tasks).into_par_iter().with_max_len(1).map_with(done, task).collect::<Result<Vec<WindowSums>, Error>>()
     })?;
-    let shape = by_window[0].shape();
-    if let Some(other) = by_window.iter().position(|sums| sums.shape() != shape) {
-        let ((layers, heads), (layers_here, heads_here)) = (shape, by_window[other].shape());
+    let shape = windows[0].shape();
+    if let Some(other) = windows.iter().position(|sums| sums.shape() != shape) {
+        let ((layers, heads), (layers_here, heads_here)) = (shape, windows[other].shape());
         let reason = format!(
             "window {} has {layers_here} layers of {heads_here} heads where the first step's first window has {layers} of {heads}",
-            probes.probes[other % windows].window
+            probes.probes[other % windows_per_step].window
         );
-        return Err(damaged::<Attention>(readers[other / windows].path(), reason));
+        return Err(damaged::<Attention>(readers[other / windows_per_step].path(), reason));
     }
-    let sum = |by_window: &[Sums]| {
-        let mut sums = by_window[0].clone();
-        by_window[1..].iter().for_each(|window| sums.merge(window));
-        sums
-    };
-    Ok(steps.iter().copied().zip(by_window.chunks(windows).map(sum)).collect())
+    Ok(Measured { steps, windows, windows_per_step, shape })
 }
 
-fn head_rows(measured: &[(u32, Sums)]) -> Vec<HeadMetrics> {
+fn head_rows(measured: &Measured) -> Vec<HeadMetrics> {
     let mut rows = Vec::new();
-    for (step, sums) in measured {
-        for (layer, heads) in sums.heads.iter().enumerate() {
-            rows.extend(
-                heads.iter().enumerate().filter_map(|(head, sums)| sums.means(*step, layer as u16, head as u16)),
-            );
+    for (step, windows) in measured.by_step() {
+        for layer in 0..measured.shape.0 {
+            rows.extend((0..measured.shape.1).filter_map(|head| {
+                let sums = windows.iter().map(|window| &window.heads[layer][head]);
+                HeadSums::row(sums, (step, index(layer), index(head)))
+            }));
         }
     }
     rows
 }
 
-fn layer_rows(measured: &[(u32, Sums)], norms: &OutputNorms) -> Result<Vec<LayerMetrics>, Error> {
+fn layer_rows(measured: &Measured, norms: &OutputNorms) -> Result<Vec<LayerMetrics>, Error> {
     let mut rows = Vec::new();
-    for (step, sums) in measured {
-        for (layer, layer_sums) in sums.layers.iter().enumerate().filter(|(_, sums)| sums.queries > 0) {
-            let norms = norms.layer(*step, layer as u16, sums.shape().1 as u16)?;
-            rows.extend(layer_sums.means(*step, layer as u16, &norms));
+    for (step, windows) in measured.by_step() {
+        for layer in 0..measured.shape.0 {
+            let sums = windows.iter().map(|window| &window.layers[layer]);
+            let Some(mut row) = LayerSums::row(sums, (step, index(layer))) else { continue };
+            row.dominant_head_share = dominant_head_share(&norms.layer(step, row.layer, measured.shape.1)?);
+            rows.push(row);
         }
     }
     Ok(rows)
 }
 
-fn pair_rows(measured: &[(u32, Sums)]) -> Vec<LayerSimilarity> {
+fn pair_rows(measured: &Measured) -> Vec<LayerSimilarity> {
     let mut rows = Vec::new();
-    for (step, sums) in measured {
-        let pairs = similarity::pairs(sums.layers.len()).zip(&sums.pairs);
-        rows.extend(pairs.filter_map(|((a, b), sums)| sums.means(*step, a as u16, b as u16)));
+    for (step, windows) in measured.by_step() {
+        rows.extend(similarity::pairs(measured.shape.0).enumerate().filter_map(|(pair, (a, b))| {
+            let sums = windows.iter().filter_map(|window| window.pairs.get(pair));
+            PairSums::row(sums, (step, index(a), index(b)))
+        }));
     }
     rows
+}
+
+/// The number of a layer or head, which is read from a column of `u16`.
+fn index(position: usize) -> u16 {
+    u16::try_from(position).expect("layers and heads are numbered in u16")
 }

@@ -1,54 +1,46 @@
-//! The columns of `layer_similarity`: how alike two layers attend.
+//! The measures of `layer_similarity`: how alike two layers attend.
 //!
 //! Notation: `P_l = mean_h A^{l,h}` is the attention of layer `l`; `Q` is every query `i ≥ 1` of every `val` window; a pair
 //! is `a < b`.
+//!
+//! - `js_divergence`: mean over `Q` of `JSD(P_a[i,·], P_b[i,·])`, the divergence and not its root, in bits, 0 to 1.
+//! - `js_similarity`: `1 − js_divergence`.
+//! - `cosine_similarity`: mean over `val` windows of `⟨P_a,P_b⟩ / (‖P_a‖·‖P_b‖)`, each flattened over rows `i ≥ 1`, 0 to 1; 0
+//!   where a norm is 0.
+//! - `centered_cosine_similarity`: the same after subtracting uniform causal attention, `1/(i+1)`, from both, −1 to 1; 0 where
+//!   either is uniform. The triangle that all layers share inflates the plain cosine.
 
 use schemas::tables::LayerSimilarity;
+
+use crate::means::{Means, Sums};
 
 /// The pairs of layers, `a < b`, in the order of the table.
 pub fn pairs(layers: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..layers).flat_map(move |a| (a + 1..layers).map(move |b| (a, b)))
 }
 
-/// Sums of one pair of layers.
+/// One pair's sums over one probe window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PairSums {
-    /// Over `Q`: `JSD(P_a[i,·], P_b[i,·])`, the divergence and not its root, in bits, 0 to 1.
-    pub js_divergence: f64,
-    /// The queries summed.
-    pub queries: u64,
-    /// Over `val` windows: the cosine of `P_a` and `P_b`, each flattened over rows `i ≥ 1`, 0 to 1.
-    pub cosine_similarity: f64,
-    /// Over `val` windows: the same after subtracting uniform causal attention, `1/(i+1)`, from both, −1 to 1; 0 where either
-    /// is uniform. The triangle that all layers share inflates the plain cosine.
-    pub centered_cosine_similarity: f64,
-    /// The windows summed.
-    pub windows: u64,
+    /// Over queries: `JSD(P_a[i,·], P_b[i,·])`.
+    divergence: Sums<1>,
+    /// Over windows, of which this is one if it has a query: the cosine and the centered cosine.
+    cosines: Sums<2>,
 }
 
 impl PairSums {
-    /// Adds the sums over another window.
-    pub fn merge(&mut self, other: &Self) {
-        self.js_divergence += other.js_divergence;
-        self.queries += other.queries;
-        self.cosine_similarity += other.cosine_similarity;
-        self.centered_cosine_similarity += other.centered_cosine_similarity;
-        self.windows += other.windows;
-    }
-
-    /// The means; none where `Q` is empty. `js_similarity` is `1 − js_divergence`.
-    pub fn means(&self, step: u32, layer_a: u16, layer_b: u16) -> Option<LayerSimilarity> {
-        let queries = (self.queries > 0).then_some(self.queries as f64)?;
-        let js_divergence = self.js_divergence / queries;
-        Some(LayerSimilarity {
-            step,
-            layer_a,
-            layer_b,
-            js_divergence,
-            js_similarity: 1.0 - js_divergence,
-            cosine_similarity: self.cosine_similarity / self.windows as f64,
-            centered_cosine_similarity: self.centered_cosine_similarity / self.windows as f64,
-        })
+    /// The row of one pair of layers from its sums over every window; none where `Q` is empty.
+    pub fn row<'sums>(
+        windows: impl Iterator<Item = &'sums Self> + Clone,
+        (step, layer_a, layer_b): (u32, u16, u16),
+    ) -> Option<LayerSimilarity> {
+        let mut row = LayerSimilarity { step, layer_a, layer_b, ..LayerSimilarity::default() };
+        Means::over(windows.clone().map(|sums| &sums.divergence))?.fill(&mut row, [&LayerSimilarity::js_divergence]);
+        row.js_similarity = 1.0 - row.js_divergence;
+        row.js_similarity_stderr = row.js_divergence_stderr;
+        let cosines = [&LayerSimilarity::cosine_similarity, &LayerSimilarity::centered_cosine_similarity];
+        Means::over(windows.map(|sums| &sums.cosines))?.fill(&mut row, cosines);
+        Some(row)
     }
 }
 
@@ -71,59 +63,49 @@ impl Products {
 pub struct WindowPairs {
     norms: Vec<Products>,
     products: Vec<Products>,
-    js_divergence: Vec<f64>,
-    queries: u64,
+    divergences: Vec<Sums<1>>,
 }
 
 impl WindowPairs {
-    /// Nothing seen yet of so many layers.
+    /// No query yet of so many layers.
     pub fn new(layers: usize) -> Self {
         let count = pairs(layers).count();
         Self {
             norms: vec![Products::default(); layers],
             products: vec![Products::default(); count],
-            js_divergence: vec![0.0; count],
-            queries: 0,
+            divergences: vec![Sums::default(); count],
         }
     }
 
     /// Adds one query: the layers' attention to its keys, and the entropies of these rows in nats.
     pub fn add(&mut self, layers: &[Vec<f64>], entropies_nats: &[f64]) {
-        self.queries += 1;
         for (norm, layer) in self.norms.iter_mut().zip(layers) {
             norm.add(layer, layer);
         }
         for (pair, (a, b)) in pairs(layers.len()).enumerate() {
             self.products[pair].add(&layers[a], &layers[b]);
-            self.js_divergence[pair] += attention_metrics::js_divergence_bits_from_entropies(
+            self.divergences[pair].add([attention_metrics::js_divergence_bits_from_entropies(
                 attention_metrics::mixture_entropy_nats(&layers[a], &layers[b]),
                 (entropies_nats[a] + entropies_nats[b]) / 2.0,
                 2,
-            );
+            )]);
         }
     }
 
     /// The window's sums, pair by pair.
     pub fn finish(self) -> Vec<PairSums> {
-        let windows = u64::from(self.queries > 0);
-        pairs(self.norms.len())
-            .enumerate()
-            .map(|(pair, (a, b))| {
-                let (a, b, products) = (self.norms[a], self.norms[b], self.products[pair]);
+        let of_pair = |(((a, b), products), divergence): (((usize, usize), &Products), Sums<1>)| {
+            let (a, b) = (self.norms[a], self.norms[b]);
+            let mut cosines = Sums::default();
+            if divergence.rows() > 0 {
+                let plain = cosine(products.plain, a.plain, b.plain).clamp(0.0, 1.0);
                 let uniform = is_uniform(a) || is_uniform(b);
-                PairSums {
-                    js_divergence: self.js_divergence[pair],
-                    queries: self.queries,
-                    cosine_similarity: cosine(products.plain, a.plain, b.plain).clamp(0.0, 1.0),
-                    centered_cosine_similarity: if uniform {
-                        0.0
-                    } else {
-                        cosine(products.centered, a.centered, b.centered)
-                    },
-                    windows,
-                }
-            })
-            .collect()
+                let centered = if uniform { 0.0 } else { cosine(products.centered, a.centered, b.centered) };
+                cosines.add([plain, centered]);
+            }
+            PairSums { divergence, cosines }
+        };
+        pairs(self.norms.len()).zip(&self.products).zip(self.divergences).map(of_pair).collect()
     }
 }
 
@@ -143,8 +125,8 @@ fn is_uniform(norm: Products) -> bool {
 mod tests {
     use super::*;
 
-    /// The only pair of two layers, each given as its rows `i ≥ 1`.
-    fn pair(a: &[Vec<f64>], b: &[Vec<f64>]) -> PairSums {
+    /// The row of the only pair of two layers, each given as its rows `i ≥ 1` of one window.
+    fn pair(a: &[Vec<f64>], b: &[Vec<f64>]) -> LayerSimilarity {
         let mut window = WindowPairs::new(2);
         for (a, b) in a.iter().zip(b) {
             window.add(
@@ -152,7 +134,7 @@ mod tests {
                 &[attention_metrics::entropy_nats(a), attention_metrics::entropy_nats(b)],
             );
         }
-        window.finish().remove(0)
+        PairSums::row(window.finish().iter(), (3, 0, 1)).expect("two queries")
     }
 
     #[test]
@@ -165,14 +147,12 @@ mod tests {
     fn equal_layers_are_alike_and_disjoint_ones_are_not() {
         let (a, b) = ([vec![1.0, 0.0], vec![0.0, 1.0, 0.0]], [vec![0.0, 1.0], vec![0.0, 0.0, 1.0]]);
         let same = pair(&a, &a);
-        assert_eq!((same.js_divergence, same.queries, same.windows), (0.0, 2, 1));
+        assert_eq!((same.js_divergence, same.js_similarity), (0.0, 1.0));
         assert!((same.cosine_similarity - 1.0).abs() < 1e-15 && (same.centered_cosine_similarity - 1.0).abs() < 1e-15);
         let apart = pair(&a, &b);
-        assert_eq!((apart.js_divergence, apart.cosine_similarity), (2.0, 0.0));
+        assert_eq!((apart.js_divergence, apart.js_similarity, apart.cosine_similarity), (1.0, 0.0, 0.0));
         // Row 1: centered (½,−½)·(−½,½) = −½, norms² ½. Row 2: (−⅓,⅔,−⅓)·(−⅓,−⅓,⅔) = −⅓, norms² ⅔.
         assert!((apart.centered_cosine_similarity - (-5.0 / 7.0)).abs() < 1e-15);
-        let means = apart.means(3, 0, 1).expect("two queries");
-        assert_eq!((means.js_divergence, means.js_similarity), (1.0, 0.0));
     }
 
     #[test]
@@ -186,7 +166,6 @@ mod tests {
 
     #[test]
     fn nothing_to_average_is_no_row() {
-        assert_eq!(PairSums::default().means(0, 0, 1), None);
-        assert_eq!(WindowPairs::new(2).finish(), [PairSums::default()]);
+        assert_eq!(PairSums::row(WindowPairs::new(2).finish().iter(), (0, 0, 1)), None);
     }
 }

@@ -13,7 +13,7 @@ pub struct Probe {
     pub window: u16,
     /// What it is for.
     pub kind: Kind,
-    /// Its characters.
+    /// Its tokens.
     pub tokens: Vec<u16>,
 }
 
@@ -22,25 +22,25 @@ pub struct Probe {
 pub enum Kind {
     /// Text of the validation split: everything but induction.
     Val,
-    /// A block of so many characters twice: induction alone.
+    /// A block of so many tokens twice: induction alone.
     Repeat {
         /// The block's length `L`.
         block: usize,
     },
 }
 
-/// Sums over the attention rows of one step, or of one window of it.
+/// Sums over the attention rows of one window.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sums {
+pub struct WindowSums {
     /// By layer, then head.
     pub heads: Vec<Vec<HeadSums>>,
     /// By layer.
     pub layers: Vec<LayerSums>,
-    /// By pair of layers, as [`pairs`] orders them; none unless asked for.
+    /// By pair of layers, as [`crate::similarity::pairs`] orders them; none unless wanted.
     pub pairs: Vec<PairSums>,
 }
 
-impl Sums {
+impl WindowSums {
     fn new(layers: usize, heads: usize, similarity: bool) -> Self {
         Self {
             heads: vec![vec![HeadSums::default(); heads]; layers],
@@ -53,33 +53,25 @@ impl Sums {
     pub fn shape(&self) -> (usize, usize) {
         (self.heads.len(), self.heads.first().map_or(0, Vec::len))
     }
-
-    /// Adds the sums over another window, of the same shape.
-    pub fn merge(&mut self, other: &Self) {
-        let heads = self.heads.iter_mut().flatten().zip(other.heads.iter().flatten());
-        heads.for_each(|(sums, other)| sums.merge(other));
-        self.layers.iter_mut().zip(&other.layers).for_each(|(sums, other)| sums.merge(other));
-        self.pairs.iter_mut().zip(&other.pairs).for_each(|(sums, other)| sums.merge(other));
-    }
 }
 
 /// Sums over one window, whose `weights` belong to `probe`, both of the same length.
 ///
 /// # Errors
 /// In words, which row cannot be attention: a weight is negative or not a number, or the sum is further than 1e-3 from one.
-pub fn measure(window: &Window, probe: &Probe, similarity: bool) -> Result<Sums, String> {
+pub fn measure(window: &Window, probe: &Probe, similarity: bool) -> Result<WindowSums, String> {
     match probe.kind {
         Kind::Val => measure_val(window, &probe.tokens, similarity),
         Kind::Repeat { block } => measure_repeat(window, block, similarity),
     }
 }
 
-/// Query by query, so that the rows of all heads and layers that are held against each other lie in the cache; row 0 is
-/// always 1, carries no information and is only checked.
-fn measure_val(window: &Window, tokens: &[u16], similarity: bool) -> Result<Sums, String> {
+/// Query by query, so that the rows of all heads and layers of a query are in the cache together; row 0 is always 1, carries no
+/// information and is only checked.
+fn measure_val(window: &Window, tokens: &[u16], similarity: bool) -> Result<WindowSums, String> {
     let (layers, heads) = (window.layers, window.heads);
-    let mut sums = Sums::new(layers, heads, similarity);
-    let mut alike = WindowPairs::new(layers);
+    let mut sums = WindowSums::new(layers, heads, similarity);
+    let mut layer_pairs = WindowPairs::new(layers);
     let mut rows = vec![Vec::with_capacity(window.queries); heads];
     let mut means = vec![Vec::with_capacity(window.queries); layers];
     let mut entropies = vec![0.0; layers];
@@ -97,23 +89,23 @@ fn measure_val(window: &Window, tokens: &[u16], similarity: bool) -> Result<Sums
             entropies[layer] = sums.layers[layer].add(&rows, &means[layer], entropy / heads as f64);
         }
         if similarity && query > 0 {
-            alike.add(&means, &entropies);
+            layer_pairs.add(&means, &entropies);
         }
     }
     if similarity {
-        sums.pairs = alike.finish();
+        sums.pairs = layer_pairs.finish();
     }
     Ok(sums)
 }
 
-fn measure_repeat(window: &Window, block: usize, similarity: bool) -> Result<Sums, String> {
-    let mut sums = Sums::new(window.layers, window.heads, similarity);
+fn measure_repeat(window: &Window, block: usize, similarity: bool) -> Result<WindowSums, String> {
+    let mut sums = WindowSums::new(window.layers, window.heads, similarity);
     let mut row = Vec::with_capacity(window.queries);
     for (layer, heads) in sums.heads.iter_mut().enumerate() {
         for (head, sums) in heads.iter_mut().enumerate() {
             for query in 0..window.queries {
                 load(window, layer, head, query, &mut row)?;
-                sums.add_induction(&row, block);
+                sums.add_repeat(&row, block);
             }
         }
     }
@@ -151,7 +143,7 @@ mod tests {
     fn a_planted_previous_token_head_is_found() {
         let window = one_hot(16, |query| query.saturating_sub(1));
         let sums = measure(&window, &val((0..16).collect()), false).expect("whole rows");
-        let head = sums.heads[0][0].means(0, 0, 0).expect("15 queries");
+        let head = HeadSums::row([&sums.heads[0][0]].into_iter(), (0, 0, 0)).expect("15 queries");
         assert_eq!((head.previous_token_score, head.mean_distance, head.span_90, head.queries), (1.0, 1.0, 1.0, 15));
         assert_eq!((head.entropy_nats, head.self_mass, head.local_mass_3), (0.0, 0.0, 1.0));
         assert_eq!((head.first_token_mass, head.duplicate_token_score), (1.0 / 15.0, 0.0));
@@ -163,13 +155,14 @@ mod tests {
         let window = one_hot(16, |query| if query < block { 0 } else { query - block + 1 });
         let probe = Probe { window: 0, kind: Kind::Repeat { block }, tokens: tokens.clone() };
         let sums = measure(&window, &probe, false).expect("whole rows");
-        assert_eq!((sums.heads[0][0].induction_score, sums.heads[0][0].induction_queries), (8.0, 8));
-        // A head that looks at the earlier copy itself is a duplicate-token head, and no induction head.
+        assert_eq!((sums.heads[0][0].repeat.means(), sums.heads[0][0].repeat.rows()), (Some([1.0]), 8));
+        // A head that attends to the earlier copy itself is a duplicate-token head, and no induction head.
         let window = one_hot(16, |query| query.saturating_sub(block));
         let sums = measure(&window, &probe, false).expect("whole rows");
-        assert_eq!((sums.heads[0][0].induction_score, sums.heads[0][0].induction_queries), (0.0, 8));
+        assert_eq!((sums.heads[0][0].repeat.means(), sums.heads[0][0].repeat.rows()), (Some([0.0]), 8));
         let sums = measure(&window, &val(tokens), false).expect("whole rows");
-        assert_eq!((sums.heads[0][0].duplicate_token_score, sums.heads[0][0].queries), (8.0, 15));
+        let head = HeadSums::row([&sums.heads[0][0]].into_iter(), (0, 0, 0)).expect("15 queries");
+        assert_eq!((head.duplicate_token_score, head.queries), (8.0 / 15.0, 15));
     }
 
     #[test]

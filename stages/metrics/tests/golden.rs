@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "these snapshots are read, not drawn")]
 mod snapshots;
 
+use schemas::enums::WindowKind;
 use schemas::tables::{Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows};
 use schemas::{Artifacts, Table};
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ struct Case {
 
 #[derive(Deserialize)]
 struct Window {
-    kind: String,
+    kind: WindowKind,
     tokens: Vec<u16>,
     /// `[layer, head, query, key]`.
     attention: Vec<Vec<Head>>,
@@ -51,7 +52,7 @@ impl Case {
     fn snapshots(&self) -> Snapshots {
         let window = |(number, window): (usize, &Window)| Windows {
             window: number as u16,
-            kind: window.kind.clone(),
+            kind: window.kind,
             start: 0,
             tokens: window.tokens.clone(),
             text: String::new(),
@@ -96,7 +97,7 @@ fn near(what: &str, found: &Value, expected: &Value) {
 #[test]
 fn the_same_rows_give_the_same_metrics() {
     let golden: Golden = serde_json::from_str(include_str!("golden/attention.json")).expect("a golden file");
-    assert_eq!(golden.cases.len(), 2);
+    assert_eq!(golden.cases.len(), 5);
     for case in &golden.cases {
         let folder = tempfile::tempdir().expect("a folder");
         case.snapshots().write(folder.path());

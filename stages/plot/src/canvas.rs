@@ -1,43 +1,55 @@
-//! A figure as a list of marks: what is drawn where, before anything knows of pixels or SVG. Coordinates are logical
-//! pixels from the top left corner; a PNG has one pixel for each, an SVG scales.
+//! A figure as a list of marks, independent of the output format. Coordinates are logical pixels from the top left corner:
+//! one pixel of the PNG each; the SVG scales.
 
 use crate::style::{self, Color};
+use crate::text::printable;
 
 /// Horizontal and vertical position in logical pixels.
 pub type Point = (f64, f64);
 
-/// A figure: what it shows, in words and in marks.
+/// A figure: its name, title, caption and marks.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// The first part of its files' names.
+    /// The first part of its file names.
     pub name: &'static str,
-    /// What is seen, in plain words.
-    pub title: String,
-    /// How to read it: the caption under it.
+    /// The title, drawn at the top and used as alternative text.
+    pub title: &'static str,
+    /// The caption below it on the page.
     pub caption: String,
-    /// Width in logical pixels.
+    /// Width in logical pixels, a whole number.
     pub width: f64,
-    /// Height in logical pixels.
+    /// Height in logical pixels, a whole number.
     pub height: f64,
-    /// What is drawn, the hindmost first. Images lie behind everything else.
+    /// The marks in drawing order. Images are drawn before everything else.
     pub marks: Vec<Mark>,
 }
 
-/// Something drawn.
+/// The text of a figure.
+#[derive(Clone, Debug)]
+pub struct Heading {
+    /// The first part of its file names.
+    pub name: &'static str,
+    /// The title.
+    pub title: &'static str,
+    /// The line below the title: dataset, run, seeds.
+    pub subtitle: String,
+    /// The caption on the page.
+    pub caption: String,
+}
+
+/// One graphical element.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
     /// A polyline.
     Line {
-        /// Its corners.
+        /// Its vertices.
         points: Vec<Point>,
-        /// Its colour.
-        color: Color,
-        /// Its thickness.
-        width: f64,
+        /// Colour and width.
+        stroke: Stroke,
     },
     /// A filled polygon.
     Area {
-        /// Its corners.
+        /// Its vertices.
         points: Vec<Point>,
         /// Its colour.
         color: Color,
@@ -55,20 +67,20 @@ pub enum Mark {
         /// From 0, invisible, to 1.
         opacity: f64,
     },
-    /// A line of text.
+    /// One line of text.
     Text {
-        /// The words.
+        /// The text.
         text: String,
-        /// Where the baseline starts, has its middle or ends.
+        /// The anchor on the baseline.
         at: Point,
-        /// How.
+        /// Size, weight and colour.
         font: Font,
-        /// Which part of the text `at` is.
+        /// Which part of the text the anchor is.
         align: Align,
-        /// Whether it reads upwards instead of rightwards.
+        /// Whether it is rotated to read upwards.
         upwards: bool,
     },
-    /// A grid of cells of a palette.
+    /// A grid of palette entries.
     Image {
         /// The top left corner.
         at: Point,
@@ -79,20 +91,40 @@ pub enum Mark {
     },
 }
 
-/// Cells that are painted by a palette.
+/// Colour and width of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stroke {
+    /// Its colour.
+    pub color: Color,
+    /// Its width in logical pixels.
+    pub width: f64,
+}
+
+/// A dash pattern, in logical pixels along the line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dashes {
+    /// The length of a dash.
+    pub on: f64,
+    /// The length of a gap.
+    pub off: f64,
+    /// How far into the pattern the line starts.
+    pub phase: f64,
+}
+
+/// An indexed-colour image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raster {
     /// Cells in a row.
     pub columns: usize,
     /// Rows.
     pub rows: usize,
-    /// The palette's entry of each cell, row by row from the top left.
+    /// The palette index of each cell, row by row from the top left.
     pub cells: Vec<u8>,
     /// The colours, at most 256.
     pub palette: Vec<Color>,
 }
 
-/// How text looks.
+/// Size, weight and colour of text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Font {
     /// Its em in logical pixels.
@@ -103,7 +135,7 @@ pub struct Font {
     pub color: Color,
 }
 
-/// Which part of a text a position is.
+/// Which part of a text its anchor is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Align {
     /// Its start.
@@ -114,24 +146,42 @@ pub enum Align {
     End,
 }
 
+impl Stroke {
+    /// A stroke of a colour and a width in logical pixels.
+    pub const fn new(color: Color, width: f64) -> Self {
+        Self { color, width }
+    }
+}
+
+impl Dashes {
+    /// A solid line.
+    pub const SOLID: Self = Self::new(1e9, 0.0);
+
+    /// Dashes and gaps of these lengths, starting with a dash.
+    pub const fn new(on: f64, off: f64) -> Self {
+        Self { on, off, phase: 0.0 }
+    }
+}
+
 impl Figure {
-    /// An empty figure with its title and, below it, what was measured.
-    pub fn new(name: &'static str, title: &str, subtitle: &str, caption: String, (width, height): Point) -> Self {
-        let mut figure = Self { name, title: title.to_owned(), caption, width, height, marks: Vec::new() };
+    /// An empty figure with title and subtitle, of a size in logical pixels.
+    pub fn new(heading: Heading, (width, height): Point) -> Self {
+        let Heading { name, title, subtitle, caption } = heading;
+        let mut figure = Self { name, title, caption, width: width.ceil(), height: height.ceil(), marks: Vec::new() };
         figure.text(title, (style::MARGIN, 52.0), style::TITLE, Align::Start);
-        figure.text(subtitle, (style::MARGIN, 86.0), style::SUBTITLE, Align::Start);
+        figure.text(&subtitle, (style::MARGIN, 86.0), style::SUBTITLE, Align::Start);
         figure
     }
 
     /// Draws a polyline.
-    pub fn line(&mut self, points: Vec<Point>, color: Color, width: f64) {
-        self.marks.push(Mark::Line { points, color, width });
+    pub fn line(&mut self, points: Vec<Point>, stroke: Stroke) {
+        self.marks.push(Mark::Line { points, stroke });
     }
 
-    /// Draws a polyline in dashes: `on` drawn, `off` left out, starting `phase` into that pattern.
-    pub fn dashes(&mut self, points: &[Point], (on, off, phase): (f64, f64, f64), color: Color, width: f64) {
-        for dash in dashes(points, on, off, phase) {
-            self.line(dash, color, width);
+    /// Draws a dashed polyline.
+    pub fn dashed(&mut self, points: &[Point], pattern: Dashes, stroke: Stroke) {
+        for dash in dashes(points, pattern) {
+            self.line(dash, stroke);
         }
     }
 
@@ -140,7 +190,7 @@ impl Figure {
         self.marks.push(Mark::Area { points, color, opacity });
     }
 
-    /// Fills an upright rectangle between two opposite corners.
+    /// Fills an axis-aligned rectangle, given two opposite corners.
     pub fn rectangle(&mut self, (x0, y0): Point, (x1, y1): Point, color: Color, opacity: f64) {
         self.area(vec![(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color, opacity);
     }
@@ -150,38 +200,36 @@ impl Figure {
         self.marks.push(Mark::Disc { centre, radius, color, opacity });
     }
 
-    /// Writes on a baseline.
+    /// Writes text on a baseline.
     pub fn text(&mut self, text: &str, at: Point, font: Font, align: Align) {
-        self.marks.push(Mark::Text { text: text.to_owned(), at, font, align, upwards: false });
+        self.marks.push(Mark::Text { text: printable(text).into_owned(), at, font, align, upwards: false });
     }
 
-    /// Writes with the capitals' middle at a height.
-    pub fn text_level(&mut self, text: &str, (x, y): Point, font: Font, align: Align) {
+    /// Writes text whose capitals are vertically centred on a point.
+    pub fn text_centred(&mut self, text: &str, (x, y): Point, font: Font, align: Align) {
         self.text(text, (x, y + style::HALF_CAPITAL * font.size), font, align);
     }
 
-    /// Writes upwards, the middle of the text at a point.
+    /// Writes text rotated to read upwards, centred on a point.
     pub fn text_upwards(&mut self, text: &str, (x, y): Point, font: Font) {
         let at = (x + style::HALF_CAPITAL * font.size, y);
-        self.marks.push(Mark::Text { text: text.to_owned(), at, font, align: Align::Middle, upwards: true });
+        self.marks.push(Mark::Text {
+            text: printable(text).into_owned(),
+            at,
+            font,
+            align: Align::Middle,
+            upwards: true,
+        });
     }
 
-    /// Paints a grid of cells.
+    /// Draws an image with its top left corner at a point, scaled to a size.
     pub fn image(&mut self, at: Point, size: Point, raster: Raster) {
         self.marks.push(Mark::Image { at, size, raster });
     }
-
-    /// All words on it.
-    pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.marks.iter().filter_map(|mark| match mark {
-            Mark::Text { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
-    }
 }
 
-/// Cuts a polyline into dashes by its length.
-fn dashes(points: &[Point], on: f64, off: f64, phase: f64) -> Vec<Vec<Point>> {
+/// Cuts a polyline into dashes of equal length along it, bending with it.
+fn dashes(points: &[Point], Dashes { on, off, phase }: Dashes) -> Vec<Vec<Point>> {
     let period = on + off;
     let mut position = phase.rem_euclid(period);
     let mut dashes: Vec<Vec<Point>> = Vec::new();
@@ -205,7 +253,7 @@ fn dashes(points: &[Point], on: f64, off: f64, phase: f64) -> Vec<Vec<Point>> {
             drawing = on_now;
             done += step;
             position += step;
-            // A position that only rounding keeps below its end would take steps without length.
+            // Rounding may leave the position just short of its end, and the next step without length.
             if on_now && on - position < 1e-9 {
                 position = on;
                 drawing = false;
@@ -223,9 +271,9 @@ mod tests {
 
     #[test]
     fn dashes_alternate_along_the_length_and_bend_with_the_line() {
-        let straight = dashes(&[(0.0, 0.0), (10.0, 0.0)], 3.0, 2.0, 0.0);
+        let straight = dashes(&[(0.0, 0.0), (10.0, 0.0)], Dashes::new(3.0, 2.0));
         assert_eq!(straight, [[(0.0, 0.0), (3.0, 0.0)], [(5.0, 0.0), (8.0, 0.0)]]);
-        let bent = dashes(&[(0.0, 0.0), (2.0, 0.0), (2.0, 3.0)], 3.0, 2.0, 0.0);
+        let bent = dashes(&[(0.0, 0.0), (2.0, 0.0), (2.0, 3.0)], Dashes::new(3.0, 2.0));
         assert_eq!(bent, [[(0.0, 0.0), (2.0, 0.0), (2.0, 1.0)]]);
     }
 
@@ -238,7 +286,8 @@ mod tests {
                 .flat_map(|dash| dash.windows(2).map(|leg| (leg[1].0 - leg[0].0).hypot(leg[1].1 - leg[0].1)));
             legs.sum()
         };
-        let all: f64 = (0..4).map(|part| length(dashes(&line, 5.0, 15.0, -5.0 * f64::from(part)))).sum();
+        let part = |part: i32| Dashes { phase: -5.0 * f64::from(part), ..Dashes::new(5.0, 15.0) };
+        let all: f64 = (0..4).map(|number| length(dashes(&line, part(number)))).sum();
         assert!((all - 58.0).abs() < 1e-9, "{all}");
     }
 }

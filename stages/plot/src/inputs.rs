@@ -1,47 +1,48 @@
-//! What is drawn, read from the tables.
+//! Reads the tables of the study.
 
 use declarations::plot::Plot;
 use declarations::{Fault, Inputs as Tables, Part, Reads, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
+use schemas::enums::WindowKind;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
     Results, SampleScores, Samples, TrainingLog, Windows,
 };
-use schemas::{Partition, Provenance, Table};
+use schemas::{Measure, Partition, Provenance, Table, Uniform};
 
-/// All that figures and report are made from.
+/// The tables behind figures and report.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// The table of results, a row for each dataset and run.
+    /// One row per dataset and run.
     pub results: Vec<Results>,
-    /// The datasets, in the order of the study.
+    /// In the order of the study.
     pub datasets: Vec<Dataset>,
 }
 
-/// A dataset's tables. Runs are never pooled: what the figures show of attention is of one run each, the last that has it.
+/// A dataset's tables. Runs are never pooled: each table of attention comes from one run, the last one that has it.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Its seeds and steps.
     pub study: StudyDataset,
-    /// Every run's losses, in the order of the study.
+    /// Losses of every run, in the order of the study.
     pub losses: Vec<RunLosses>,
-    /// Attention on the probe windows, if any run has snapshots.
+    /// Attention on the probe windows; none without a run with snapshots.
     pub attention: Option<AttentionTables>,
-    /// Similarity of layers, if any run has it.
+    /// Similarity between layers; none without a run that measures it.
     pub similarity: Option<SimilarityTables>,
-    /// Scores of generated text, if any run has them.
+    /// Scores of generated text; none without a run that scores.
     pub quality: Option<QualityTables>,
-    /// Generated texts of the first seed; of the run with scores if there is one, else of the last run.
+    /// Generated samples of the first seed, from the run with scores, else from the last run.
     pub samples: Vec<Samples>,
-    /// The claims, tested.
+    /// The tested claims.
     pub findings: Vec<Findings>,
-    /// Tested correlations of the run that has scores, else snapshots; none without either.
+    /// Correlations of the run with scores, else of the one with snapshots; empty without either.
     pub correlations: Vec<Correlations>,
-    /// Who made the tables: a line for each run and table that was read, for the first seed.
-    pub origins: Vec<Origin>,
+    /// The provenance of every table read, of the first seed.
+    pub sources: Vec<Source>,
 }
 
-/// A run's losses by seed.
+/// The losses of one run, per seed.
 #[derive(Clone, Debug)]
 pub struct RunLosses {
     /// The run.
@@ -52,22 +53,24 @@ pub struct RunLosses {
     pub training_log: Vec<Vec<TrainingLog>>,
 }
 
-/// What a run's snapshots say.
+/// Attention tables of one run.
 #[derive(Clone, Debug)]
 pub struct AttentionTables {
     /// The run's name.
     pub run: String,
     /// `head_metrics` of each seed.
     pub head_metrics: Vec<Vec<HeadMetrics>>,
-    /// What uniform attention gives.
+    /// Each metric under uniform causal attention.
     pub baselines: Vec<Baselines>,
-    /// When something happens.
+    /// Onsets and change points.
     pub onsets: Vec<Onsets>,
-    /// Which head of a seed is which of another.
+    /// The heads of each seed matched with those of the first.
     pub matches: Vec<HeadMatches>,
-    /// The first window of validation text.
+    /// The number of probe windows of validation text.
+    pub val_windows: usize,
+    /// The first of them.
     pub window: Option<Windows>,
-    /// Its attention at the first, a middle and the last step, for the first seed.
+    /// Attention patterns on that window at the first, middle and last snapshot, of the first seed.
     pub maps: Vec<(u32, Window)>,
 }
 
@@ -89,41 +92,48 @@ pub struct QualityTables {
     pub rows: Vec<Vec<SampleScores>>,
 }
 
-/// Who made a table, and with which parameters.
+/// Where a table comes from.
 #[derive(Clone, Debug)]
-pub struct Origin {
-    /// The run, if the table is of one.
+pub struct Source {
+    /// The run; none for a table of the whole dataset.
     pub run: Option<String>,
-    /// What its footer says.
+    /// Its footer metadata.
     pub provenance: Provenance,
 }
 
 impl AttentionTables {
-    /// How many layers there are.
-    pub fn layers(&self) -> u16 {
-        self.head_metrics.iter().flatten().map(|row| row.layer + 1).max().unwrap_or(0)
+    /// The number of layers.
+    pub fn layers(&self) -> usize {
+        self.head_metrics.iter().flatten().map(|row| usize::from(row.layer) + 1).max().unwrap_or(0)
     }
 
-    /// How many heads a layer has.
-    pub fn heads(&self) -> u16 {
-        self.head_metrics.iter().flatten().map(|row| row.head + 1).max().unwrap_or(0)
+    /// The number of heads per layer.
+    pub fn heads(&self) -> usize {
+        self.head_metrics.iter().flatten().map(|row| usize::from(row.head) + 1).max().unwrap_or(0)
+    }
+
+    /// A metric under uniform causal attention, if that is known.
+    pub fn uniform(&self, measure: &Measure<HeadMetrics>) -> Option<f64> {
+        match measure.quantity.uniform {
+            Uniform::Baselines => self.baselines.iter().find(|row| row.metric == measure.name()).map(|row| row.value),
+            Uniform::Value(value) => Some(value),
+            Uniform::Unknown => None,
+        }
     }
 }
 
 impl Dataset {
-    /// The end of the training.
-    pub fn last_step(&self) -> u32 {
-        self.study.steps.last().unwrap_or(0)
-    }
-
-    /// The first, the middle and the last snapshot step.
-    pub fn telling_steps(&self) -> Vec<u32> {
+    /// The first, middle and last snapshot step.
+    pub fn sample_steps(&self) -> Vec<u32> {
         self.study.steps.first_middle_last().iter().collect()
     }
 }
 
 impl Inputs {
-    /// Reads what the study says there is; what is missing is an error.
+    /// Reads every table that the study's runs should have.
+    ///
+    /// # Errors
+    /// If a table is missing, damaged or of another version, or a dataset has no seeds.
     pub fn read(tables: &Tables<Plot>, study: &Study) -> Result<Self, Fault> {
         let results = tables.read::<Results>(&Partition::study())?.rows;
         let datasets = study.datasets.iter().map(|dataset| Dataset::read(tables, dataset, study));
@@ -131,15 +141,15 @@ impl Inputs {
     }
 }
 
-/// Reads a dataset's tables, remembering where they came from.
-struct Source<'study> {
+/// Reads a dataset's tables and collects their provenance.
+struct Reader<'study> {
     tables: &'study Tables<Plot>,
     dataset: &'study StudyDataset,
-    origins: Vec<Origin>,
+    sources: Vec<Source>,
 }
 
-impl Source<'_> {
-    /// A table of one run, for each seed.
+impl Reader<'_> {
+    /// A table of one run, per seed.
     fn seeds<T: Table>(&mut self, run: &StudyRun) -> Result<Vec<Vec<T>>, Fault>
     where
         Plot: Reads<T>,
@@ -163,7 +173,7 @@ impl Source<'_> {
         let partition = Partition::dataset(&self.dataset.name).run(&run.name).seed(seed);
         let loaded = self.tables.read::<T>(&partition)?;
         if Some(&seed) == self.dataset.seeds.first() {
-            self.origins.push(Origin { run: Some(run.name.clone()), provenance: loaded.provenance });
+            self.sources.push(Source { run: Some(run.name.clone()), provenance: loaded.provenance });
         }
         Ok(loaded.rows)
     }
@@ -173,54 +183,56 @@ impl Dataset {
     fn read(tables: &Tables<Plot>, dataset: &StudyDataset, study: &Study) -> Result<Self, Fault> {
         let seed = *dataset.seeds.first().ok_or_else(|| Fault::parameter(format!("{} has no seeds", dataset.name)))?;
         let last = |part| study.last_with(part);
-        let mut source = Source { tables, dataset, origins: Vec::new() };
+        let mut reader = Reader { tables, dataset, sources: Vec::new() };
         let mut losses = Vec::new();
         for run in &study.runs {
-            let (evaluations, training_log) = (source.seeds(run)?, source.seeds(run)?);
+            let (evaluations, training_log) = (reader.seeds(run)?, reader.seeds(run)?);
             losses.push(RunLosses { run: run.clone(), evaluations, training_log });
         }
-        let attention = last(Part::Snapshots).map(|run| AttentionTables::read(&mut source, run, seed)).transpose()?;
+        let attention = last(Part::Snapshots).map(|run| AttentionTables::read(&mut reader, run, seed)).transpose()?;
         let similarity = match last(Part::Similarity) {
-            Some(run) => Some(SimilarityTables { run: run.name.clone(), rows: source.seeds(run)? }),
+            Some(run) => Some(SimilarityTables { run: run.name.clone(), rows: reader.seeds(run)? }),
             None => None,
         };
         let quality = match last(Part::Quality) {
-            Some(run) => Some(QualityTables { run: run.name.clone(), rows: source.seeds(run)? }),
+            Some(run) => Some(QualityTables { run: run.name.clone(), rows: reader.seeds(run)? }),
             None => None,
         };
         let samples = match study.run_of_samples() {
-            Some(run) => source.seed(run, seed)?,
+            Some(run) => reader.seed(run, seed)?,
             None => Vec::new(),
         };
         let correlations = match study.run_of_correlations() {
-            Some(run) => source.run(run)?,
+            Some(run) => reader.run(run)?,
             None => Vec::new(),
         };
         let findings = tables.read::<Findings>(&Partition::dataset(&dataset.name))?;
-        let mut origins = source.origins;
-        origins.push(Origin { run: None, provenance: findings.provenance });
+        let mut sources = reader.sources;
+        sources.push(Source { run: None, provenance: findings.provenance });
         let (study, findings) = (dataset.clone(), findings.rows);
-        Ok(Self { study, losses, attention, similarity, quality, samples, findings, correlations, origins })
+        Ok(Self { study, losses, attention, similarity, quality, samples, findings, correlations, sources })
     }
 }
 
 impl AttentionTables {
-    fn read(source: &mut Source<'_>, run: &StudyRun, seed: u64) -> Result<Self, Fault> {
-        let head_metrics = source.seeds(run)?;
-        let baselines = source.seed(run, seed)?;
-        let (onsets, matches) = (source.run(run)?, source.run(run)?);
-        let windows: Vec<Windows> = source.seed(run, seed)?;
-        let place = windows.iter().position(|window| window.kind == "val");
+    fn read(reader: &mut Reader<'_>, run: &StudyRun, seed: u64) -> Result<Self, Fault> {
+        let head_metrics = reader.seeds(run)?;
+        let baselines = reader.seed(run, seed)?;
+        let (onsets, matches) = (reader.run(run)?, reader.run(run)?);
+        let windows: Vec<Windows> = reader.seed(run, seed)?;
+        let is_val = |window: &Windows| window.kind == WindowKind::Val;
+        let val_windows = windows.iter().filter(|window| is_val(window)).count();
+        let first = windows.iter().position(is_val);
         let mut maps = Vec::new();
-        for step in source.dataset.steps.first_middle_last().iter() {
-            let partition = Partition::dataset(&source.dataset.name).run(&run.name).seed(seed).step(step);
-            let reader = source.tables.open::<Attention>(&partition)?;
-            // A row group is a window, in the windows' order.
-            if let Some(group) = place.filter(|&place| place < reader.groups()) {
-                maps.push((step, reader.window(group)?));
+        for step in reader.dataset.steps.first_middle_last().iter() {
+            let partition = Partition::dataset(&reader.dataset.name).run(&run.name).seed(seed).step(step);
+            let file = reader.tables.open::<Attention>(&partition)?;
+            // One row group per window, in the order of `windows`.
+            if let Some(group) = first.filter(|&group| group < file.groups()) {
+                maps.push((step, file.window(group)?));
             }
         }
-        let window = place.and_then(|place| windows.into_iter().nth(place));
-        Ok(Self { run: run.name.clone(), head_metrics, baselines, onsets, matches, window, maps })
+        let window = first.and_then(|index| windows.into_iter().nth(index));
+        Ok(Self { run: run.name.clone(), head_metrics, baselines, onsets, matches, val_windows, window, maps })
     }
 }

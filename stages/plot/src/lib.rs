@@ -1,20 +1,20 @@
-//! The `plot` stage: from the study's tables to figures, as PNG and SVG, and to one self-contained page.
+//! The `plot` stage: the study's tables → figures (PNG and SVG) and one self-contained page.
 //!
-//! It computes no statistic but mean and standard error over seeds for lines and bands: it selects, labels and draws.
-//! [`inputs`] reads; [`figures`] turns tables into marks ([`canvas`]), on axes built in one place ([`axis`]) and in one
-//! look ([`style`]); [`render`] turns marks into pictures; [`report`] puts them on the page.
+//! It computes no statistic beyond means, standard deviations and standard errors over heads and seeds.
+//! [`inputs`] reads the tables; [`figures`] lays them out as marks on a [`canvas`], with common axes ([`axis`]) and a common
+//! [`style`]; [`render`] makes files of them; [`report`] makes the page.
 
 pub mod axis;
 pub mod canvas;
 pub mod figures;
-pub mod html;
 pub mod inputs;
+pub mod measures;
 pub mod number;
 pub mod render;
 pub mod report;
 pub mod series;
 pub mod style;
-pub mod write;
+pub mod text;
 
 use cli::Terminal;
 use declarations::plot::Plot;
@@ -22,32 +22,32 @@ use declarations::{Fault, Job};
 
 use crate::inputs::Inputs;
 
-/// Reads the tables, draws every figure and writes pictures and report.
+/// Reads the tables, renders every figure and writes figures and page.
 ///
 /// # Errors
-/// An input fault if a table is missing or damaged, or if a picture cannot be written.
+/// If a table is missing, damaged or of another version, or a file cannot be written.
 pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
     let root = job.outputs.root();
     let inputs = Inputs::read(&job.inputs, &job.parameters.study)?;
     let figures: Vec<_> = inputs.datasets.iter().map(figures::all).collect();
     let progress = terminal.progress("plot", figures.iter().map(Vec::len).sum::<usize>() as u64);
-    let unwritable = |failure: write::Failure| Fault::input(failure.to_string());
-    let mut drawn = Vec::new();
+    let unwritable = |error: std::io::Error| Fault::input(error.to_string());
+    let mut rendered = Vec::new();
     for (dataset, figures) in inputs.datasets.iter().zip(figures) {
-        let mut pictures = Vec::new();
+        let mut of_dataset = Vec::new();
         for figure in figures {
             progress.note(figure.name);
-            let drawn = render::pictures(&figure).map_err(|failure| Fault::bug(failure.to_string()))?;
+            let pictures = render::pictures(&figure).map_err(|error| Fault::bug(error.to_string()))?;
             let name = format!("{}_{}", figure.name, dataset.study.name);
-            write::whole(&root.join(format!("plots/{name}.png")), &drawn.png).map_err(unwritable)?;
-            write::whole(&root.join(format!("plots/{name}.svg")), drawn.svg.as_bytes()).map_err(unwritable)?;
-            pictures.push((figure, drawn));
+            atomic_file::write(root.join(format!("plots/{name}.png")), &pictures.png).map_err(unwritable)?;
+            atomic_file::write(root.join(format!("plots/{name}.svg")), pictures.svg.as_bytes()).map_err(unwritable)?;
+            of_dataset.push((figure, pictures));
             progress.advance(1);
         }
-        drawn.push(pictures);
+        rendered.push(of_dataset);
     }
     let page = root.join("report/index.html");
-    write::whole(&page, report::page(&inputs, &drawn).as_bytes()).map_err(unwritable)?;
+    atomic_file::write(&page, report::page(&inputs, &rendered).as_bytes()).map_err(unwritable)?;
     drop(progress);
     terminal.say(format!("figures: {}, report: {}", root.join("plots").display(), page.display()));
     Ok(())

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers: a true minus sign, and commas between thousands from 10,000 on.
 
-/// A number with so many decimals, a true minus sign, and commas between thousands from 10,000 on.
+/// A number with this many decimals.
 pub fn decimals(value: f64, decimals: usize) -> String {
     let digits = format!("{:.decimals$}", value.abs());
     let (whole, fraction) = digits.split_once('.').map_or((digits.as_str(), ""), |parts| parts);
@@ -9,22 +9,40 @@ pub fn decimals(value: f64, decimals: usize) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// A number with at least so many significant digits, and no more decimals than that takes.
+/// A non-negative integer of any type, such as a step or a count.
+pub fn integer(value: impl ToString) -> String {
+    let digits = value.to_string();
+    if digits.len() < 5 { digits } else { grouped(&digits) }
+}
+
+/// A number with at least this many significant digits and no more decimals than needed.
 pub fn significant(value: f64, digits: i32) -> String {
     decimals(value, places(value, digits))
 }
 
-/// A number with two significant digits and a power of ten: for what would else be mostly zeros.
+/// A number with two significant digits and a power of ten.
 pub fn scientific(value: f64) -> String {
     format!("{value:.1e}").replace('-', "−")
 }
 
-/// A number as it is written in code, with a true minus sign: for thresholds, which are round.
-pub fn plain(value: f64) -> String {
+/// The shortest exact form of a round number, such as a threshold.
+pub fn shortest(value: f64) -> String {
     value.to_string().replace('-', "−")
 }
 
-/// A mean and its standard error with so many decimals.
+/// In place of a number that is null.
+pub const MISSING: &str = "–";
+
+/// A p-value with two significant digits.
+pub fn p_value(value: Option<f64>) -> String {
+    match value {
+        None => MISSING.to_owned(),
+        Some(value) if value < 1e-4 => "< 0.0001".to_owned(),
+        Some(value) => significant(value, 2),
+    }
+}
+
+/// A mean and, where known, its standard error, with this many decimals.
 pub fn mean_stderr(mean: f64, stderr: Option<f64>, places: usize) -> String {
     match stderr {
         None => decimals(mean, places),
@@ -32,8 +50,8 @@ pub fn mean_stderr(mean: f64, stderr: Option<f64>, places: usize) -> String {
     }
 }
 
-/// The decimals that an uncertainty leaves meaningful: they give it two significant digits, and the value six at most; the
-/// value four where nothing is uncertain or known to be.
+/// The decimals that an uncertainty justifies: two significant digits of the uncertainty, at most six of the value; four
+/// of the value where the uncertainty is zero or unknown.
 pub fn meaningful(value: f64, uncertainty: Option<f64>) -> usize {
     match uncertainty.filter(|uncertainty| *uncertainty > 0.0) {
         None => places(value, 4),
@@ -41,7 +59,7 @@ pub fn meaningful(value: f64, uncertainty: Option<f64>) -> usize {
     }
 }
 
-/// The decimals that show so many significant digits.
+/// The decimals that show this many significant digits.
 fn places(value: f64, digits: i32) -> usize {
     if value == 0.0 || !value.is_finite() {
         return 0;
@@ -61,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted_for_reading() {
         assert_eq!(decimals(-0.04, 1), "0.0");
         assert_eq!(decimals(-1.25, 2), "−1.25");
         assert_eq!(decimals(2000.0, 0), "2000");
@@ -69,18 +87,20 @@ mod tests {
         assert_eq!(significant(0.012345, 3), "0.0123");
         assert_eq!(significant(12345.6, 3), "12,346");
         assert_eq!(significant(0.0, 3), "0");
+        assert_eq!([Some(0.0123), Some(1e-5), None].map(p_value), ["0.012", "< 0.0001", "–"]);
+        assert_eq!((integer(2000_u32), integer(12_345_u32)), ("2000".into(), "12,345".into()));
     }
 
     #[test]
-    fn an_uncertainty_decides_its_values_decimals() {
+    fn an_uncertainty_decides_the_decimals() {
         assert_eq!(meaningful(1.91478, Some(0.00812)), 4);
         assert_eq!(meaningful(1234.5, Some(31.0)), 0);
         assert_eq!(meaningful(1.91478, None), 3);
         assert_eq!(meaningful(-0.97, Some(0.025)), 3);
         assert_eq!(mean_stderr(1.91478, Some(0.00812), 4), "1.9148 ± 0.0081");
         assert_eq!(mean_stderr(1.91478, None, 3), "1.915");
-        assert_eq!(plain(-0.05), "−0.05");
-        assert_eq!(plain(1500.0), "1500");
+        assert_eq!(shortest(-0.05), "−0.05");
+        assert_eq!(shortest(1500.0), "1500");
         assert_eq!(scientific(-0.000_004_64), "−4.6e−6");
     }
 }

@@ -1,14 +1,14 @@
-//! Curves over steps: mean and standard error over seeds, and which runs' curves coincide.
+//! Curves over training steps: mean and standard error over seeds, and runs with identical curves.
 
 use std::collections::BTreeMap;
 
-/// A curve of one seed: values by step.
+/// Values of one seed by step.
 pub type Curve = BTreeMap<u32, f64>;
 
-/// A point of a curve over seeds.
+/// One step of a curve over seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// Optimizer updates done.
+    /// The training step.
     pub step: u32,
     /// The mean over seeds.
     pub mean: f64,
@@ -17,14 +17,14 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The mean and a standard error below and above.
-    pub fn low_high(&self) -> (f64, f64) {
+    /// The mean minus and plus one standard error.
+    pub fn low_high(&self) -> [f64; 2] {
         let half = self.stderr.unwrap_or(0.0);
-        (self.mean - half, self.mean + half)
+        [self.mean - half, self.mean + half]
     }
 }
 
-/// Mean and standard error of some values; none of no values.
+/// Mean and standard error; none without values.
 pub fn mean_stderr(values: &[f64]) -> Option<(f64, Option<f64>)> {
     let n = values.len() as f64;
     if values.is_empty() {
@@ -35,42 +35,41 @@ pub fn mean_stderr(values: &[f64]) -> Option<(f64, Option<f64>)> {
     Some((mean, (values.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt())))
 }
 
-/// The mean of several rows' values at each step.
+/// The mean at each step over rows, such as heads.
 pub fn mean_by_step(values: impl IntoIterator<Item = (u32, f64)>) -> Curve {
+    by_step(values).into_iter().filter_map(|(step, values)| Some((step, mean_stderr(&values)?.0))).collect()
+}
+
+/// Mean and standard error over seeds, at every step of any seed.
+pub fn over_seeds(seeds: &[Curve]) -> Vec<Summary> {
+    let values = seeds.iter().flatten().map(|(&step, &value)| (step, value));
+    let summary =
+        |(step, values): (u32, Vec<f64>)| mean_stderr(&values).map(|(mean, stderr)| Summary { step, mean, stderr });
+    by_step(values).into_iter().filter_map(summary).collect()
+}
+
+fn by_step(values: impl IntoIterator<Item = (u32, f64)>) -> BTreeMap<u32, Vec<f64>> {
     let mut by_step: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     for (step, value) in values {
         by_step.entry(step).or_default().push(value);
     }
-    by_step.into_iter().filter_map(|(step, values)| Some((step, mean_stderr(&values)?.0))).collect()
+    by_step
 }
 
-/// The curves of all seeds as one, over the steps that any of them has.
-pub fn over_seeds(seeds: &[Curve]) -> Vec<Summary> {
-    let mut by_step: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    for curve in seeds {
-        for (&step, &value) in curve {
-            by_step.entry(step).or_default().push(value);
-        }
-    }
-    let summary =
-        |(step, values): (u32, Vec<f64>)| mean_stderr(&values).map(|(mean, stderr)| Summary { step, mean, stderr });
-    by_step.into_iter().filter_map(summary).collect()
-}
-
-/// Groups runs whose curves are equal bit for bit, seed by seed, at every step that both have. Each run is its curves by
-/// seed; each group lists its members in order.
-pub fn coinciding(runs: &[Vec<Curve>]) -> Vec<Vec<usize>> {
+/// Groups runs, each given by its curves per seed, that are equal bit for bit at every shared step. Returns the indices of
+/// each group's members in order.
+pub fn identical(runs: &[Vec<Curve>]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (number, run) in runs.iter().enumerate() {
-        match groups.iter_mut().find(|group| group.iter().all(|&member| coincide(&runs[member], run))) {
-            Some(group) => group.push(number),
-            None => groups.push(vec![number]),
+    for (index, run) in runs.iter().enumerate() {
+        match groups.iter_mut().find(|group| group.iter().all(|&member| equal_where_shared(&runs[member], run))) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
         }
     }
     groups
 }
 
-fn coincide(one: &[Curve], other: &[Curve]) -> bool {
+fn equal_where_shared(one: &[Curve], other: &[Curve]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| {
             let mut shared = one.iter().filter_map(|(step, value)| Some((value, other.get(step)?))).peekable();
@@ -78,7 +77,7 @@ fn coincide(one: &[Curve], other: &[Curve]) -> bool {
         })
 }
 
-/// The curves of a group's members as one, seed by seed: where they coincide it does not matter whose value it is.
+/// The curves per seed of a group of identical runs, over the steps of all members.
 pub fn union(members: &[&Vec<Curve>]) -> Vec<Curve> {
     let seeds = members.first().map_or(0, |first| first.len());
     (0..seeds).map(|seed| members.iter().flat_map(|run| run[seed].clone()).collect()).collect()
@@ -97,19 +96,19 @@ mod tests {
         let seeds = [curve(&[(0, 1.0), (10, 2.0)]), curve(&[(0, 3.0), (10, 2.0)])];
         // Deviations ±1: sd = √2, over √2 seeds.
         assert_eq!(over_seeds(&seeds)[0], Summary { step: 0, mean: 2.0, stderr: Some(1.0) });
-        assert_eq!(over_seeds(&seeds)[1].low_high(), (2.0, 2.0));
+        assert_eq!(over_seeds(&seeds)[1].low_high(), [2.0, 2.0]);
         assert_eq!(over_seeds(&seeds[..1])[0].stderr, None);
         assert_eq!(mean_stderr(&[]), None);
     }
 
     #[test]
-    fn runs_coincide_by_bits_where_both_were_evaluated() {
+    fn runs_are_identical_if_equal_bit_for_bit_at_shared_steps() {
         let sparse = vec![curve(&[(0, 4.0), (20, 2.0)])];
         let dense = vec![curve(&[(0, 4.0), (10, 3.0), (20, 2.0)])];
         let other = vec![curve(&[(0, 4.0), (20, 2.0 + 1e-15)])];
         let elsewhere = vec![curve(&[(5, 4.0)])];
         let runs = [sparse, other, dense, elsewhere];
-        assert_eq!(coinciding(&runs), [vec![0, 2], vec![1], vec![3]]);
+        assert_eq!(identical(&runs), [vec![0, 2], vec![1], vec![3]]);
         assert_eq!(union(&[&runs[0], &runs[2]]), runs[2]);
     }
 }

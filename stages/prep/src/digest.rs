@@ -1,14 +1,14 @@
-//! Whether a file is the file that it should be.
+//! Verification of a file by size and hash.
 
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-/// What a file's bytes must be.
+/// The expected size and hash of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
-    /// Their number.
+    /// The size in bytes.
     pub size: u64,
-    /// Their hash.
+    /// The hash.
     pub digest: Digest,
 }
 
@@ -17,24 +17,24 @@ pub struct Expected {
 pub enum Digest {
     /// SHA-256.
     Sha256(String),
-    /// MD5: against damage only, where the publisher gives no other hash.
+    /// MD5, which detects damage but no forgery, where the publisher gives no other hash.
     Md5(String),
 }
 
 impl Expected {
-    /// Whether the bytes are those.
+    /// Verifies some bytes.
     ///
     /// # Errors
-    /// What was expected and what was found, as half a sentence: "has 12 bytes where …".
+    /// What was found and what was expected, without the subject: "has 12 bytes, expected 14".
     pub fn check(&self, bytes: &[u8]) -> Result<(), String> {
         if bytes.len() as u64 != self.size {
-            return Err(format!("has {} bytes where {} are expected", bytes.len(), self.size));
+            return Err(format!("has {} bytes, expected {}", bytes.len(), self.size));
         }
         let (name, expected, found) = match &self.digest {
             Digest::Sha256(expected) => ("SHA-256", expected, hexadecimal(&Sha256::digest(bytes))),
             Digest::Md5(expected) => ("MD5", expected, hexadecimal(&Md5::digest(bytes))),
         };
-        if *expected == found { Ok(()) } else { Err(format!("has {name} {found} where {expected} is expected")) }
+        if *expected == found { Ok(()) } else { Err(format!("has {name} {found}, expected {expected}")) }
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_held_against_size_and_hash() {
+    fn size_and_hash_are_verified() {
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
         let abc = Expected { size: 3, digest: Digest::Sha256(sha256) };
         assert_eq!(abc.check(b"abc"), Ok(()));

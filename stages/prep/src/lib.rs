@@ -1,4 +1,4 @@
-//! prep: a text becomes tokens in splits (`corpus`), the alphabet that they number (`vocabulary`) and the latent semantic
+//! The stage `prep`: turns a text into the tokens of its splits (`corpus`), their symbols (`vocabulary`) and the latent semantic
 //! space in which generated texts are scored (`semantic_space`).
 
 pub mod control;
@@ -27,10 +27,10 @@ use crate::dataset::Origin;
 use crate::reading::{Splits, Text};
 use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
 
-/// Rows of a row group of `corpus`.
+/// Rows per row group of `corpus`.
 const GROUP: usize = 1 << 20;
 
-/// Row groups that are encoded before they are written: two megabytes each at most.
+/// Row groups encoded at once: at most two megabytes each.
 const AT_ONCE: usize = 16;
 
 /// The parameters with every default filled in, as the tables' footers tell them.
@@ -61,10 +61,11 @@ impl Settings {
     }
 }
 
-/// Reads the text, and writes `vocabulary`, `semantic_space` and `corpus`.
+/// Reads the text and writes `vocabulary`, `corpus` and `semantic_space`.
 ///
 /// # Errors
-/// A wrong parameter; a text that is missing, not what it should be, or of no use; a disk that refuses.
+/// A parameter fault for an unknown dataset or impossible splits; an input fault for a text that is missing, not the expected one,
+/// not in the encoding, too short or with too many symbols, and for a table that cannot be written.
 pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let (name, outputs) = (job.dataset(), &job.outputs);
     let known = dataset::known(&name);
@@ -72,14 +73,15 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let (file, bytes) = bytes(job, known, terminal)?;
     let text = Text::decode(&bytes, settings.encoding).map_err(|offset| {
         Fault::input(format!(
-            "{file} is no UTF-8 at byte {offset}: convert it, or read its bytes with --encoding bytes"
+            "{file} is not valid UTF-8 at byte {offset}: convert it, or read its bytes with --encoding bytes"
         ))
     })?;
     let splits = Splits::of(text, settings.train_fraction, settings.val_fraction);
     let sizes = splits.named().map(|(_, part)| part.characters());
     if sizes[0] < 2 || sizes[1] < 2 {
         return Err(Fault::input(format!(
-            "{file} is too short: its {} characters leave {} to learn from and {} to validate on, and both need two at least",
+            "{file} is too short: of its {} characters the train split has {} and the validation split {}, and both need at \
+             least 2",
             sizes.iter().sum::<usize>(),
             sizes[0],
             sizes[1]
@@ -88,8 +90,8 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let (vocabulary, hash) = rayon::join(|| Vocabulary::of(&splits), || blake3::hash(&bytes));
     let vocabulary = vocabulary.map_err(|symbols| {
         Fault::input(format!(
-            "{file} has {symbols} different characters and a token can number {MOST_SYMBOLS}: \
-             read its bytes with --encoding bytes"
+            "{file} has {symbols} distinct characters, and a vocabulary has at most {MOST_SYMBOLS}: read its bytes with \
+             --encoding bytes"
         ))
     })?;
     let partition = &job.partition;
@@ -118,7 +120,7 @@ fn footer(settings: Settings) -> Result<serde_json::Value, Fault> {
     serde_json::to_value(settings).map_err(|error| Fault::bug(error.to_string()))
 }
 
-/// Encodes row groups on all threads, and writes them in their order.
+/// Writes one split: row groups are encoded in parallel and written in order.
 fn write_tokens(
     text: Text<'_>,
     vocabulary: &Vocabulary,
@@ -126,18 +128,18 @@ fn write_tokens(
     done: impl Fn(u64),
 ) -> Result<(), Fault> {
     let encoder = writer.encoder();
-    for stretches in text.stretches(GROUP).chunks(AT_ONCE) {
-        let groups: Vec<_> = stretches.par_iter().map(|&stretch| encoder.rows(&vocabulary.encode(stretch))).collect();
-        for (group, stretch) in groups.into_iter().zip(stretches) {
+    for chunks in text.chunks(GROUP).chunks(AT_ONCE) {
+        let groups: Vec<_> = chunks.par_iter().map(|&chunk| encoder.rows(&vocabulary.encode(chunk))).collect();
+        for (group, chunk) in groups.into_iter().zip(chunks) {
             writer.append(group)?;
-            done(stretch.characters() as u64);
+            done(chunk.characters() as u64);
         }
     }
     writer.finish()?;
     Ok(())
 }
 
-/// The name of the text's file and its bytes, verified where it is known what they must be.
+/// The name of the text's file and its bytes, verified for a built-in dataset.
 fn bytes(
     job: &Job<Prep>,
     known: Option<dataset::Dataset>,
@@ -147,24 +149,21 @@ fn bytes(
     if let Some(path) = parameters.source.as_ref().map(Path::new) {
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let bytes = match known {
-            Some(known) => {
-                download::verified(path, known.origin.expected(), "or give the text another name with --dataset")?
-            }
-            None => fs::read(path).map_err(|error| {
-                Fault::input(format!("cannot read {}: {error}: --source names the file of the text", path.display()))
-            })?,
+            Some(known) => download::verified(path, known.origin.expected(), "or choose another name with --dataset")?,
+            None => fs::read(path)
+                .map_err(|error| Fault::input(format!("--source: cannot read {}: {error}", path.display())))?,
         };
         return Ok((file, bytes.into()));
     }
     match known.map(|known| known.origin) {
         Some(Origin::Embedded(bytes, expected)) => {
-            let damaged = |reason| Fault::bug(format!("the text that is built in {reason}: build the program again"));
-            expected.check(bytes).map_err(damaged)?;
+            let corrupt = |reason| Fault::bug(format!("the embedded text {reason}: rebuild the program"));
+            expected.check(bytes).map_err(corrupt)?;
             Ok((format!("{name}.txt"), bytes.into()))
         }
-        Some(Origin::Made(make, expected)) => {
-            let bytes = make();
-            let other = |reason| Fault::bug(format!("the text that is made {reason}: the program makes another one"));
+        Some(Origin::Generated(generate, expected)) => {
+            let bytes = generate();
+            let other = |reason| Fault::bug(format!("the generated text {reason}"));
             expected.check(&bytes).map_err(other)?;
             Ok((format!("{name}.txt"), bytes.into()))
         }
@@ -175,13 +174,13 @@ fn bytes(
             Ok((name.clone(), download::obtain(&download, Path::new(&parameters.data), terminal)?.into()))
         }
         None => Err(Fault::parameter(format!(
-            "--dataset `{name}` is no known text (they are {}): a text of your own needs --source FILE",
+            "--dataset {name}: not a built-in dataset ({}), and a text of your own needs --source FILE",
             dataset::NAMES.join(", ")
         ))),
     }
 }
 
-/// What was written, in a line.
+/// A one-line summary of the dataset.
 fn summary(name: &str, sizes: [usize; 3], symbols: usize, space: &[SemanticSpace]) -> String {
     let [train, val, test] = sizes;
     let (words, dimensions) = (space.len(), space.first().map_or(0, |row| row.loadings.len()));

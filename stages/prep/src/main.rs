@@ -1,4 +1,4 @@
-//! prep: a text becomes tokens, a vocabulary and a semantic space.
+//! Turns a text into tokens, a vocabulary and a semantic space.
 
 use std::process::ExitCode;
 

@@ -1,28 +1,28 @@
-//! A text's characters, whichever way they are stored, and its splits. The text stays as it was read: a character is one
-//! to four bytes, never a token of its own in memory.
+//! The characters of a text and its splits. The text stays in memory as the bytes that were read, one to four per character.
 
+use schemas::enums::Split;
 use std::borrow::Cow;
 
 use declarations::Encoding;
 
-/// A stretch of text.
+/// A text, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Text<'text> {
-    /// Its characters are code points.
+    /// Characters are code points.
     Utf8(&'text str),
-    /// Its characters are bytes.
+    /// Characters are bytes.
     Bytes(&'text [u8]),
 }
 
 impl<'text> Text<'text> {
-    /// Reads bytes in an encoding.
+    /// A text of these bytes.
     ///
     /// # Errors
-    /// The offset of the first byte that is no UTF-8, where UTF-8 was asked for.
+    /// The offset of the first byte that is not valid UTF-8, with that encoding.
     pub fn decode(bytes: &'text [u8], encoding: Encoding) -> Result<Self, usize> {
         match encoding {
             Encoding::Bytes => Ok(Text::Bytes(bytes)),
-            // The same characters, and quicker to find.
+            // The same characters, and faster.
             Encoding::Utf8 if bytes.is_ascii() => Ok(Text::Bytes(bytes)),
             Encoding::Utf8 => std::str::from_utf8(bytes).map(Text::Utf8).map_err(|error| error.valid_up_to()),
         }
@@ -36,7 +36,7 @@ impl<'text> Text<'text> {
         }
     }
 
-    /// The first so many characters, and the others.
+    /// The first `characters` characters, and the rest.
     fn split_at(self, characters: usize) -> (Self, Self) {
         match self {
             Text::Utf8(text) => {
@@ -51,15 +51,15 @@ impl<'text> Text<'text> {
         }
     }
 
-    /// The text in stretches of so many characters, the last one shorter; none where it is empty.
-    pub fn stretches(self, characters: usize) -> Vec<Self> {
-        let (mut stretches, mut rest) = (Vec::new(), self);
+    /// Consecutive chunks of `characters` characters, of which the last may be shorter; none of an empty text.
+    pub fn chunks(self, characters: usize) -> Vec<Self> {
+        let (mut chunks, mut rest) = (Vec::new(), self);
         while !rest.is_empty() {
-            let (stretch, behind) = rest.split_at(characters);
-            stretches.push(stretch);
-            rest = behind;
+            let (chunk, after) = rest.split_at(characters);
+            chunks.push(chunk);
+            rest = after;
         }
-        stretches
+        chunks
     }
 
     fn is_empty(self) -> bool {
@@ -69,8 +69,8 @@ impl<'text> Text<'text> {
         }
     }
 
-    /// At most so many of its consecutive segments, evenly spaced: of `n` segments the `⌊i·n/most⌋`-th for `i` below
-    /// `most`, all of them if there are not more.
+    /// At most `most` of the text's segments, evenly spaced: of `n` segments those with numbers `⌊i·n/most⌋`, `i` below `most`; all
+    /// of them if `n` is not larger.
     pub fn segments(&self, most: usize) -> Vec<Cow<'text, str>> {
         let spaced = |count: usize| {
             let taken = count.min(most);
@@ -92,31 +92,32 @@ impl<'text> Text<'text> {
     }
 }
 
-/// A text in its three parts, in their order.
+/// The three splits of a text, which follow each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Splits<'text> {
-    /// What is learned.
+    /// The train split.
     pub train: Text<'text>,
-    /// What learning is watched on.
+    /// The validation split.
     pub val: Text<'text>,
-    /// What is left; may be empty.
+    /// The test split, the rest; may be empty.
     pub test: Text<'text>,
 }
 
 impl<'text> Splits<'text> {
-    /// Cuts a text of `n` characters at `⌊n·train⌋` and `⌊n·(train + val)⌋`.
+    /// Splits a text of `n` characters at `⌊n·train⌋` and `⌊n·(train + val)⌋`.
     pub fn of(text: Text<'text>, train_fraction: f64, val_fraction: f64) -> Self {
         let characters = text.characters();
-        // Decimal fractions are not exact: without the margin 0.9 + 0.1 of a text would lack its last character.
+        // Decimal fractions are inexact: without the margin, 0.9 + 0.1 of a text would lack its last character. From float to
+        // integer, `as` saturates.
         let end = |fraction: f64| ((characters as f64 * fraction + 1e-6) as usize).min(characters);
         let (train, rest) = text.split_at(end(train_fraction));
         let (val, test) = rest.split_at(end(train_fraction + val_fraction).saturating_sub(end(train_fraction)));
         Self { train, val, test }
     }
 
-    /// The parts with their names.
-    pub fn named(&self) -> [(&'static str, Text<'text>); 3] {
-        [("train", self.train), ("val", self.val), ("test", self.test)]
+    /// The splits with their names.
+    pub fn named(&self) -> [(Split, Text<'text>); 3] {
+        [(Split::Train, self.train), (Split::Val, self.val), (Split::Test, self.test)]
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_texts_are_split_where_the_study_splits_them() {
+    fn built_in_datasets_have_the_published_splits() {
         for (characters, fractions, expected) in [
             (1_115_394, (0.9, 0.1), [1_003_854, 111_540, 0]),
             (100_000_000, (0.9, 0.05), [90_000_000, 5_000_000, 5_000_000]),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_is_told_by_its_offset() {
+    fn invalid_utf8_is_reported_by_its_offset() {
         assert_eq!(Text::decode(b"ab\xffc", Encoding::Utf8), Err(2));
         assert_eq!(Text::decode(b"ab\xffc", Encoding::Bytes).map(|text| text.characters()), Ok(4));
     }
@@ -161,15 +162,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stretches_are_the_text_in_order(text in "[ab]{0,9}|\\PC{0,60}", characters in 1usize..9) {
+        fn chunks_are_the_text_in_order(text in "[ab]{0,9}|\\PC{0,60}", characters in 1usize..9) {
             for read in [Text::Utf8(&text), Text::decode(text.as_bytes(), Encoding::Utf8).expect("it is UTF-8")] {
-                let stretches = read.stretches(characters);
-                let whole = stretches.len().saturating_sub(1);
-                prop_assert!(stretches[..whole].iter().all(|stretch| stretch.characters() == characters));
-                prop_assert!(stretches[whole..].iter().all(|stretch| (1..=characters).contains(&stretch.characters())));
-                let joined: Vec<u8> = stretches
+                let chunks = read.chunks(characters);
+                let whole = chunks.len().saturating_sub(1);
+                prop_assert!(chunks[..whole].iter().all(|chunk| chunk.characters() == characters));
+                prop_assert!(chunks[whole..].iter().all(|chunk| (1..=characters).contains(&chunk.characters())));
+                let joined: Vec<u8> = chunks
                     .iter()
-                    .flat_map(|stretch| match stretch {
+                    .flat_map(|chunk| match chunk {
                         Text::Utf8(text) => text.as_bytes(),
                         Text::Bytes(bytes) => bytes,
                     })

@@ -1,5 +1,5 @@
-//! The space that `coherence` lives in: latent semantic analysis (Deerwester et al. 1990; for coherence Foltz, Kintsch &
-//! Landauer 1998) of the train split's segments.
+//! The latent semantic space (Deerwester et al. 1990) of the train split's segments, in which `coherence` is measured (Foltz,
+//! Kintsch & Landauer 1998).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,21 +10,21 @@ use schemas::tables::SemanticSpace;
 use crate::sparse::Sparse;
 use crate::truncated_svd::truncated_svd;
 
-/// Segments at most; evenly spaced ones of a longer text.
+/// The most segments; of a longer text, evenly spaced ones are used.
 pub const MOST_SEGMENTS: usize = 20_000;
 
-/// Words at most: the commonest.
+/// The most words; of more, the most frequent are used.
 pub const MOST_WORDS: usize = 20_000;
 
-/// Dimensions at most.
+/// The most dimensions.
 pub const DIMENSIONS: usize = 64;
 
-/// The words of the segments with their inverse document frequencies and their loadings on the leading right singular
-/// vectors of the TF-IDF matrix, commonest word first, equally common ones alphabetical.
+/// The words of the segments with their inverse document frequencies and their loadings on the leading right singular vectors of
+/// the TF-IDF matrix, sorted by descending frequency, then alphabetically.
 ///
-/// An entry of the matrix is `(1 + ln count)·(1 + ln((1 + N)/(1 + df)))`, `count` being the word's occurrences in the
-/// segment, `df` the segments with the word and `N` all segments; each row is then scaled to unit length. Counts and
-/// frequencies are those in these segments. Segments without words give no rows; no words at all give an empty table.
+/// An entry of the matrix is `(1 + ln count)·(1 + ln((1 + N)/(1 + df)))`, where `count` is the number of occurrences of the word
+/// in the segment, `df` the number of segments with the word and `N` that of all segments; rows are then scaled to unit length.
+/// Segments without words give no rows; without words the table is empty.
 pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
     let (words, counted) = count(segments);
     let mut containing = vec![0; words.len()];
@@ -48,7 +48,7 @@ pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
     words.map(|(number, word)| SemanticSpace { word, idf: idf[number], loadings: loadings(number) }).collect()
 }
 
-/// The commonest words, and for each segment that has some of them their numbers, ascending, and counts.
+/// The most frequent words, and for each segment with any of them their numbers, ascending, and counts.
 fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>) {
     let found: Vec<HashMap<String, usize>> = segments
         .par_iter()
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_ordered_by_count_then_alphabet() {
+    fn words_are_sorted_by_frequency_then_alphabet() {
         let space = space(&["b a. C c; b", "c a é", "...", "é b"]);
         let words: Vec<&str> = space.iter().map(|row| row.word.as_str()).collect();
         assert_eq!(words, ["b", "c", "a", "é"]);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn loadings_of_two_segments_are_those_computed_by_hand() {
+    fn loadings_of_two_segments_match_the_closed_form() {
         // Rows x = (1, 0) and y = (s, c) of unit length: AᵀA = xxᵀ + yyᵀ, whose leading eigenvector is (x + y)/‖x + y‖.
         let space = space(&["one", "one two two"]);
         let idf = 1.0 + 1.5f64.ln();

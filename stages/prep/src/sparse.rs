@@ -1,20 +1,20 @@
-//! A sparse matrix by rows, and its products with a few columns at once.
+//! A sparse matrix in row-major order (CSR), and its products with a few columns at once.
 
 use rayon::prelude::*;
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
-/// A sparse matrix, its entries row after row.
+/// A sparse matrix in compressed rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sparse {
     columns: usize,
-    /// Where each row's entries start, and the last row's end.
+    /// Where the entries of each row start, and where those of the last end.
     starts: Vec<usize>,
-    /// Column and value of each entry, ascending by column within a row.
+    /// Column and value of each entry, rows in order, ascending by column in a row.
     entries: Vec<(u32, f64)>,
 }
 
 impl Sparse {
-    /// A matrix from the entries of its rows, each ascending by column.
+    /// A matrix of rows whose entries ascend by column.
     pub fn from_rows(columns: usize, rows: impl IntoIterator<Item = Vec<(u32, f64)>>) -> Self {
         let mut matrix = Self { columns, starts: vec![0], entries: Vec::new() };
         for row in rows {
@@ -35,12 +35,12 @@ impl Sparse {
         self.columns
     }
 
-    /// Column and value of each entry of one row.
+    /// Column and value of each entry of a row.
     pub fn row(&self, row: usize) -> &[(u32, f64)] {
         &self.entries[self.starts[row]..self.starts[row + 1]]
     }
 
-    /// The matrix with rows and columns exchanged.
+    /// The transposed matrix.
     #[must_use]
     pub fn transposed(&self) -> Self {
         let mut starts = vec![0; self.columns + 1];
@@ -52,17 +52,18 @@ impl Sparse {
         }
         let mut next = starts.clone();
         let mut entries = vec![(0, 0.0); self.entries.len()];
-        for row in 0..self.rows() {
-            for &(column, value) in self.row(row) {
-                let place = &mut next[column as usize];
-                entries[*place] = (row as u32, value);
-                *place += 1;
+        let numbers = 0..u32::try_from(self.rows()).expect("rows can be columns, which have 32 bits");
+        for (number, row) in numbers.zip(self.starts.windows(2)) {
+            for &(column, value) in &self.entries[row[0]..row[1]] {
+                let position = &mut next[column as usize];
+                entries[*position] = (number, value);
+                *position += 1;
             }
         }
         Self { columns: self.rows(), starts, entries }
     }
 
-    /// The product with a dense matrix. Each row is summed in its own order, whatever the number of threads.
+    /// The product with a dense matrix. The order of summation does not depend on the number of threads.
     ///
     /// # Shapes
     /// `dense`: `columns × width`, row-major; the result: `rows × width`, row-major.
@@ -78,10 +79,10 @@ impl Sparse {
     }
 }
 
-/// Columns of a dense matrix that are multiplied side by side: a register of AVX-512, two of AVX2.
+/// Columns of a dense matrix that are multiplied at once: one register of AVX-512, two of AVX2.
 pub const LANES: usize = 8;
 
-/// `Σ value·dense[column]`, a row of as many values as `sums` for each entry.
+/// Adds `value · dense[column]` of every entry to `sums`, whose length is the width of `dense`.
 fn add(entries: &[(u32, f64)], dense: &[f64], sums: &mut [f64]) {
     for &(column, value) in entries {
         let factors = &dense[column as usize * sums.len()..][..sums.len()];
@@ -89,8 +90,8 @@ fn add(entries: &[(u32, f64)], dense: &[f64], sums: &mut [f64]) {
     }
 }
 
-vectorised! {
-    /// [`add`] for rows that fit a register; not fused, so that the bits are the same.
+multiversion! {
+    /// [`add`] for a width of [`LANES`]; without fused multiply-add, so that the bits are the same.
     fn add_lanes<FUSED>(entries: &[(u32, f64)], dense: &[f64], sums: &mut [f64]) {
         let dense = dense.as_chunks::<LANES>().0;
         let mut lanes = [0.0; LANES];
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_side_by_side_are_multiplied_as_one_after_the_other() {
+    fn many_columns_give_the_products_of_single_ones() {
         let matrix = Sparse::from_rows(3, [vec![(0, 0.1), (1, -0.7), (2, 2.3)], vec![], vec![(1, 1.9)]]);
         let dense: Vec<f64> = (0..3 * LANES).map(|at| (at as f64).sin()).collect();
         let together = matrix.times(&dense, LANES);
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn products_are_those_of_the_dense_matrix() {
+    fn products_match_the_dense_ones() {
         // 1 0 2
         // 0 0 3
         let matrix = Sparse::from_rows(3, [vec![(0, 1.0), (2, 2.0)], vec![(2, 3.0)]]);

@@ -1,25 +1,25 @@
-//! The symbols of a text, numbered by code point.
+//! The vocabulary of a text: its symbols, numbered by code point.
 
 use schemas::tables::Corpus;
 
 use crate::reading::{Splits, Text};
 
-/// More symbols than a token can number.
+/// Symbols that tokens, which are `u16`, can number.
 pub const MOST_SYMBOLS: usize = 1 << 16;
 
-/// A text's symbols and the way from a character to its token.
+/// The symbols of a text, and the token of each character.
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
     rows: Vec<schemas::tables::Vocabulary>,
-    /// Code point → token.
+    /// The token of each code point.
     tokens: Vec<u16>,
 }
 
 impl Vocabulary {
-    /// The symbols of all splits, sorted by code point, in one pass over them.
+    /// The vocabulary of all splits, in one pass over them.
     ///
     /// # Errors
-    /// The number of symbols, where it is more than [`MOST_SYMBOLS`].
+    /// The number of symbols, if it is more than [`MOST_SYMBOLS`].
     pub fn of(splits: &Splits<'_>) -> Result<Self, usize> {
         let train = counts(&[splits.train]);
         let rest = counts(&[splits.val, splits.test]);
@@ -33,7 +33,7 @@ impl Vocabulary {
             .zip(present)
             .map(|(token, code_point)| {
                 tokens[code_point as usize] = token;
-                let symbol = char::from_u32(code_point).expect("it was counted as a character").to_string();
+                let symbol = char::from_u32(code_point).expect("it was counted as a `char`").to_string();
                 schemas::tables::Vocabulary { token, symbol, code_point, train_count: train[code_point as usize] }
             })
             .collect();
@@ -55,7 +55,7 @@ impl Vocabulary {
     }
 }
 
-/// How often each code point occurs: as many counts as Unicode has code points.
+/// The number of occurrences of each Unicode code point.
 fn counts(parts: &[Text<'_>]) -> Vec<u64> {
     let mut counts = vec![0; char::MAX as usize + 1];
     for part in parts {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_token_is_used_before_there_are_too_many() {
+    fn the_largest_vocabulary_uses_every_token() {
         let characters = || ('\u{20}'..).filter(|character| !character.is_control());
         let most: String = characters().take(MOST_SYMBOLS).collect();
         let vocabulary = Vocabulary::of(&Splits::of(Text::Utf8(&most), 0.9, 0.1)).expect("as many as there are tokens");

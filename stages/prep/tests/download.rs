@@ -1,4 +1,4 @@
-//! Downloads from a server on the loopback interface: whole, resumed, and each way in which they fail.
+//! Downloads from a local server: complete, resumed and failed.
 
 mod server;
 
@@ -15,7 +15,7 @@ use sha2::Digest as _;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// A text, and an archive of it that is a few hundred kilobytes long.
+/// A text of 300 kB, and an archive of it.
 fn packed() -> (Vec<u8>, Vec<u8>) {
     let noise = iter::successors(Some(1u32), |state| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
     let text: Vec<u8> = noise.take(300_000).map(|state| (state >> 24) as u8).collect();
@@ -61,7 +61,7 @@ fn a_file_is_downloaded_once_and_kept() {
 }
 
 #[test]
-fn what_was_cut_off_goes_on_where_it_stopped() {
+fn an_interrupted_download_is_resumed() {
     let (zip, text) = packed();
     let server = Server::start(zip.clone(), &[Manner::CutsAfter(100_000), Manner::CutsAfter(50_000), Manner::Whole]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -71,14 +71,14 @@ fn what_was_cut_off_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn a_server_that_keeps_cutting_is_given_up_and_the_next_run_goes_on() {
+fn after_many_interruptions_the_download_fails_and_the_next_run_resumes_it() {
     let (zip, text) = packed();
     let server = Server::start(zip.clone(), &[Manner::CutsAfter(1000)]);
     let folder = tempfile::tempdir().expect("a folder");
-    let fault = obtained(&download(&zip, &text, &[&server]), folder.path()).expect_err("it never sends it whole");
+    let fault = obtained(&download(&zip, &text, &[&server]), folder.path()).expect_err("it never sends all");
     let message = fault.to_string();
     assert_eq!(fault.kind(), Kind::Input);
-    assert!(message.contains("stopped after 5000 of") && message.contains("after the 5000 bytes"), "{message}");
+    assert!(message.contains("interrupted after 5000 of") && message.contains("resumes after 5000 bytes"), "{message}");
     assert_eq!(files(folder.path()), ["noise.zip.part"]);
     let server = Server::start(zip.clone(), &[Manner::Whole]);
     assert!(obtained(&download(&zip, &text, &[&server]), folder.path()).expect("a text") == text);
@@ -86,7 +86,7 @@ fn a_server_that_keeps_cutting_is_given_up_and_the_next_run_goes_on() {
 }
 
 #[test]
-fn a_server_that_ignores_the_range_sends_it_anew() {
+fn a_server_that_ignores_the_range_sends_the_whole_file() {
     let (zip, text) = packed();
     let server = Server::start(zip.clone(), &[Manner::IgnoresRange]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -96,7 +96,7 @@ fn a_server_that_ignores_the_range_sends_it_anew() {
 }
 
 #[test]
-fn a_wrong_start_is_thrown_away() {
+fn a_partial_download_of_another_file_is_discarded() {
     let (zip, text) = packed();
     for start in [vec![0; 70_000], vec![0; zip.len()], vec![0; zip.len() + 1]] {
         let server = Server::start(zip.clone(), &[Manner::Whole]);
@@ -131,7 +131,7 @@ fn an_archive_with_another_file_is_refused() {
 }
 
 #[test]
-fn the_next_place_is_asked_and_every_refusal_is_told() {
+fn the_next_url_is_tried_and_every_failure_is_reported() {
     let (zip, text) = packed();
     let missing = Server::start(zip.clone(), &[Manner::Status(404)]);
     let page = Server::start(b"<html>Please log in</html>".to_vec(), &[Manner::Whole]);
@@ -142,15 +142,15 @@ fn the_next_place_is_asked_and_every_refusal_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut offline = download(&zip, &text, &[&missing, &page]);
     offline.urls.push("http://127.0.0.1:9/noise.zip".to_owned());
-    let message = obtained(&offline, folder.path()).expect_err("nobody has it").to_string();
-    for part in ["status 404", "a file of 26 bytes", "127.0.0.1:9", "download it elsewhere", "noise.zip"] {
+    let message = obtained(&offline, folder.path()).expect_err("no server has it").to_string();
+    for part in ["status 404", "the file has 26 bytes", "127.0.0.1:9", "download it elsewhere", "noise.zip"] {
         assert!(message.contains(part), "{part} is not in: {message}");
     }
     assert!(files(folder.path()).is_empty());
 }
 
 #[test]
-fn what_is_there_already_is_verified_and_used() {
+fn existing_files_are_verified_and_used() {
     let (zip, text) = packed();
     let download = download(&zip, &text, &[]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -166,10 +166,10 @@ fn what_is_there_already_is_verified_and_used() {
     }
 }
 
-/// `/dev/full` is a disk without room.
+/// `/dev/full` behaves as a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_and_leaves_nothing() {
+fn a_full_disk_is_an_error_and_leaves_nothing() {
     let (zip, text) = packed();
     let server = Server::start(zip.clone(), &[Manner::Whole]);
     for (name, archive) in [("noise.zip.part", false), ("noise.tmp", true)] {
@@ -178,8 +178,9 @@ fn a_full_disk_is_told_and_leaves_nothing() {
         if archive {
             fs::write(folder.path().join("noise.zip"), &zip).expect("the archive");
         }
-        let message = obtained(&download(&zip, &text, &[&server]), folder.path()).expect_err("no room").to_string();
-        assert!(message.contains("make room") && message.contains("1 MB"), "{message}");
+        let message =
+            obtained(&download(&zip, &text, &[&server]), folder.path()).expect_err("the disk is full").to_string();
+        assert!(message.contains("free space") && message.contains("1 MB"), "{message}");
         assert!(!folder.path().join("noise").exists());
     }
 }

@@ -1,23 +1,23 @@
-//! The stage as a whole: the tables that it writes, and what it refuses.
+//! The stage `prep`: its tables and its errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cli::Terminal;
-use declarations::Job;
 use declarations::prep::Prep;
-use declarations::{Fault, Kind};
+use declarations::{Fault, Job, Kind};
+use schemas::enums::Split;
 use schemas::tables::{Corpus, SemanticSpace, Vocabulary};
 use schemas::{Artifacts, Partition, Table};
 
 fn run(root: &Path, flags: &[&str]) -> Result<(), Fault> {
     let root = root.to_str().expect("the folder's name is text");
     let place = ["prep", "--artifacts", root, "--data", root, "--quiet"];
-    let job = Job::<Prep>::parse(place.iter().chain(flags)).expect("the flags are known");
+    let job = Job::<Prep>::parse(place.iter().chain(flags))?;
     prep::run(&job, &Terminal::silent())
 }
 
-fn tokens(root: &Path, dataset: &str, split: &str) -> Vec<u16> {
+fn tokens(root: &Path, dataset: &str, split: Split) -> Vec<u16> {
     let partition = Partition::dataset(dataset).split(split);
     let loaded = Artifacts::new(root).read::<Corpus>(&partition).expect("the split");
     loaded.rows.iter().map(|row| row.token).collect()
@@ -29,7 +29,7 @@ fn rows<T: Table>(root: &Path, dataset: &str) -> Vec<T> {
 
 fn text_of(root: &Path, dataset: &str) -> String {
     let symbols: Vec<String> = rows::<Vocabulary>(root, dataset).into_iter().map(|row| row.symbol).collect();
-    let splits = ["train", "val", "test"].map(|split| tokens(root, dataset, split));
+    let splits = [Split::Train, Split::Val, Split::Test].map(|split| tokens(root, dataset, split));
     splits.iter().flatten().map(|&token| symbols[usize::from(token)].as_str()).collect()
 }
 
@@ -42,10 +42,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn shakespeare_is_there_without_a_network() {
+fn shakespeare_needs_no_network() {
     let root = tempfile::tempdir().expect("a folder");
     run(root.path(), &["--dataset", "shakespeare_char"]).expect("it is built in");
-    let splits = ["train", "val", "test"].map(|split| tokens(root.path(), "shakespeare_char", split));
+    let splits = [Split::Train, Split::Val, Split::Test].map(|split| tokens(root.path(), "shakespeare_char", split));
     assert_eq!(splits.each_ref().map(Vec::len), [1_003_854, 111_540, 0]);
     let vocabulary: Vec<Vocabulary> = rows(root.path(), "shakespeare_char");
     let symbols: String = vocabulary.iter().map(|row| row.symbol.as_str()).collect();
@@ -69,7 +69,7 @@ fn shakespeare_is_there_without_a_network() {
 }
 
 #[test]
-fn controls_are_made_without_a_network() {
+fn controls_need_no_network() {
     let root = tempfile::tempdir().expect("a folder");
     for (dataset, train, symbols, has_words) in [
         ("control_lag", 900_000, "0123456789:;<=>?", false),
@@ -77,7 +77,7 @@ fn controls_are_made_without_a_network() {
         ("control_shuffled", 1_003_854, "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", true),
     ] {
         run(root.path(), &["--dataset", dataset]).expect(dataset);
-        assert_eq!(tokens(root.path(), dataset, "train").len(), train, "{dataset}");
+        assert_eq!(tokens(root.path(), dataset, Split::Train).len(), train, "{dataset}");
         let vocabulary: Vec<Vocabulary> = rows(root.path(), dataset);
         assert_eq!(vocabulary.iter().map(|row| row.symbol.as_str()).collect::<String>(), symbols);
         assert_eq!(!rows::<SemanticSpace>(root.path(), dataset).is_empty(), has_words, "{dataset}");
@@ -85,7 +85,7 @@ fn controls_are_made_without_a_network() {
 }
 
 #[test]
-fn the_same_text_gives_the_same_bytes_with_any_number_of_threads() {
+fn bytes_do_not_depend_on_the_number_of_threads() {
     let text = "Whether 'tis nobler in the mind to suffer\n".repeat(30) + &"the slings, and arrows\n".repeat(20);
     let written = [&["--threads", "1"][..], &["--threads", "2"]].map(|threads| {
         let root = tempfile::tempdir().expect("a folder");
@@ -100,7 +100,7 @@ fn the_same_text_gives_the_same_bytes_with_any_number_of_threads() {
 }
 
 #[test]
-fn a_text_of_ones_own_comes_back_symbol_by_symbol() {
+fn tokens_of_a_custom_text_decode_to_it() {
     let text = "Ångström schläft nicht. €\n".repeat(40);
     let root = tempfile::tempdir().expect("a folder");
     let source = root.path().join("own.txt");
@@ -109,7 +109,10 @@ fn a_text_of_ones_own_comes_back_symbol_by_symbol() {
     let fractions = ["--train-fraction", "0.5", "--val-fraction", "0.25"];
     run(root.path(), &[&["--dataset", "own", "--source", source], &fractions[..]].concat()).expect("a text");
     assert_eq!(text_of(root.path(), "own"), text);
-    assert_eq!(["train", "val", "test"].map(|split| tokens(root.path(), "own", split).len()), [520, 260, 260]);
+    assert_eq!(
+        [Split::Train, Split::Val, Split::Test].map(|split| tokens(root.path(), "own", split).len()),
+        [520, 260, 260]
+    );
     let words: Vec<String> = rows::<SemanticSpace>(root.path(), "own").into_iter().map(|row| row.word).collect();
     assert!(words.contains(&"ångström".to_owned()), "{words:?}");
 
@@ -129,7 +132,7 @@ fn a_text_without_words_has_an_empty_space() {
 }
 
 #[test]
-fn what_is_of_no_use_is_refused_with_a_way_out() {
+fn errors_say_what_is_wrong_and_what_to_do() {
     let root = tempfile::tempdir().expect("a folder");
     let file = |name: &str, bytes: &[u8]| {
         let path = root.path().join(name);
@@ -149,20 +152,16 @@ fn what_is_of_no_use_is_refused_with_a_way_out() {
         (
             vec!["--dataset", "x", "--source", &short],
             Kind::Input,
-            "too short: its 8 characters leave 7 to learn from and 1",
+            "too short: of its 8 characters the train split has 7 and the validation split 1",
         ),
         (vec!["--dataset", "x", "--source", &empty], Kind::Input, "too short"),
-        (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 different characters"),
+        (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 distinct characters"),
         (vec!["--dataset", "x", "--source", "/nowhere/x"], Kind::Input, "cannot read /nowhere/x"),
         (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8, control_lag"),
         (vec!["--dataset", "x", "--source", &bad, "--val-fraction", "0.2"], Kind::Parameter, "together at most 1"),
+        (vec!["--dataset", "shakespeare_char", "--source", &other], Kind::Input, "has 14 bytes, expected 1115394"),
         (
-            vec!["--dataset", "shakespeare_char", "--source", &other],
-            Kind::Input,
-            "has 14 bytes where 1115394 are expected",
-        ),
-        (
-            vec!["--dataset", "enwik8", "--mirror", "http://127.0.0.1:9/enwik8.zip"],
+            vec!["--dataset", "enwik8", "--mirrors", "http://127.0.0.1:9/enwik8.zip"],
             Kind::Input,
             "could not be downloaded",
         ),

@@ -1,7 +1,8 @@
-//! The stage `snapshot`: what every head of a checkpoint attends to, in the same probe windows at every step, run and seed.
+//! The stage `snapshot`: attention patterns of every head of a checkpoint, in the same probe windows at every step, run and
+//! seed.
 //!
-//! Reads `corpus` (val), `vocabulary` and the `checkpoints` of the steps that it is told; writes `attention` (a file per step),
-//! `windows` and `head_outputs`.
+//! Reads `corpus` (val), `vocabulary` and the `checkpoints` of the given steps; writes `attention` (one file per step), `windows`
+//! and `head_outputs`.
 
 mod probe;
 
@@ -11,25 +12,28 @@ use declarations::{Fault, Job};
 use model::{GptConfig, Model, Observation};
 use rayon::prelude::*;
 use schemas::attention::Window;
+use schemas::enums::{Split, WindowKind};
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Source, Writer};
 
-/// Records every step's attention.
+use crate::probe::ProbeText;
+
+/// Records the attention of every step.
 ///
 /// # Errors
-/// A parameter fault for no steps or no windows, an input fault for a checkpoint that is missing or damaged, or whose
+/// A parameter fault for no steps, no windows or too many; an input fault for a checkpoint that is missing or corrupt, or whose
 /// vocabulary is not the dataset's.
 pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     model::check_device(parameters.device)?;
 
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
-    let val = inputs.read::<Corpus>(&partition.clone().split("val"))?;
-    let text = [&vocabulary.source, &val.source];
+    let val = inputs.read::<Corpus>(&partition.clone().split(Split::Val))?;
+    let text_sources = [&vocabulary.source, &val.source];
     let provenance = job.provenance();
 
-    let tokens: Vec<u16> = val.rows.iter().map(|row| row.token).collect();
     let count = u64::from(parameters.val_windows) + u64::from(parameters.repeat_windows);
+    let tokens: Vec<u16> = val.rows.iter().map(|row| row.token).collect();
     let progress = terminal.progress("snapshot", parameters.steps.iter().len() as u64 * count);
     let mut windows = Vec::new();
     let mut head_outputs = Vec::new();
@@ -40,24 +44,25 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
         let model = Model::load(parameters.device, &checkpoint)?;
         check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
         if windows.is_empty() {
-            // The block size is the model's, so the windows are known once the first checkpoint is.
-            windows = probe::windows(&job.dataset(), parameters, model.config(), &vocabulary.rows, &tokens)?;
+            // The block size is known from the first checkpoint on.
+            let text = ProbeText { dataset: &job.dataset(), vocabulary: &vocabulary.rows, val: &tokens };
+            windows = probe::windows(&text, parameters, model.config().block_size)?;
         }
-        let sources = text.into_iter().chain([&checkpoint.source]);
+        let sources = text_sources.into_iter().chain([&checkpoint.source]);
         let mut writer = outputs.create::<Attention>(&at, &provenance.from_inputs(sources))?;
         let norms = record(&model, &windows, &mut writer, || progress.advance(1))?;
         let norms: Vec<HeadOutputs> = norms.means(step).collect();
         if norms.iter().any(|head| !head.output_norm.is_finite()) {
             return Err(Fault::input(format!(
-                "the model of step {step} computes no finite numbers: its training diverged; rerun `train` with a lower --learning-rate"
+                "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower --learning-rate"
             )));
         }
         writer.finish()?;
         head_outputs.extend(norms);
         checkpoints.push(checkpoint.source);
     }
-    outputs.write(partition, &provenance.from_inputs(text), &windows)?;
-    let sources = text.into_iter().chain(&checkpoints);
+    outputs.write(partition, &provenance.from_inputs(text_sources), &windows)?;
+    let sources = text_sources.into_iter().chain(&checkpoints);
     outputs.write(partition, &provenance.from_inputs(sources), &head_outputs)?;
     drop(progress);
     let steps = parameters.steps.iter().len();
@@ -66,7 +71,8 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Looks at a window a thread at once, and encodes a window a thread at once: no more of them are in memory.
+/// Records all windows of one checkpoint, one window per thread at a time, which bounds the memory; returns the sums of the
+/// heads' output norms.
 fn record(
     model: &Model,
     windows: &[Windows],
@@ -78,18 +84,19 @@ fn record(
     let mut norms = NormSums::new(config);
     for some in windows.chunks(rayon::current_num_threads()) {
         let tokens: Vec<&[u16]> = some.iter().map(|window| window.tokens.as_slice()).collect();
-        let seen = model.observe_all(&tokens);
-        some.iter().zip(&seen).filter(|(window, _)| window.kind == probe::VAL).for_each(|(_, seen)| norms.add(seen));
-        let encode = |(window, seen): (&Windows, Observation)| {
+        let observations = model.observe_all(&tokens);
+        let of_val = some.iter().zip(&observations).filter(|(window, _)| window.kind == WindowKind::Val);
+        of_val.for_each(|(_, observation)| norms.add(observation));
+        let encode = |(window, observation): (&Windows, Observation)| {
             encoder.window(Window {
                 window: window.window,
                 layers: config.n_layer,
                 heads: config.n_head,
                 queries: window.tokens.len(),
-                weights: seen.weights.into(),
+                weights: observation.weights.into(),
             })
         };
-        for group in some.par_iter().zip(seen).map(encode).collect::<Vec<_>>() {
+        for group in some.par_iter().zip(observations).map(encode).collect::<Vec<_>>() {
             writer.append(group)?;
             done();
         }
@@ -98,17 +105,18 @@ fn record(
 }
 
 fn check_vocabulary(model: &Model, vocabulary: &[Vocabulary], checkpoint: &Source) -> Result<(), Fault> {
-    let (theirs, ours) = (model.config().vocab_size, vocabulary.len());
-    if theirs == ours {
+    let (expected, found) = (model.config().vocab_size, vocabulary.len());
+    if expected == found {
         return Ok(());
     }
     let path = &checkpoint.path;
     Err(Fault::input(format!(
-        "{path} is of a model of {theirs} symbols, and the dataset's vocabulary has {ours}: the text was prepared anew; rerun `train`"
+        "the model of {path} has {expected} symbols and the vocabulary of the dataset has {found}: `prep` was rerun on another \
+         text; rerun `train`"
     )))
 }
 
-/// Sums of output norms over the queries of windows but the first, by head of the whole model.
+/// Sums of output norms per head of the model, over all queries of a window but the first.
 struct NormSums {
     heads: usize,
     sums: Vec<f64>,
@@ -120,9 +128,9 @@ impl NormSums {
         Self { heads: config.n_head, sums: vec![0.0; config.n_layer * config.n_head], queries: 0 }
     }
 
-    fn add(&mut self, seen: &Observation) {
-        let queries = seen.output_norms.len() / self.sums.len();
-        for (sum, norms) in self.sums.iter_mut().zip(seen.output_norms.chunks_exact(queries)) {
+    fn add(&mut self, observation: &Observation) {
+        let queries = observation.output_norms.len() / self.sums.len();
+        for (sum, norms) in self.sums.iter_mut().zip(observation.output_norms.chunks_exact(queries)) {
             *sum += norms[1..].iter().map(|&norm| f64::from(norm)).sum::<f64>();
         }
         self.queries += queries - 1;
@@ -132,9 +140,14 @@ impl NormSums {
         let count = self.queries.max(1) as f64;
         self.sums.into_iter().enumerate().map(move |(at, sum)| HeadOutputs {
             step,
-            layer: (at / self.heads) as u16,
-            head: (at % self.heads) as u16,
+            layer: number(at / self.heads),
+            head: number(at % self.heads),
             output_norm: sum / count,
         })
     }
+}
+
+/// A layer or head as the tables number it.
+fn number(index: usize) -> u16 {
+    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
 }

@@ -1,28 +1,30 @@
-//! The probe windows: they depend on the dataset and the block size alone, so that what changes from step to step, run to
-//! run and seed to seed is the model.
+//! The probe windows. They depend on the dataset and the block size only, so that differences between steps, runs and seeds
+//! come from the model.
 
 use declarations::Fault;
-use model::GptConfig;
 use random_streams::SliceRandom;
+use schemas::enums::WindowKind;
 use schemas::tables::{Vocabulary, Windows};
 
 use declarations::snapshot::Parameters;
 
-pub(crate) const VAL: &str = "val";
-pub(crate) const REPEAT: &str = "repeat";
+/// The text that probe windows are taken from.
+pub(crate) struct ProbeText<'a> {
+    pub(crate) dataset: &'a str,
+    pub(crate) vocabulary: &'a [Vocabulary],
+    pub(crate) val: &'a [u16],
+}
 
-/// Windows of the validation split, then windows of a random block twice.
-pub(crate) fn windows(
-    dataset: &str,
-    parameters: &Parameters,
-    config: &GptConfig,
-    vocabulary: &[Vocabulary],
-    val: &[u16],
-) -> Result<Vec<Windows>, Fault> {
-    let block_size = config.block_size;
+/// Windows of the validation split, then windows of a random block that occurs twice.
+///
+/// # Errors
+/// An input fault if the split is shorter than a block, longer than positions can be numbered, or has tokens that are not in the
+/// vocabulary.
+pub(crate) fn windows(text: &ProbeText<'_>, parameters: &Parameters, block_size: usize) -> Result<Vec<Windows>, Fault> {
+    let ProbeText { dataset, vocabulary, val } = *text;
     if val.len() < block_size {
         return Err(Fault::input(format!(
-            "the val split has {} characters, fewer than the model's block of {block_size}: prepare a longer text",
+            "the val split has {} characters, fewer than the model's block_size {block_size}: prepare a longer text",
             val.len()
         )));
     }
@@ -30,36 +32,44 @@ pub(crate) fn windows(
         let symbol = vocabulary.get(usize::from(*token)).map(|row| row.symbol.as_str());
         symbol.ok_or_else(|| {
             Fault::input(format!(
-                "the val split has the symbol {token}, and the vocabulary only {}: rerun `prep`",
+                "the val split has the token {token}, and the vocabulary has only {} symbols: rerun `prep`",
                 vocabulary.len()
             ))
         })
     };
     let mut windows = Vec::new();
-    let mut push = |kind: &str, start: usize, tokens: Vec<u16>| -> Result<(), Fault> {
+    let mut push = |kind: WindowKind, start: usize, tokens: Vec<u16>| -> Result<(), Fault> {
         let text = tokens.iter().map(symbol).collect::<Result<String, Fault>>()?;
-        let (window, start) = (windows.len() as u16, start as u32);
-        windows.push(Windows { window, kind: kind.to_owned(), start, tokens, text });
+        let window = u16::try_from(windows.len()).expect("the declaration bounds the number of windows");
+        let start = u32::try_from(start).map_err(|_| {
+            Fault::input(format!(
+                "the val split has {} characters, and positions are numbered up to {}: prepare a shorter one, with a smaller \
+                 --val-fraction",
+                val.len(),
+                u32::MAX
+            ))
+        })?;
+        windows.push(Windows { window, kind, start, tokens, text });
         Ok(())
     };
     for start in evenly_spaced(val.len() - block_size, parameters.val_windows) {
-        push(VAL, start, val[start..][..block_size].to_vec())?;
+        push(WindowKind::Val, start, val[start..][..block_size].to_vec())?;
     }
-    // The same symbol never stands twice in a block, so that only what follows the earlier copy predicts.
+    // No symbol occurs twice in a block, so that only the first copy predicts the second.
     let length = (block_size / 2).min(vocabulary.len());
     let repeats = if length == 0 { 0 } else { parameters.repeat_windows };
     for number in 0..repeats {
-        let mut symbols: Vec<u16> = (0..vocabulary.len() as u16).collect();
+        let mut symbols: Vec<u16> = (0..=u16::MAX).take(vocabulary.len()).collect();
         let mut stream =
             random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
         symbols.truncate(length);
-        push(REPEAT, 0, symbols.repeat(2))?;
+        push(WindowKind::Repeat, 0, symbols.repeat(2))?;
     }
     Ok(windows)
 }
 
-/// `count` starts from 0 to `last`, both included where there are at least two.
+/// `count` starts from 0 to `last`, both included if there are at least two.
 fn evenly_spaced(last: usize, count: u16) -> impl Iterator<Item = usize> {
     let gaps = usize::from(count).saturating_sub(1).max(1);
     (0..usize::from(count)).map(move |number| number * last / gaps)
@@ -67,26 +77,54 @@ fn evenly_spaced(last: usize, count: u16) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
-    use declarations::Device;
+    use declarations::snapshot::Snapshot;
+    use declarations::{Device, Stage};
 
     use super::*;
 
-    fn made(block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
-        let parameters =
-            Parameters { steps: Default::default(), val_windows: 3, repeat_windows: 2, device: Device::Cpu };
-        let config =
-            GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size, vocab_size: symbols, bias: false, dropout: 0.0 };
-        let vocabulary: Vec<_> = (0..symbols as u16)
+    fn asking_for(val_windows: u16, repeat_windows: u16) -> Parameters {
+        Parameters { steps: Default::default(), val_windows, repeat_windows, device: Device::Cpu }
+    }
+
+    fn made_with(parameters: &Parameters, block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
+        let tokens = (0..=u16::MAX).take(symbols);
+        let vocabulary: Vec<_> = tokens
+            .clone()
             .map(|token| Vocabulary { token, symbol: token.to_string(), code_point: 0, train_count: 0 })
             .collect();
-        let val: Vec<u16> = (0..val).map(|at| (at % symbols) as u16).collect();
-        windows("a dataset", &parameters, &config, &vocabulary, &val).expect("windows")
+        let val: Vec<u16> = tokens.cycle().take(val).collect();
+        let text = ProbeText { dataset: "a dataset", vocabulary: &vocabulary, val: &val };
+        windows(&text, parameters, block_size).expect("windows")
+    }
+
+    fn made(block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
+        made_with(&asking_for(3, 2), block_size, symbols, val)
+    }
+
+    #[test]
+    fn every_window_that_can_be_numbered_has_a_number_of_its_own() {
+        let most = made_with(&asking_for(u16::MAX, 1), 2, 3, 100);
+        assert!(most.iter().map(|window| window.window).eq(0..=u16::MAX));
+        for (val_windows, repeat_windows) in [(u16::MAX, 2), (40_000, 40_000)] {
+            let parameters =
+                Parameters { steps: "0".parse().expect("steps"), ..asking_for(val_windows, repeat_windows) };
+            let refused = Snapshot::validate(&parameters).expect_err("too many");
+            assert!(refused.message.contains("at most 65536"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn as_many_symbols_as_tokens_can_number_are_all_drawn_from() {
+        let windows = made(10, 1 << 16, 1 << 17);
+        assert_eq!(windows[3].tokens.len(), 10);
+        assert!(windows[3].tokens.iter().any(|&token| token > 1000), "{:?}", windows[3].tokens);
     }
 
     #[test]
     fn validation_windows_span_the_split() {
         let windows = made(10, 7, 100);
-        let starts: Vec<_> = windows.iter().filter(|window| window.kind == VAL).map(|window| window.start).collect();
+        let starts: Vec<_> =
+            windows.iter().filter(|window| window.kind == WindowKind::Val).map(|window| window.start).collect();
         assert_eq!(starts, [0, 45, 90]);
         assert_eq!(windows[1].tokens, (45..55).map(|at| at % 7).collect::<Vec<u16>>());
         assert_eq!(windows[0].text, "0123456012");
@@ -96,7 +134,7 @@ mod tests {
     fn a_repeated_block_has_different_symbols_twice() {
         for (block_size, symbols, length) in [(10, 7, 5), (30, 7, 7), (2, 7, 1), (9, 2, 2), (2, 2, 1)] {
             let windows = made(block_size, symbols, 100);
-            let repeats: Vec<_> = windows.iter().filter(|window| window.kind == REPEAT).collect();
+            let repeats: Vec<_> = windows.iter().filter(|window| window.kind == WindowKind::Repeat).collect();
             assert_eq!(repeats.len(), 2);
             for window in repeats {
                 let (one, two) = window.tokens.split_at(window.tokens.len() / 2);
@@ -107,7 +145,9 @@ mod tests {
                 assert_eq!(different.len(), length);
             }
         }
-        assert!(made(1, 7, 100).iter().all(|window| window.kind == VAL), "a block of one has no half to repeat");
+        let windows = made(1, 7, 100);
+        let of_text = windows.iter().all(|window| window.kind == WindowKind::Val);
+        assert!(of_text, "a block of one character has no half to repeat");
         assert_ne!(made(10, 7, 100)[3].tokens, made(10, 7, 100)[4].tokens);
         assert_eq!(made(10, 7, 100), made(10, 7, 100));
     }

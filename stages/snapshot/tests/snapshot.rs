@@ -1,7 +1,7 @@
 //! The stage on small tables: what it writes is what the model attends to.
 
-use declarations::Job;
 use declarations::snapshot::Snapshot;
+use declarations::{Fault, Job, Kind};
 use model::{Device, GptConfig, Model, Weights};
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
 use schemas::{Artifacts, Partition, Provenance};
@@ -13,28 +13,36 @@ fn partition() -> Partition {
     Partition::dataset("letters").run("run_1").seed(3)
 }
 
-fn study(symbols: u16) -> tempfile::TempDir {
+fn study(symbols: u32) -> tempfile::TempDir {
+    study_of(CONFIG, symbols)
+}
+
+/// A text of five symbols with a vocabulary of `symbols`, and a model of `config` at two steps.
+fn study_of(config: GptConfig, symbols: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let artifacts = Artifacts::new(folder.path());
     let dataset = Partition::dataset("letters");
     let prep = Provenance::new("prep", serde_json::json!({}));
-    let symbol = |token| Vocabulary { token, symbol: token.to_string(), code_point: token.into(), train_count: 1 };
-    artifacts.write(&dataset, &prep, &(0..symbols).map(symbol).collect::<Vec<_>>()).expect("a vocabulary");
+    let symbol =
+        |(token, code_point): (u16, u32)| Vocabulary { token, symbol: token.to_string(), code_point, train_count: 1 };
+    let vocabulary: Vec<_> = (0..=u16::MAX).zip(0..symbols).map(symbol).collect();
+    artifacts.write(&dataset, &prep, &vocabulary).expect("a vocabulary");
     let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();
-    artifacts.write(&dataset.split("val"), &prep, &val).expect("a text");
+    artifacts.write(&dataset.split(schemas::enums::Split::Val), &prep, &val).expect("a text");
     for step in [0, 10] {
-        let provenance = Provenance::new("train", serde_json::to_value(CONFIG).expect("a configuration"));
-        let rows = Weights::initial(CONFIG, 3 + u64::from(step)).to_rows();
+        let provenance = Provenance::new("train", serde_json::to_value(config).expect("a configuration"));
+        let rows = Weights::initial(config, 3 + u64::from(step)).to_rows();
         artifacts.write::<Checkpoints>(&partition().step(step), &provenance, &rows).expect("a checkpoint");
     }
     folder
 }
 
-fn run(folder: &tempfile::TempDir, more: &[&str]) -> Result<(), declarations::Fault> {
+fn run(folder: &tempfile::TempDir, more: &[&str]) -> Result<(), Fault> {
     let line = ["snapshot", "--dataset", "letters", "--run", "run_1", "--seed", "3", "--steps", "0,10", "--artifacts"];
     let folder = folder.path().to_str().expect("a path of letters");
     let words = line.iter().copied().chain([folder]).chain(more.iter().copied());
-    snapshot::run(&Job::<Snapshot>::parse(words).expect("a command line"), &cli::Terminal::silent())
+    let job = Job::<Snapshot>::parse(words)?;
+    snapshot::run(&job, &cli::Terminal::silent())
 }
 
 #[test]
@@ -58,7 +66,7 @@ fn writes_what_the_model_attends_to() {
             let seen = model.observe(&window.tokens);
             let written = reader.window(window.window.into()).expect("a window");
             assert_eq!((written.window, written.weights), (window.window, seen.weights.into()));
-            if window.kind == "val" {
+            if window.kind == schemas::enums::WindowKind::Val {
                 for (norm, norms) in norms.iter_mut().zip(seen.output_norms.chunks(9)) {
                     *norm += norms[1..].iter().map(|&norm| f64::from(norm)).sum::<f64>() / 24.0;
                 }
@@ -84,6 +92,18 @@ fn a_model_that_diverged_has_no_attention() {
     assert!(!artifacts.has::<Attention>(&partition().step(10)) && !artifacts.has::<HeadOutputs>(&partition()));
 }
 
+/// `prep` allows as many symbols as a token can number.
+#[test]
+fn a_vocabulary_of_65536_symbols_has_windows_and_attention() {
+    let folder = study_of(GptConfig { vocab_size: 1 << 16, ..CONFIG }, 1 << 16);
+    run(&folder, &["--val-windows", "1", "--repeat-windows", "1"]).expect("it runs");
+    let artifacts = Artifacts::new(folder.path());
+    let windows = artifacts.read::<Windows>(&partition()).expect("windows").rows;
+    assert_eq!((windows[1].kind.as_str(), windows[1].tokens.len()), ("repeat", 8));
+    let reader = artifacts.open::<Attention>(&partition().step(10)).expect("attention");
+    assert_eq!(reader.window(1).expect("a window").queries, 8);
+}
+
 #[test]
 fn is_the_same_every_time() {
     let [one, two] = [study(5), study(5)];
@@ -106,9 +126,12 @@ fn is_the_same_every_time() {
 fn faults_name_what_is_wrong() {
     let fault = |symbols, more: &[&str]| run(&study(symbols), more).expect_err("a fault");
     let missing = fault(5, &["--steps", "0,20"]);
-    assert_eq!(missing.kind(), declarations::Kind::Input);
+    assert_eq!(missing.kind(), Kind::Input);
     assert!(missing.to_string().contains("step=20") && missing.to_string().contains("train"), "{missing}");
-    assert_eq!(fault(5, &["--val-windows", "0"]).kind(), declarations::Kind::Parameter);
-    assert_eq!(fault(5, &["--steps", ""]).kind(), declarations::Kind::Parameter);
+    assert_eq!(fault(5, &["--val-windows", "0"]).kind(), Kind::Parameter);
+    assert_eq!(fault(5, &["--steps", ""]).kind(), Kind::Parameter);
+    let many = fault(5, &["--val-windows", "40000", "--repeat-windows", "40000"]);
+    assert_eq!(many.kind(), Kind::Parameter);
+    assert!(many.to_string().contains("80000 windows") && many.to_string().contains("at most 65536"), "{many}");
     assert!(fault(6, &[]).to_string().contains("5 symbols"));
 }

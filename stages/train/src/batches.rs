@@ -1,4 +1,4 @@
-//! Which texts are learned from and evaluated on.
+//! The sequences of training and evaluation batches.
 
 use declarations::Fault;
 use declarations::train::Parameters;
@@ -13,8 +13,8 @@ pub(crate) enum Split {
     Val,
 }
 
-/// Both splits, and how to draw contexts from them: each batch by a stream of its own, named by seed and step, so that a
-/// batch is the same whether or not others were drawn before it.
+/// Both splits, from which batches are drawn. Every batch has a random stream of its own, keyed by seed and step, so it does not
+/// depend on the batches drawn before.
 pub(crate) struct Texts {
     train: Vec<u16>,
     val: Vec<u16>,
@@ -23,8 +23,10 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    /// The splits of a text.
+    ///
     /// # Errors
-    /// A text that is shorter than a context, or that is not of the vocabulary's symbols.
+    /// A parameter fault if a split is not longer than a block; an input fault if it has tokens that are not in the vocabulary.
     pub(crate) fn new(train: Vec<Corpus>, val: Vec<Corpus>, config: &GptConfig, seed: u64) -> Result<Self, Fault> {
         let block_size = config.block_size;
         let tokens = |rows: Vec<Corpus>| rows.into_iter().map(|row| row.token).collect::<Vec<_>>();
@@ -38,7 +40,7 @@ impl Texts {
             }
             if split.len() <= block_size {
                 return Err(Fault::parameter(format!(
-                    "the {name} split has {} characters, and --block-size {block_size} needs at least {}: take a smaller block or a longer text",
+                    "the {name} split has {} characters and --block-size {block_size} needs at least {}: use a smaller --block-size or a longer text",
                     split.len(),
                     block_size + 1
                 )));
@@ -47,7 +49,7 @@ impl Texts {
         Ok(Self { train, val, block_size, seed })
     }
 
-    /// The micro-batches of one update.
+    /// The micro-batches of one step.
     pub(crate) fn batches(&self, parameters: &Parameters, step: u32) -> Vec<Batch> {
         let mut stream = random_streams::stream("batches", &[&self.seed, &u64::from(step)]);
         (0..parameters.gradient_accumulation_steps)
@@ -55,7 +57,7 @@ impl Texts {
             .collect()
     }
 
-    /// The batches that a split is evaluated on at one step.
+    /// The batches on which a split is evaluated at one step.
     pub(crate) fn evaluation(&self, parameters: &Parameters, split: Split, step: u32) -> impl Iterator<Item = Batch> {
         let mut stream = random_streams::stream("evaluation batches", &[&self.seed, &u64::from(step), &(split as u64)]);
         (0..parameters.eval_iters).map(move |_| self.draw(split, parameters.batch_size as usize, &mut stream))

@@ -1,4 +1,4 @@
-//! What a training has written and will write: its tables in memory, committed together, and taken up again.
+//! The tables of a training: held in memory, committed together, and loaded again to resume.
 
 use std::fs;
 
@@ -6,6 +6,7 @@ use cli::Terminal;
 use declarations::train::Train;
 use declarations::{Fault, Outputs, Steps};
 use model::{GptConfig, Moments, Weights};
+use schemas::enums::Moment;
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
 use schemas::{Partition, Provenance};
 
@@ -22,16 +23,16 @@ pub(crate) struct History {
     committed: Option<Committed>,
 }
 
-/// Where a training stands that was taken up again.
+/// The state of a training at its last commit.
 pub(crate) struct Committed {
-    /// Updates done.
+    /// Steps done.
     pub(crate) step: u32,
     pub(crate) weights: Weights,
     pub(crate) moments: Vec<Moments>,
 }
 
 impl History {
-    /// A training without a past.
+    /// A training that has not started.
     pub(crate) fn new(
         outputs: Outputs<Train>,
         partition: Partition,
@@ -42,20 +43,24 @@ impl History {
         Self { outputs, partition, provenance, config, log, evaluations, tracking, timings, committed: None }
     }
 
-    /// Takes up what the same training has committed; starts anew where there is nothing of the same parameters and inputs.
+    /// Loads the last commit if it has the same parameters and inputs; otherwise the training starts from scratch.
     pub(crate) fn resume(&mut self, terminal: &Terminal) {
         if !self.outputs.has::<Optimizer>(&self.partition) {
             return;
         }
-        match self.take_up() {
-            Ok(Some(step)) => terminal.say(format!("going on from step {step}, the last commit")),
-            Ok(None) => terminal.say("what was trained here has other parameters or another text: starting anew"),
-            Err(fault) => terminal.say(format!("what was trained here cannot be taken up ({fault}): starting anew")),
+        match self.load() {
+            Ok(Some(step)) => terminal.say(format!("resumes from step {step}")),
+            Ok(None) => terminal.say("the training here has other parameters or another text: starts from scratch"),
+            Err(fault) => terminal.say(format!("the training here cannot be resumed ({fault}): starts from scratch")),
         }
     }
 
-    /// Reads the last commit; none if it belongs to another training. Rows after it were written by a commit that was cut off.
-    fn take_up(&mut self) -> Result<Option<u32>, Fault> {
+    /// Loads the last commit and returns its step; none if it belongs to another training. Later rows are from an interrupted
+    /// commit and are dropped.
+    ///
+    /// # Errors
+    /// A table that is missing or corrupt.
+    fn load(&mut self) -> Result<Option<u32>, Fault> {
         let optimizer = self.outputs.read::<Optimizer>(&self.partition)?;
         let same = optimizer.provenance.config == self.provenance.config
             && optimizer.provenance.inputs == self.provenance.inputs
@@ -66,21 +71,21 @@ impl History {
         let checkpoint = self.outputs.read::<Checkpoints>(&self.partition.clone().step(step))?;
         let weights = Weights::from_checkpoint(&checkpoint)?;
         let moments = weights.tensors.iter().map(|tensor| {
-            let moment = |name: &str| {
-                let of = |row: &&Optimizer| row.tensor == tensor.name && row.moment == name;
+            let moment = |moment: Moment| {
+                let of = |row: &&Optimizer| row.tensor == tensor.name && row.moment == moment;
                 let row = optimizer.rows.iter().find(of).filter(|row| row.values.len() == tensor.values.len());
                 row.map(|row| row.values.clone()).ok_or_else(|| {
-                    Fault::input(format!("{} lacks the {name} moment of {}", optimizer.source.path, tensor.name))
+                    Fault::input(format!("{} lacks the {moment} moment of {}", optimizer.source.path, tensor.name))
                 })
             };
-            Ok(Moments { first: moment("first")?, second: moment("second")? })
+            Ok(Moments { first: moment(Moment::First)?, second: moment(Moment::Second)? })
         });
         let moments = moments.collect::<Result<Vec<_>, Fault>>()?;
         self.log = self.outputs.read::<TrainingLog>(&self.partition)?.rows;
         self.evaluations = self.outputs.read::<Evaluations>(&self.partition)?.rows;
         self.tracking = self.outputs.read::<Tracking>(&self.partition)?.rows;
         self.timings = self.outputs.read::<Timings>(&self.partition.clone().stage("train"))?.rows;
-        // An iteration's row carries the step before its update, an evaluation's the step it looked at.
+        // Rows of steps carry the number of steps done before; those of evaluations, the number done.
         self.log.retain(|row| row.step < step);
         self.tracking.retain(|row| row.step < step);
         self.evaluations.retain(|row| row.step <= step);
@@ -89,12 +94,15 @@ impl History {
         Ok(Some(step))
     }
 
-    /// Where the training stands, to be taken once.
+    /// The last commit, if one was loaded; none after the first call.
     pub(crate) fn take_committed(&mut self) -> Option<Committed> {
         self.committed.take()
     }
 
-    /// Removes what another training left: its commit point first, so that nothing half-removed is ever taken up.
+    /// Removes the tables of another training, the commit point first, so that nothing half-removed can be resumed.
+    ///
+    /// # Errors
+    /// An input fault for a file that cannot be removed.
     pub(crate) fn clear(&self) -> Result<(), Fault> {
         let paths = [
             self.outputs.path::<Optimizer>(&self.partition)?,
@@ -113,8 +121,11 @@ impl History {
         self.keep_checkpoints(|_| false)
     }
 
-    /// Writes everything in an order in which being killed between any two writes loses nothing: the tables, the checkpoint,
-    /// and last the optimizer, which is the commit point.
+    /// Writes the tables, then the checkpoint, then the optimizer, which is the commit point: killed between any two writes, the
+    /// training resumes from the commit before.
+    ///
+    /// # Errors
+    /// An input fault for a table that cannot be written.
     pub(crate) fn commit(&self, step: u32, weights: &Weights, moments: &[Moments]) -> Result<(), Fault> {
         let Self { outputs, partition, provenance, .. } = self;
         outputs.write(partition, provenance, &self.log)?;
@@ -123,11 +134,13 @@ impl History {
         self.write_timings()?;
         outputs.write(&partition.clone().step(step), provenance, &weights.to_rows())?;
         let row = |(tensor, moments): (&model::Tensor, &Moments)| {
-            let shape: Vec<u32> = tensor.shape.iter().map(|&size| size as u32).collect();
-            [("first", &moments.first), ("second", &moments.second)].map(|(moment, values)| Optimizer {
+            let size =
+                |&size: &usize| u32::try_from(size).expect("a matrix with so long a side would not be in memory");
+            let shape: Vec<u32> = tensor.shape.iter().map(size).collect();
+            [(Moment::First, &moments.first), (Moment::Second, &moments.second)].map(|(moment, values)| Optimizer {
                 step,
                 tensor: tensor.name.clone(),
-                moment: moment.to_owned(),
+                moment,
                 shape: shape.clone(),
                 values: values.clone(),
             })
@@ -136,18 +149,25 @@ impl History {
         Ok(outputs.write(partition, provenance, &rows)?)
     }
 
+    /// Writes the timings.
+    ///
+    /// # Errors
+    /// An input fault if the table cannot be written.
     pub(crate) fn write_timings(&self) -> Result<(), Fault> {
         Ok(self.outputs.write(&self.partition.clone().stage("train"), &self.provenance, &self.timings)?)
     }
 
-    /// Deletes this training's checkpoints that are neither to be kept nor the one that resuming needs.
+    /// Removes the checkpoints of this training but the kept ones and the newest, which resuming needs.
+    ///
+    /// # Errors
+    /// An input fault for a folder that cannot be removed.
     pub(crate) fn keep_only(&self, kept: &Steps, newest: u32) -> Result<(), Fault> {
         self.keep_checkpoints(|step| step <= newest && (step == newest || kept.contains(step)))
     }
 
     fn keep_checkpoints(&self, keep: impl Fn(u32) -> bool) -> Result<(), Fault> {
         let any = self.outputs.path::<Checkpoints>(&self.partition.clone().step(0))?;
-        let steps = any.ancestors().nth(2).expect("a checkpoint lies in a folder of its step, in that of its training");
+        let steps = any.ancestors().nth(2).expect("the path ends in <training>/step=<step>/checkpoints.parquet");
         let Ok(folders) = fs::read_dir(steps) else {
             return Ok(());
         };

@@ -1,5 +1,5 @@
-//! The stage `train`: one GPT learns one text. It logs, evaluates, tracks attention live and saves checkpoints; killed, it
-//! goes on from its last commit and ends with the same weights and tables, bit for bit, as if it had not been.
+//! The stage `train`: trains one GPT on one text, logs, evaluates, tracks attention and saves checkpoints. A killed training
+//! resumes from its last commit and ends with the same weights and tables, bit for bit.
 //!
 //! Reads `corpus` (train, val) and `vocabulary`; writes `training_log`, `evaluations`, `timings`, `tracking`, `checkpoints`,
 //! `optimizer`.
@@ -17,24 +17,25 @@ use declarations::train::{Parameters, Train};
 use declarations::{Device, Fault, Job, Stage};
 use model::GptConfig;
 use schemas::Provenance;
+use schemas::enums::Split;
 use schemas::tables::{Corpus, Vocabulary};
 
 use crate::batches::Texts;
 use crate::history::History;
 use crate::training::Training;
 
-/// Trains, or goes on training, or finds that there is nothing left to do.
+/// Trains from the last commit, or from scratch, to the last step.
 ///
 /// # Errors
-/// A parameter fault for an impossible configuration or device, an input fault for a corpus that is missing, damaged or
-/// shorter than a context.
+/// A parameter fault for a configuration that is invalid, does not fit the text or the memory, or diverges, and for a device or
+/// precision that is not supported; an input fault for a table that is missing or corrupt.
 pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, .. } = job;
     model::check_device(parameters.device)?;
 
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
-    let train = inputs.read::<Corpus>(&partition.clone().split("train"))?;
-    let val = inputs.read::<Corpus>(&partition.clone().split("val"))?;
+    let train = inputs.read::<Corpus>(&partition.clone().split(Split::Train))?;
+    let val = inputs.read::<Corpus>(&partition.clone().split(Split::Val))?;
 
     let config = parameters::model_config(parameters, vocabulary.rows.len());
     config.validate()?;
@@ -47,7 +48,7 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
     let mut history = History::new(job.outputs.clone(), partition.clone(), provenance, config);
     if let Some(other) = &parameters.same_as {
         if *other == job.run() {
-            return Err(Fault::parameter(format!("--same-as {other}: this is {other} itself; name another run")));
+            return Err(Fault::parameter(format!("--same-as {other} is the run itself: name another run")));
         }
         return takeover::take_over(other, &history, parameters.max_iters, &parameters.kept(), terminal);
     }
@@ -56,7 +57,7 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
     Training { parameters, seed, texts: &texts, terminal }.run(history)
 }
 
-/// The footer's `config`: the training's parameters and the model's shape, so that a checkpoint describes itself.
+/// The `config` of the footers: the model's shape and the training's parameters, so that a checkpoint describes itself.
 fn footer(parameters: &Parameters, config: &GptConfig, seed: u64) -> Result<serde_json::Value, Fault> {
     let mut footer = serde_json::to_value(config).map_err(|error| Fault::bug(error.to_string()))?;
     if let Some(footer) = footer.as_object_mut() {

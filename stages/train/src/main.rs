@@ -1,4 +1,4 @@
-//! Trains one GPT.
+//! Trains one GPT on one text.
 
 use std::process::ExitCode;
 

@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 
 use declarations::train::Parameters;
 
-/// The learning rate of the update after `step` updates: linear warm-up, then a cosine to the minimum (Loshchilov &
-/// Hutter 2017), as in nanoGPT.
+/// The learning rate after `step` steps: linear warm-up, then cosine decay to the minimum (Loshchilov & Hutter 2017), as in
+/// nanoGPT.
 pub(crate) fn learning_rate(parameters: &Parameters, step: u32) -> f64 {
     let Parameters { learning_rate, min_lr, warmup_iters, max_iters, lr_decay_iters, .. } = *parameters;
     let decay_iters = lr_decay_iters.unwrap_or(max_iters);

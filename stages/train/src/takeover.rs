@@ -1,22 +1,21 @@
-//! Taking over a training that is the same but for the run's name: what it learned is what this one would learn, bit for
-//! bit, so it is copied and not computed again.
+//! Copying a training of another run with the same parameters, text and seed: it would have the same weights and tables, bit
+//! for bit, if it were computed again.
 
 use cli::Terminal;
-use declarations::train::Train;
-use declarations::{Fault, Outputs, Steps, Writes};
+use declarations::{Fault, Steps};
+use schemas::Key;
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
-use schemas::{Key, Partition, Provenance, Table};
 
 use crate::history::History;
 
-/// What the footer of `timings`, the one table that two computations do not share, says of where they were measured.
+/// The footer key in `timings` that names the run whose training was timed.
 const SAME_AS: &str = "same_as";
 
-/// Writes every table of this training from those of `other`, in the order of a commit. The tables have the bytes that
-/// computing them would have given; the timings are the other's, and their footer says whose.
+/// Writes every table of this training from those of the run `other`, in the order of a commit. The tables have the bytes that
+/// computing them would give; the timings are those of `other`, which their footer says.
 ///
 /// # Errors
-/// An input fault if the other training is not there, not at its end, or not the same.
+/// An input fault if the other training is missing, corrupt, not finished or not the same; nothing is removed then.
 pub(crate) fn take_over(
     other: &str,
     history: &History,
@@ -29,62 +28,44 @@ pub(crate) fn take_over(
     let optimizer = outputs.read::<Optimizer>(&theirs)?;
     let differs = |what: &str| {
         Fault::input(format!(
-            "{} is of another training ({what}): train {other} with the same parameters first, or leave out --same-as",
+            "{} is not of the same training: {what}; train {other} with the same parameters first, or leave out --same-as",
             optimizer.source.path
         ))
     };
     if optimizer.provenance.config != provenance.config {
-        return Err(differs("its parameters are others"));
+        return Err(differs("its parameters differ"));
     }
     if optimizer.provenance.inputs != provenance.inputs || optimizer.provenance.producer != provenance.producer {
-        return Err(differs("its text or its program is another"));
+        return Err(differs("its text or program version differs"));
     }
     if optimizer.rows.first().is_none_or(|row| row.step != max_iters) {
-        return Err(differs("it has not ended"));
+        return Err(differs("it has not finished"));
     }
-    history.clear()?;
-    let copy = Copy { outputs, from: &theirs, to: partition, provenance };
-    copy.table::<TrainingLog>()?;
-    copy.table::<Evaluations>()?;
-    copy.table::<Tracking>()?;
-    let clocks = outputs.read::<Timings>(&theirs.clone().stage("train"))?.provenance;
-    // Where the other's were copied too, they are of whoever measured them: perhaps of this very training, before it was lost.
-    let measured_by = clocks.extra.get(SAME_AS).map_or(other, String::as_str);
-    let own = partition.value(Key::Run).as_deref() == Some(measured_by);
-    let from_clocks = if own { provenance.clone() } else { provenance.clone().with(SAME_AS, measured_by) };
-    Copy {
-        from: &theirs.clone().stage("train"),
-        to: &partition.clone().stage("train"),
-        provenance: &from_clocks,
-        ..copy
-    }
-    .table::<Timings>()?;
-    let progress = terminal.progress("take over", kept.iter().len() as u64);
+    let log = outputs.read::<TrainingLog>(&theirs)?.rows;
+    let evaluations = outputs.read::<Evaluations>(&theirs)?.rows;
+    let tracking = outputs.read::<Tracking>(&theirs)?.rows;
+    let timings = outputs.read::<Timings>(&theirs.clone().stage("train"))?;
     for step in kept.iter() {
-        Copy { from: &theirs.clone().step(step), to: &partition.clone().step(step), ..copy }.table::<Checkpoints>()?;
+        outputs.open::<Checkpoints>(&theirs.clone().step(step))?;
+    }
+
+    history.clear()?;
+    outputs.write(partition, provenance, &log)?;
+    outputs.write(partition, provenance, &evaluations)?;
+    outputs.write(partition, provenance, &tracking)?;
+    // If the timings of `other` were copied too, their footer names the run that was timed: it may be this one.
+    let timed = timings.provenance.extra.get(SAME_AS).map_or(other, String::as_str);
+    let own = partition.value(Key::Run).as_deref() == Some(timed);
+    let timed = if own { provenance.clone() } else { provenance.clone().with(SAME_AS, timed) };
+    outputs.write(&partition.clone().stage("train"), &timed, &timings.rows)?;
+    let progress = terminal.progress("copy", kept.iter().len() as u64);
+    for step in kept.iter() {
+        let checkpoint = outputs.read::<Checkpoints>(&theirs.clone().step(step))?;
+        outputs.write(&partition.clone().step(step), provenance, &checkpoint.rows)?;
         progress.advance(1);
     }
     outputs.write(partition, provenance, &optimizer.rows)?;
     drop(progress);
-    terminal.say(format!("took over the training of {other}, which is the same but for the run's name"));
+    terminal.say(format!("copied the training of {other}, which has the same parameters, text and seed"));
     Ok(())
-}
-
-/// Where tables come from and where they go.
-#[derive(Clone, Copy)]
-struct Copy<'all> {
-    outputs: &'all Outputs<Train>,
-    from: &'all Partition,
-    to: &'all Partition,
-    provenance: &'all Provenance,
-}
-
-impl Copy<'_> {
-    fn table<T: Table>(self) -> Result<(), Fault>
-    where
-        Train: Writes<T>,
-    {
-        let rows = self.outputs.read::<T>(self.from)?.rows;
-        Ok(self.outputs.write(self.to, self.provenance, &rows)?)
-    }
 }

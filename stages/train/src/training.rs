@@ -1,23 +1,24 @@
-//! The training itself.
+//! The training loop.
 
 use std::time::{Duration, Instant};
 
 use cli::Terminal;
 use declarations::Fault;
 use declarations::train::Parameters;
-use model::{Trainer, Weights};
+use model::{GptConfig, StepOptions, Trainer, TrainerConfig, TrainerState, Weights};
 use random_streams::RngExt;
+use schemas::enums::Activity;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
 
 use crate::batches::{Split, Texts};
-use crate::history::History;
+use crate::history::{Committed, History};
 use crate::parameters::adamw;
 use crate::schedule::learning_rate;
 
-/// Between the checkpoints that are kept, the work of so long is committed, so that a killed training loses no more.
+/// Time between commits where no checkpoint is kept: the most that a killed training loses.
 const COMMIT_EVERY: Duration = Duration::from_secs(60);
 
-/// One training and what it needs.
+/// One training: its parameters, its text and where it runs.
 pub(crate) struct Training<'all> {
     pub(crate) parameters: &'all Parameters,
     pub(crate) seed: u64,
@@ -27,44 +28,42 @@ pub(crate) struct Training<'all> {
 
 impl Training<'_> {
     /// Trains to the end, from the history's last commit or from the start.
+    ///
+    /// # Errors
+    /// A parameter fault if the device or the precision is not supported, before anything is removed, or if the training
+    /// diverges; an input fault if a table cannot be written or removed.
     pub(crate) fn run(&self, mut history: History) -> Result<(), Fault> {
         let parameters = self.parameters;
         let kept = parameters.kept();
-        let (first, mut trainer) = match history.take_committed() {
-            Some(committed) => {
-                // A commit that was cut off may have left checkpoints that are not to be kept, or lie after it.
-                history.keep_only(&kept, committed.step)?;
-                let adamw = adamw(parameters);
-                let (weights, moments) = (committed.weights, Some(committed.moments.as_slice()));
-                let trainer =
-                    Trainer::new(parameters.device, parameters.precision, weights, adamw, moments, committed.step)?;
-                (committed.step, trainer)
-            }
-            None => {
-                history.clear()?;
-                let weights = Weights::initial(history.config(), self.seed);
-                (0, Trainer::new(parameters.device, parameters.precision, weights, adamw(parameters), None, 0)?)
-            }
-        };
-        let resumed = !history.evaluations.is_empty();
+        let committed = history.take_committed();
+        let resumed = committed.is_some();
+        let first = committed.as_ref().map_or(0, |committed| committed.step);
+        let mut trainer = self.trainer(committed, history.config())?;
+        // Nothing is refused from here on, so files can be removed.
+        if resumed {
+            // An interrupted commit may have left checkpoints that are not to be kept, or later ones.
+            history.keep_only(&kept, first)?;
+        } else {
+            history.clear()?;
+        }
         let progress = self.terminal.progress("train", parameters.max_iters.into());
         progress.reach(first.into());
         let mut last_commit = Instant::now();
-        let mut stretch = Stretch::default();
+        let mut untimed = UntimedSteps::default();
         for step in first..=parameters.max_iters {
-            // What the last commit stands at has been evaluated and saved already.
+            // The step of the last commit was evaluated and saved before.
             let committed = resumed && step == first;
             if parameters.evaluates(step) && !committed {
-                stretch.end(&mut history, step);
+                untimed.record(&mut history, step);
                 let evaluation = self.evaluate(&trainer, step, &mut history);
                 if !evaluation.train_loss.is_finite() || !evaluation.val_loss.is_finite() {
                     return Err(diverged(step));
                 }
-                progress.note(format!("val loss {:.3}", evaluation.val_loss));
+                progress.note(format!("val loss {}", printed(evaluation.val_loss, 3)));
                 history.evaluations.push(evaluation);
             }
             if !committed && (kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY) {
-                stretch.end(&mut history, step);
+                untimed.record(&mut history, step);
                 commit(&trainer, step, &mut history)?;
                 history.keep_only(&kept, step)?;
                 last_commit = Instant::now();
@@ -72,25 +71,35 @@ impl Training<'_> {
             if step == parameters.max_iters {
                 break;
             }
-            let loss = self.iterate(&mut trainer, step, &mut history, &mut stretch);
+            let loss = self.step(&mut trainer, step, &mut history, &mut untimed);
             if !loss.is_finite() {
                 return Err(diverged(step));
             }
             if parameters.logs(step) {
                 let val = history.evaluations.last().map_or(f64::NAN, |evaluation| evaluation.val_loss);
-                progress.note(format!("loss {loss:.3} · val {val:.3}"));
+                progress.note(format!("loss {} · val loss {}", printed(loss, 3), printed(val, 3)));
             }
             progress.advance(1);
         }
-        // The last checkpoint's own time is known only now.
+        // The time of the last commit is not in the timings that it wrote.
         history.write_timings()?;
         drop(progress);
         self.report(&history);
         Ok(())
     }
 
-    /// One update, logged where it is due; returns its loss.
-    fn iterate(&self, trainer: &mut Trainer, step: u32, history: &mut History, stretch: &mut Stretch) -> f64 {
+    /// The model and optimizer at a commit, or at the start.
+    fn trainer(&self, committed: Option<Committed>, config: GptConfig) -> Result<Trainer, Fault> {
+        let Parameters { device, precision, .. } = *self.parameters;
+        let state = match committed {
+            Some(Committed { step, weights, moments }) => TrainerState { weights, moments: Some(moments), steps: step },
+            None => TrainerState::initial(Weights::initial(config, self.seed)),
+        };
+        Ok(Trainer::new(TrainerConfig { device, precision, adamw: adamw(self.parameters) }, state)?)
+    }
+
+    /// One step, logged if it is due; returns its loss.
+    fn step(&self, trainer: &mut Trainer, step: u32, history: &mut History, untimed: &mut UntimedSteps) -> f64 {
         let parameters = self.parameters;
         let started = Instant::now();
         let batches = self.texts.batches(parameters, step);
@@ -98,18 +107,24 @@ impl Training<'_> {
         let rate = learning_rate(parameters, step);
         let logs = parameters.logs(step);
         let dropout_seed = random_streams::stream("dropout", &[&self.seed, &u64::from(step)]).random::<u64>();
-        let report = trainer.step(&batches, rate, parameters.grad_clip, dropout_seed, logs && parameters.tracking);
-        stretch.add(started.elapsed().as_secs_f64() - report.tracking_secs, characters);
+        let options = StepOptions {
+            learning_rate: rate,
+            grad_clip: parameters.grad_clip,
+            dropout_seed,
+            track_attention: logs && parameters.tracking,
+        };
+        let report = trainer.step(&batches, options);
+        untimed.add(started.elapsed().as_secs_f64() - report.tracking_secs, characters);
         if logs {
             history.log.push(TrainingLog { step, loss: report.loss, learning_rate: rate, grad_norm: report.grad_norm });
         }
         if !report.attention.is_empty() {
-            history.timings.push(timing("tracking", step, report.tracking_secs, characters));
+            history.timings.push(timing(Activity::Tracking, step, report.tracking_secs, characters));
         }
         history.tracking.extend(report.attention.iter().map(|head| Tracking {
             step,
-            layer: head.layer as u16,
-            head: head.head as u16,
+            layer: number(head.layer),
+            head: number(head.head),
             entropy_nats: head.entropy_nats,
             normalized_entropy: head.normalized_entropy,
             mean_distance: head.mean_distance,
@@ -118,7 +133,7 @@ impl Training<'_> {
         report.loss
     }
 
-    /// Mean loss over batches of both splits.
+    /// Mean losses over the evaluation batches of both splits.
     fn evaluate(&self, trainer: &Trainer, step: u32, history: &mut History) -> Evaluations {
         let started = Instant::now();
         let mut characters = 0;
@@ -132,7 +147,7 @@ impl Training<'_> {
         };
         let (train_loss, train_loss_stderr) = losses(Split::Train);
         let (val_loss, val_loss_stderr) = losses(Split::Val);
-        history.timings.push(timing("evaluation", step, started.elapsed().as_secs_f64(), characters));
+        history.timings.push(timing(Activity::Evaluation, step, started.elapsed().as_secs_f64(), characters));
         Evaluations {
             step,
             train_loss,
@@ -153,29 +168,29 @@ impl Training<'_> {
             .min_by(|one, other| one.val_loss.total_cmp(&other.val_loss));
         let seconds: f64 = history.timings.iter().map(|timing| timing.wall_secs).sum();
         if let Some(best) = best {
-            let (steps, loss, at) = (self.parameters.max_iters, best.val_loss, best.step);
+            let (steps, loss, at) = (self.parameters.max_iters, printed(best.val_loss, 4), best.step);
             self.terminal
-                .say(format!("trained {steps} steps in {seconds:.0} s: best validation loss {loss:.4} at step {at}"));
+                .say(format!("trained {steps} steps in {seconds:.0} s: best validation loss {loss} at step {at}"));
         }
     }
 }
 
-/// Iterations since the last row of `timings`.
+/// Steps since the last row of `timings`.
 #[derive(Default)]
-struct Stretch {
+struct UntimedSteps {
     secs: f64,
     characters: usize,
 }
 
-impl Stretch {
+impl UntimedSteps {
     fn add(&mut self, secs: f64, characters: usize) {
         self.secs += secs;
         self.characters += characters;
     }
 
-    fn end(&mut self, history: &mut History, step: u32) {
+    fn record(&mut self, history: &mut History, step: u32) {
         if self.characters > 0 {
-            history.timings.push(timing("steps", step, self.secs, self.characters));
+            history.timings.push(timing(Activity::Steps, step, self.secs, self.characters));
         }
         *self = Self::default();
     }
@@ -183,7 +198,7 @@ impl Stretch {
 
 fn diverged(step: u32) -> Fault {
     Fault::parameter(format!(
-        "the loss after {step} updates is no finite number, so the training has diverged: take a lower --learning-rate, a longer \
+        "the training diverged: the loss at step {step} is NaN or infinite; use a lower --learning-rate, a longer \
          --warmup-iters or --grad-clip 1"
     ))
 }
@@ -191,12 +206,12 @@ fn diverged(step: u32) -> Fault {
 fn commit(trainer: &Trainer, step: u32, history: &mut History) -> Result<(), Fault> {
     let started = Instant::now();
     history.commit(step, &trainer.weights(), &trainer.moments())?;
-    history.timings.push(timing("checkpoint", step, started.elapsed().as_secs_f64(), 0));
+    history.timings.push(timing(Activity::Checkpoint, step, started.elapsed().as_secs_f64(), 0));
     Ok(())
 }
 
-fn timing(activity: &str, step: u32, wall_secs: f64, characters: usize) -> Timings {
-    Timings { activity: activity.to_owned(), step, sample: None, wall_secs, characters: characters as u64 }
+fn timing(activity: Activity, step: u32, wall_secs: f64, characters: usize) -> Timings {
+    Timings { activity, step, sample: None, wall_secs, characters: characters as u64 }
 }
 
 /// The mean and its standard error, `sd(ddof=1)/√n`; 0 for one value, which has none.
@@ -208,4 +223,72 @@ fn mean_and_stderr(values: &[f64]) -> (f64, f64) {
     }
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, (squares / (count - 1.0) / count).sqrt())
+}
+
+/// A layer or head as the tables number it.
+fn number(index: usize) -> u16 {
+    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
+}
+
+/// A loss with so many decimals. Cross-entropy is at least 0; rounding can leave a number just below it, or −0, which would be
+/// printed as `-0.0000`.
+fn printed(loss: f64, decimals: usize) -> String {
+    let loss = if loss <= 0.0 { 0.0 } else { loss };
+    format!("{loss:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use declarations::train::Train;
+    use declarations::{Device, Job, Kind, Precision, Stage};
+    use schemas::Provenance;
+    use schemas::tables::{Checkpoints, Corpus, Optimizer};
+
+    use super::*;
+    use crate::parameters::model_config;
+
+    #[test]
+    fn no_loss_is_printed_as_negative() {
+        assert_eq!([-0.0, -1e-9, 0.0, 1.23456].map(|loss| printed(loss, 4)), ["0.0000", "0.0000", "0.0000", "1.2346"]);
+        assert_eq!(printed(f64::NAN, 3), "NaN");
+    }
+
+    fn job(folder: &Path) -> Job<Train> {
+        let line = format!(
+            "train --artifacts {} --dataset d --run r --seed 1 --max-iters 1 --block-size 2 --n-embd 4 --n-layer 1 --batch-size 1",
+            folder.display()
+        );
+        Job::parse(line.split(' ')).expect("a command line")
+    }
+
+    fn history(job: &Job<Train>) -> History {
+        let provenance = Provenance::new(Train::NAME, Train::config(&job.parameters).into());
+        History::new(job.outputs.clone(), job.partition.clone(), provenance, model_config(&job.parameters, 2))
+    }
+
+    #[test]
+    fn an_unsupported_precision_is_refused_before_the_old_training_is_removed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut job = job(folder.path());
+        let rows = || [0, 1, 1, 0, 1].map(|token| Corpus { token }).to_vec();
+        let texts = Texts::new(rows(), rows(), &model_config(&job.parameters, 2), 1).expect("long enough");
+        let terminal = Terminal::silent();
+        let train = |job: &Job<Train>| {
+            let mut history = history(job);
+            history.resume(&terminal);
+            Training { parameters: &job.parameters, seed: 1, texts: &texts, terminal: &terminal }.run(history)
+        };
+        train(&job).expect("it trains");
+
+        // Refused on a GPU for its precision, and in a build without CUDA for its device: by now, as another training.
+        (job.parameters.precision, job.parameters.device) = (Precision::Bf16, Device::Cuda);
+        let refused = train(&job).expect_err("not supported");
+        assert_eq!(refused.kind(), Kind::Parameter, "{refused}");
+        let (outputs, partition) = (&job.outputs, &job.partition);
+        assert!(outputs.has::<Optimizer>(partition), "the commit point stays");
+        assert!(outputs.has::<TrainingLog>(partition) && outputs.has::<Evaluations>(partition));
+        assert!([0, 1].iter().all(|&step| outputs.has::<Checkpoints>(&partition.clone().step(step))));
+    }
 }

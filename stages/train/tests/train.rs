@@ -1,4 +1,4 @@
-//! The stage as its users run it: on small tables, whole, watched more or less closely, and killed in the middle.
+//! The program `train` on small tables: uninterrupted, evaluated more or less often, and killed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use random_streams::RngExt;
+use schemas::enums::Split;
 use schemas::tables::{Checkpoints, Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance};
 
 const SYMBOLS: u16 = 11;
 
-/// A study with a text in which every character follows from the one before, so that there is something to learn.
+/// A study with a text in which every character is one of two that can follow the one before: its entropy rate is ln 2.
 fn study() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let artifacts = Artifacts::new(folder.path());
@@ -26,7 +27,7 @@ fn study() -> tempfile::TempDir {
     let vocabulary: Vec<_> = (0..SYMBOLS).map(symbol).collect();
     artifacts.write(&dataset, &provenance, &vocabulary).expect("the vocabulary is written");
     let mut stream = random_streams::stream("a test's text", &[]);
-    for (split, length) in [("train", 2000), ("val", 300)] {
+    for (split, length) in [(Split::Train, 2000), (Split::Val, 300)] {
         let mut token = 0;
         let rows = (0..length).map(|_| {
             token = (token + stream.random_range(1..3)) % SYMBOLS;
@@ -77,7 +78,7 @@ fn weights(folder: &Path, step: u32) -> Vec<Checkpoints> {
     Artifacts::new(folder).read::<Checkpoints>(&partition().step(step)).expect("a checkpoint").rows
 }
 
-/// Every file but the timings, which were measured with a clock.
+/// Every file but the timings, which differ from run to run.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -103,8 +104,8 @@ fn learns_and_writes_every_table() {
     let evaluations = artifacts.read::<Evaluations>(&partition()).expect("evaluations").rows;
     assert_eq!(evaluations.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 20, 30, 40, 60]);
     let (first, last) = (evaluations[0].val_loss, evaluations[4].val_loss);
-    assert!((first - f64::from(SYMBOLS).ln()).abs() < 0.1, "an untrained model guesses: {first}");
-    assert!(last < 1.2, "one of two followers each: ln 2 is the floor, and it has come near: {last}");
+    assert!((first - f64::from(SYMBOLS).ln()).abs() < 0.1, "an untrained model predicts uniformly: {first}");
+    assert!(last < 1.2, "it approaches ln 2, the entropy rate: {last}");
     let log = artifacts.read::<TrainingLog>(&partition()).expect("a log").rows;
     assert_eq!(log.iter().map(|row| row.step).collect::<Vec<_>>(), (0..60).step_by(4).chain([59]).collect::<Vec<_>>());
     assert!(log.iter().all(|row| row.grad_norm > 0.0 && row.learning_rate > 0.0));
@@ -113,11 +114,11 @@ fn learns_and_writes_every_table() {
     let uniform = (2..=12).map(|keys| f64::from(keys).ln()).sum::<f64>() / 11.0;
     assert!(tracking.iter().take(4).all(|row| (row.entropy_nats - uniform).abs() < 0.01), "attention starts uniform");
     assert_eq!(weights(folder.path(), 30).len(), 2 + 2 * 6 + 1);
-    assert!(!artifacts.has::<Checkpoints>(&partition().step(20)), "only the listed checkpoints stay");
+    assert!(!artifacts.has::<Checkpoints>(&partition().step(20)), "only the listed checkpoints are kept");
 }
 
 #[test]
-fn watching_changes_nothing_that_is_learned() {
+fn evaluating_and_tracking_do_not_change_the_weights() {
     let often = study();
     trained(
         often.path(),
@@ -129,7 +130,7 @@ fn watching_changes_nothing_that_is_learned() {
 }
 
 #[test]
-fn threads_change_nothing() {
+fn tables_do_not_depend_on_the_number_of_threads() {
     for precision in ["float32", "bf16", "int16"] {
         let [one, two] = [study(), study()];
         trained(one.path(), &["--tracking", "true", "--precision", precision, "--threads", "1"]);
@@ -139,7 +140,7 @@ fn threads_change_nothing() {
 }
 
 #[test]
-fn a_killed_training_goes_on_and_ends_the_same() {
+fn a_killed_training_resumes_and_ends_with_the_same_bytes() {
     let more = ["--tracking", "true", "--checkpoint-steps", "0-60/4"];
     let whole = study();
     trained(whole.path(), &more);
@@ -152,7 +153,7 @@ fn a_killed_training_goes_on_and_ends_the_same() {
             break;
         }
         child.kill().expect("it can be killed");
-        child.wait().expect("it has ended");
+        child.wait().expect("it exits");
         kills += 1;
     }
     assert!(kills > 0, "it was killed at least once");
@@ -160,7 +161,7 @@ fn a_killed_training_goes_on_and_ends_the_same() {
 }
 
 #[test]
-fn a_checkpoint_left_over_by_a_commit_that_was_cut_off_goes() {
+fn a_checkpoint_of_an_interrupted_commit_is_removed() {
     let folder = study();
     trained(folder.path(), &[]);
     let before = files(folder.path());
@@ -174,47 +175,60 @@ fn a_checkpoint_left_over_by_a_commit_that_was_cut_off_goes() {
 }
 
 #[test]
-fn a_training_taken_over_is_the_one_that_would_have_been_computed() {
+fn a_copied_training_has_the_bytes_of_a_computed_one() {
     let more = ["--tracking", "true", "--checkpoint-steps", "0,30", "--run", "run_2"];
     let computed = study();
     trained(computed.path(), &more);
-    let taken = study();
-    trained(taken.path(), &more[..4]);
-    trained(taken.path(), &[&more[..], &["--same-as", "run_1"]].concat());
+    let copied = study();
+    trained(copied.path(), &more[..4]);
+    trained(copied.path(), &[&more[..], &["--same-as", "run_1"]].concat());
     let of_run_2 = |folder: &Path| {
         let mut files = files(folder);
         files.retain(|path, _| path.to_string_lossy().contains("run=run_2"));
         files
     };
     assert!(of_run_2(computed.path()).len() >= 7, "three tables, three checkpoints, the optimizer");
-    assert_eq!(of_run_2(computed.path()), of_run_2(taken.path()));
+    assert_eq!(of_run_2(computed.path()), of_run_2(copied.path()));
     let timings = |run: &str| {
         let partition = Partition::dataset("cycle").run(run).seed(7).stage("train");
-        Artifacts::new(taken.path()).read::<Timings>(&partition).expect("timings")
+        Artifacts::new(copied.path()).read::<Timings>(&partition).expect("timings")
     };
     assert_eq!(timings("run_1").rows, timings("run_2").rows);
     assert_eq!(timings("run_2").provenance.extra["same_as"], "run_1");
 
-    let refused = train(taken.path(), &["--run", "run_2", "--max-iters", "20", "--same-as", "run_1"]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(3), "{said}");
-    assert!(said.contains("its parameters are others") && said.contains("--same-as"), "{said}");
-    assert!(!of_run_2(taken.path()).is_empty(), "what is refused changes nothing");
+    let before = of_run_2(copied.path());
+    let refused = |more: &[&str], reason: &str| {
+        let output = train(copied.path(), &[&["--run", "run_2", "--same-as", "run_1"], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(before, of_run_2(copied.path()), "a refusal removes nothing");
+    };
+    refused(&["--max-iters", "20"], "its parameters differ; train run_1");
+    let artifacts = Artifacts::new(copied.path());
+    let of_run_1 = [
+        artifacts.path::<Checkpoints>(&partition().step(30)).expect("a path"),
+        artifacts.path::<TrainingLog>(&partition()).expect("a path"),
+    ];
+    for path in of_run_1 {
+        std::fs::write(&path, b"not a table").expect("overwritten");
+        refused(&more[..4], path.file_name().and_then(|name| name.to_str()).expect("a name"));
+    }
 }
 
 #[test]
-fn other_parameters_start_anew() {
+fn other_parameters_start_from_scratch() {
     let folder = study();
     trained(folder.path(), &["--checkpoint-steps", "0-60/10"]);
     let output = train(folder.path(), &["--max-iters", "20"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("starting anew"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("starts from scratch"));
     let fresh = study();
     trained(fresh.path(), &["--max-iters", "20"]);
-    assert_eq!(files(folder.path()), files(fresh.path()), "nothing of the longer training is left");
+    assert_eq!(files(folder.path()), files(fresh.path()), "the longer training leaves nothing");
 }
 
 #[test]
-fn faults_name_what_is_wrong() {
+fn errors_say_what_is_wrong() {
     let folder = study();
     let fails = |more: &[&str], code: i32, words: &[&str]| {
         let output = train(folder.path(), more);
@@ -223,25 +237,27 @@ fn faults_name_what_is_wrong() {
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
         assert!(!said.contains("panicked"), "{said}");
     };
-    fails(&["--n-head", "3"], 2, &["n_embd 16", "n_head 3"]);
+    fails(&["--n-head", "3"], 2, &["--n-embd is 16", "n_head, which is 3"]);
+    fails(&["--n-layer", "65537"], 2, &["65537", "65536"]);
+    fails(&["--block-size", "65537"], 2, &["65537", "65536"]);
     fails(&["--block-size", "400"], 2, &["val split has 300", "--block-size 400"]);
-    fails(&["--checkpoint-steps", "0-90/10"], 2, &["--checkpoint-steps", "90", "--max-iters 60"]);
+    fails(&["--checkpoint-steps", "0-90/10"], 2, &["--checkpoint-steps", "90", "max_iters 60"]);
     fails(&["--eval-iters", "0"], 2, &["--eval-iters"]);
     fails(&["--device", "cuda"], 2, &["cuda"]);
     fails(&["--dropout", "1"], 2, &["dropout"]);
     fails(&["--run", "../evil"], 2, &["--run", "names a folder"]);
     fails(&["--n-embd", "65536", "--n-layer", "999"], 2, &["needs about", "GB of memory", "--n-embd"]);
-    fails(&["--n-embd", "4611686018427387904"], 2, &["GB of memory"]);
+    fails(&["--n-embd", "4294967292"], 2, &["--n-embd", "at most 65536"]);
     fails(&["--batch-size", "99999999999999"], 2, &["GB of memory", "--batch-size"]);
     let wild = ["--learning-rate", "1e20", "--warmup-iters", "0", "--grad-clip", "0"];
-    fails(&wild, 2, &["has diverged", "--learning-rate"]);
+    fails(&wild, 2, &["diverged", "--learning-rate"]);
     let vocabulary = Artifacts::new(folder.path());
     let letters = vocabulary.read::<Vocabulary>(&Partition::dataset("cycle")).expect("a vocabulary");
     vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows[..3]).expect("it is written");
     fails(&[], 3, &["the train split has the token", "3 symbols", "prep"]);
     vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows).expect("it is written");
     let corpus =
-        Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split("val")).expect("a path");
+        Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split(Split::Val)).expect("a path");
     std::fs::write(&corpus, b"not a table").expect("overwritten");
     fails(&[], 3, &["corpus.parquet", "damaged", "prep"]);
     std::fs::remove_file(&corpus).expect("removed");

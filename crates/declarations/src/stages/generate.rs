@@ -2,6 +2,8 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
+use schemas::enums::Split;
+
 use crate::{ContextPolicy, Invalid, Schedule, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
@@ -53,8 +55,8 @@ stage! {
     reads {
         Vocabulary,
         Corpus.splits(|parameters| match (parameters.score, parameters.track) {
-            (true, _) => &["train", "val"],
-            (false, true) => &["val"],
+            (true, _) => &[Split::Train, Split::Val],
+            (false, true) => &[Split::Val],
             (false, false) => &[],
         }),
         SemanticSpace.when(|parameters, _| parameters.score),

@@ -8,7 +8,7 @@ stage! {
     /// Draw the study's figures and write its report
     ///
     /// Reads the tables of the whole study and writes, for every dataset, each figure as PNG and SVG to
-    /// plots/<figure>_<dataset> and one self-contained page to report/index.html, all below the folder of the tables. Which
+    /// plots/FIGURE_DATASET and one self-contained page to report/index.html, all below the folder of the tables. Which
     /// figures there are follows from the parts of the runs.
     Plot "plot" results 1 per Study
     example "plot --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \

@@ -1,5 +1,7 @@
 //! The stage `prep`.
 
+use schemas::enums::Split;
+
 use crate::{Cost, Encoding, Words, stage};
 
 stage! {
@@ -31,7 +33,7 @@ stage! {
     reads {}
     writes {
         // Some texts have a test split, too; no stage reads it.
-        Corpus.splits(|_| &["train", "val"]),
+        Corpus.splits(|_| &[Split::Train, Split::Val]),
         Vocabulary,
         SemanticSpace,
     }

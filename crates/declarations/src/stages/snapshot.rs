@@ -1,5 +1,7 @@
 //! The stage `snapshot`.
 
+use schemas::enums::Split;
+
 use crate::{Invalid, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
@@ -24,13 +26,15 @@ stage! {
         if parameters.steps.is_empty() {
             return Err(Invalid::new("steps", "names no step: write some, such as 0,50,100-2000/100"));
         }
-        match parameters.val_windows.checked_add(parameters.repeat_windows) {
-            Some(_) => Ok(()),
-            None => Err(Invalid::new("repeat_windows", format!("and val_windows are more than {} together", u16::MAX))),
+        // They are numbered by a u16.
+        let windows = u32::from(parameters.val_windows) + u32::from(parameters.repeat_windows);
+        match windows <= 1 << 16 {
+            true => Ok(()),
+            false => Err(Invalid::new("repeat_windows", format!("and val_windows are {windows} windows: at most 65536"))),
         }
     };
     reads {
-        Corpus.splits(|_| &["val"]),
+        Corpus.splits(|_| &[Split::Val]),
         Vocabulary,
         Checkpoints.at(|parameters, _| parameters.steps.clone()),
     }

@@ -1,5 +1,7 @@
 //! The stage `train`.
 
+use schemas::enums::Split;
+
 use crate::{Invalid, Part, Precision, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
@@ -19,7 +21,7 @@ stage! {
         /// Attention heads per block
         n_head: u32 [1..=65_536] = 4,
         /// Width of the residual stream
-        n_embd: u32 [1..] = 128,
+        n_embd: u32 [1..=65_536] = 128,
         /// Longest context, in characters
         block_size: u32 [1..=65_536] = 64,
         /// Whether linear layers and layer norms have biases
@@ -84,7 +86,7 @@ stage! {
         }
     };
     reads {
-        Corpus.splits(|_| &["train", "val"]),
+        Corpus.splits(|_| &[Split::Train, Split::Val]),
         Vocabulary,
     }
     writes {

@@ -114,7 +114,9 @@ impl Scene {
             high: Some(-0.25),
             threshold_low: None,
             threshold_high: Some(0.0),
-            verdict: "supported".into(),
+            p_value: Some(0.001),
+            p_adjusted: Some(0.01),
+            verdict: schemas::enums::Verdict::Supported,
             reason: "the interval lies below 0".into(),
             n: 2,
         };

@@ -1,11 +1,12 @@
-//! The operations, composed of Burn's own: the definition that every other implementation is held against.
+//! The operations, composed of Burn's own: the definition that other implementations are tested against.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Distribution, Tensor, activation};
 
-use super::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
+use super::arguments::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
+use crate::host::to_host;
 
 /// Queries, keys and values by head.
 ///
@@ -32,19 +33,19 @@ fn attention_weights<B: Backend>(queries: Tensor<B, 4>, keys: Tensor<B, 4>) -> T
     activation::softmax(scores.mask_fill(mask, f32::NEG_INFINITY), 3)
 }
 
-pub(super) fn causal_attention<B: Backend>(qkv: Tensor<B, 2>, heads: Heads, place: Dropout) -> Tensor<B, 2> {
+pub(super) fn causal_attention<B: Backend>(qkv: Tensor<B, 2>, heads: Heads, rate: Dropout) -> Tensor<B, 2> {
     let [queries, keys, values] = split_heads(qkv, heads);
-    mix(dropout(attention_weights(queries, keys), place), values)
+    weighted_values(dropout(attention_weights(queries, keys), rate), values)
 }
 
 pub(super) fn observed_attention<B: Backend>(qkv: Tensor<B, 2>, heads: Heads) -> (Tensor<B, 4>, Tensor<B, 2>) {
     let [queries, keys, values] = split_heads(qkv, heads);
     let weights = attention_weights(queries, keys);
-    (weights.clone(), mix(weights, values))
+    (weights.clone(), weighted_values(weights, values))
 }
 
-/// Each head's weighted values, the heads' side by side.
-fn mix<B: Backend>(weights: Tensor<B, 4>, values: Tensor<B, 4>) -> Tensor<B, 2> {
+/// Each head's weighted sums of values, as `[batch·time, embd]`.
+fn weighted_values<B: Backend>(weights: Tensor<B, 4>, values: Tensor<B, 4>) -> Tensor<B, 2> {
     let [batch, heads, time, size] = values.dims();
     weights.matmul(values).swap_dims(1, 2).reshape([batch * time, heads * size])
 }
@@ -55,18 +56,18 @@ pub(super) fn layer_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>) -> T
     centered / (variance + LAYER_NORM_EPSILON).sqrt() * weight.unsqueeze()
 }
 
-/// Written out, since Burn's own has the derivative of the tanh approximation, which is off by up to 1e-3.
+/// Not Burn's own, whose derivative is that of the tanh approximation, off by up to 1e-3.
 pub(super) fn gelu<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     let below = ((x.clone() * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
     x * below
 }
 
-/// Drops each value with the given rate and scales the others up.
+/// Zeroes each value with the given probability and scales the others up.
 pub(super) fn dropout<B: Backend, const D: usize>(x: Tensor<B, D>, Dropout { rate, seed }: Dropout) -> Tensor<B, D> {
     if rate == 0.0 {
         return x;
     }
-    // The backend's one stream is set before every draw, so that what was drawn elsewhere changes nothing here.
+    // The backend has one random stream: seeded before every draw, it does not depend on what was drawn elsewhere.
     B::seed(&x.device(), seed);
     let kept = x.random_like(Distribution::Bernoulli(1.0 - rate));
     x * kept / (1.0 - rate)
@@ -80,8 +81,8 @@ pub(super) fn fill_caches<B: Backend>(
 ) -> [Tensor<B, 4>; 2] {
     let [_, new_keys, new_values] = split_heads(qkv, heads);
     let [batch, heads, time, size] = new_keys.dims();
-    let place = [0..batch, 0..heads, first..first + time, 0..size];
-    [keys.slice_assign(place.clone(), new_keys), values.slice_assign(place, new_values)]
+    let positions = [0..batch, 0..heads, first..first + time, 0..size];
+    [keys.slice_assign(positions.clone(), new_keys), values.slice_assign(positions, new_values)]
 }
 
 pub(super) fn attend<B: Backend>(
@@ -93,14 +94,14 @@ pub(super) fn attend<B: Backend>(
     let [keys, values] = caches.map(|cache| cache.narrow(2, 0, time));
     let scores = query.matmul(keys.swap_dims(2, 3)) / (head_size as f64).sqrt();
     let weights = activation::softmax(scores, 3);
-    let mixed = weights.clone().matmul(values).squeeze_dim::<3>(2);
-    (weights, mixed)
+    let outputs = weights.clone().matmul(values).squeeze_dim::<3>(2);
+    (weights, outputs)
 }
 
 pub(super) fn square_sum<B: Backend>(gradients: impl Iterator<Item = Tensor<B, 1>>) -> f64 {
-    // One tensor of all sums is one transfer from a GPU.
+    // One tensor of all sums, so that a GPU makes one transfer.
     let sums = Tensor::cat(gradients.map(|gradient| gradient.powi_scalar(2).sum()).collect(), 0);
-    crate::gpt::to_host(sums).iter().map(|&sum| f64::from(sum)).sum()
+    to_host(sums).iter().map(|&sum| f64::from(sum)).sum()
 }
 
 pub(super) fn adamw<B: Backend>(

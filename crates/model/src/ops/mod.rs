@@ -1,8 +1,9 @@
-//! The operations that a GPT's training spends its time in, each with a default composed of Burn's own operations. A
-//! backend that has something better overrides them; every other needs an empty implementation.
+//! The operations that a GPT's training spends its time in, each with a default composed of Burn's own operations. A backend
+//! with a faster one overrides it; every other needs an empty implementation.
 //!
-//! Activations are matrices `[batch·time, width]` throughout, so that no operation has to reshape them.
+//! Activations are matrices `[batch·time, columns]` throughout, so that no operation has to reshape them.
 
+mod arguments;
 mod composed;
 mod flex;
 
@@ -12,57 +13,19 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
+pub(crate) use self::arguments::{Dropout, Heads, Update};
+pub(crate) use self::composed::split_heads;
 use crate::Precision;
-
-/// nanoGPT's, PyTorch's default.
-pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-5;
-
-/// Dropout at one place of one pass.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Dropout {
-    /// The share of values that are dropped; 0 is none.
-    pub(crate) rate: f64,
-    /// What decides which, for this step and this place.
-    pub(crate) seed: u64,
-}
-
-impl Dropout {
-    pub(crate) const OFF: Dropout = Dropout { rate: 0.0, seed: 0 };
-}
-
-/// How a matrix of activations is divided.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Heads {
-    pub(crate) batch: usize,
-    pub(crate) heads: usize,
-}
-
-/// The constants of one AdamW update: `g ← clip·g`, `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`,
-/// `p ← keep·p − step·m/(root_scale·√v + ε)`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Update {
-    pub(crate) beta1: f64,
-    pub(crate) beta2: f64,
-    pub(crate) epsilon: f64,
-    /// What clipping multiplies the gradient with.
-    pub(crate) clip: f64,
-    /// What weight decay leaves of a parameter.
-    pub(crate) keep: f64,
-    /// The learning rate over the first moment's bias correction.
-    pub(crate) step: f64,
-    /// The reciprocal root of the second moment's bias correction.
-    pub(crate) root_scale: f64,
-}
 
 /// The operations of a GPT.
 pub(crate) trait GptOps: Backend {
-    /// Does a piece of work of many operations where these are cheapest to start. A GPU's are started from the caller's
-    /// thread: its queue is that thread's.
+    /// Runs work of many operations where they are cheapest to launch. A GPU's are launched from the caller's thread, to which
+    /// its queue belongs.
     fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         work()
     }
 
-    /// Does pieces of work that do not depend on each other, each of many operations.
+    /// Runs work of many operations on each item, in parallel where the backend can.
     fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
         items.iter().map(work).collect()
     }
@@ -70,13 +33,13 @@ pub(crate) trait GptOps: Backend {
     /// Causal self-attention, `softmax(q kᵀ/√d + mask) v` per head, with dropout on the attention weights.
     ///
     /// # Shapes
-    /// `qkv` is `[batch·time, 3·embd]`: queries, keys and values side by side, each divided into heads. Returns
+    /// `qkv` is `[batch·time, 3·embd]`: columns of queries, keys and values, each divided into heads. Returns
     /// `[batch·time, embd]`.
     fn causal_attention(qkv: FloatTensor<Self>, heads: Heads, dropout: Dropout) -> FloatTensor<Self> {
         lower(composed::causal_attention(lift::<Self, 2>(qkv), heads, dropout))
     }
 
-    /// Causal self-attention without dropout, and the weights by which it attends.
+    /// Causal self-attention without dropout, and its attention weights.
     ///
     /// # Shapes
     /// `qkv` as for [`GptOps::causal_attention`]. Returns the weights, `[batch, heads, query, key]`, and `[batch·time, embd]`.
@@ -98,7 +61,7 @@ pub(crate) trait GptOps: Backend {
         lower(composed::layer_norm(lift::<Self, 2>(x), lift::<Self, 1>(weight)))
     }
 
-    /// `x·Wᵀ`. Composed of Burn's operations it is float32 whatever the precision: `Trainer` asks for no other there.
+    /// `x·Wᵀ`. Composed of Burn's operations it is float32 whatever the precision: `Trainer` allows no other there.
     ///
     /// # Shapes
     /// `x` is `[rows, in]`, `weight` `[out, in]`; returns `[rows, out]`.
@@ -106,7 +69,7 @@ pub(crate) trait GptOps: Backend {
         lower(lift::<Self, 2>(x).matmul(lift::<Self, 2>(weight).transpose()))
     }
 
-    /// Drops each value with the given rate and scales the others up.
+    /// Zeroes each value with the given probability and scales the others up.
     ///
     /// # Shapes
     /// `x` is a matrix.
@@ -119,7 +82,7 @@ pub(crate) trait GptOps: Backend {
         lower(composed::dropout(lift::<Self, 2>(x), dropout) + lift::<Self, 2>(residual))
     }
 
-    /// Caches of keys and of values with those of further characters from position `first` on.
+    /// KV caches with the keys and values of further tokens, from position `first` on.
     ///
     /// # Shapes
     /// Each cache is `[batch, heads, block, head_size]`, `qkv` `[batch·time, 3·embd]`.
@@ -132,7 +95,7 @@ pub(crate) trait GptOps: Backend {
         composed::fill_caches(caches.map(lift::<Self, 4>), lift::<Self, 2>(qkv), heads, first).map(lower)
     }
 
-    /// How one query attends to the first `time` characters of a cache, and each head's mix of their values.
+    /// Attention of one query per head to the first `time` positions of a KV cache: the weights and the heads' outputs.
     ///
     /// # Shapes
     /// The query is `[batch, heads, 1, head_size]`, keys and values `[batch, heads, block, head_size]`; returns
@@ -144,8 +107,8 @@ pub(crate) trait GptOps: Backend {
         time: usize,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let caches = [lift::<Self, 4>(keys), lift::<Self, 4>(values)];
-        let (weights, mixed) = composed::attend(lift::<Self, 4>(query), caches, time);
-        (lower(weights), lower(mixed))
+        let (weights, outputs) = composed::attend(lift::<Self, 4>(query), caches, time);
+        (lower(weights), lower(outputs))
     }
 
     /// `Σ‖g‖²` over flat gradients.
@@ -217,8 +180,8 @@ pub(crate) fn attend<B: GptOps>(
     values: Tensor<B, 4>,
     time: usize,
 ) -> (Tensor<B, 4>, Tensor<B, 3>) {
-    let (weights, mixed) = B::attend(lower(query), lower(keys), lower(values), time);
-    (lift(weights), lift(mixed))
+    let (weights, outputs) = B::attend(lower(query), lower(keys), lower(values), time);
+    (lift(weights), lift(outputs))
 }
 
 pub(crate) fn square_sum<B: GptOps>(gradients: &[Tensor<B, 1>]) -> f64 {
@@ -246,5 +209,3 @@ pub(crate) fn adamw<B: GptOps>(
     let (parameter, moments) = B::adamw(lower(parameter), lower(gradient), moments.map(lower), update);
     (lift(parameter), moments.map(lift))
 }
-
-pub(crate) use composed::split_heads;

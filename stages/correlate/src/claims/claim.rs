@@ -1,92 +1,14 @@
-//! What a claim is, and how the numbers decide it.
+//! What a claim is, and how its statistic is computed over seeds.
 
 use declarations::Part;
-use schemas::tables::Findings;
 
+use super::verdict::{Alternative, Decision, Evidence, Test, Verdict};
 use crate::association::{distinct, named};
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::Estimate;
 use crate::rank::Correlation;
 
-/// What a claim says of its statistic.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Side {
-    /// It is above this.
-    Above(f64),
-    /// It is below this.
-    Below(f64),
-    /// It is between these.
-    Within(f64, f64),
-    /// It is not this, whichever way: supported or inconclusive, never refuted.
-    Apart(f64),
-    /// A rule of the claim's own decides.
-    Own,
-}
-
-impl Side {
-    /// The values above which and below which the claim holds.
-    fn thresholds(self) -> (Option<f64>, Option<f64>) {
-        match self {
-            Side::Above(low) => (Some(low), None),
-            Side::Below(high) => (None, Some(high)),
-            Side::Within(low, high) => (Some(low), Some(high)),
-            Side::Apart(value) => (Some(value), Some(value)),
-            Side::Own => (None, None),
-        }
-    }
-
-    /// The verdict on an interval, and where it lies in words.
-    fn judge(self, low: f64, high: f64) -> (Verdict, String) {
-        let beside = |value: f64| match () {
-            () if low > value => format!("wholly above {}", number(value)),
-            () if high < value => format!("wholly below {}", number(value)),
-            () => format!("{} is inside", number(value)),
-        };
-        match self {
-            Side::Above(value) if low > value => (Verdict::Supported, beside(value)),
-            Side::Above(value) if high <= value => (Verdict::Refuted, format!("not above {}", number(value))),
-            Side::Below(value) if high < value => (Verdict::Supported, beside(value)),
-            Side::Below(value) if low >= value => (Verdict::Refuted, format!("not below {}", number(value))),
-            Side::Apart(value) if low > value || high < value => (Verdict::Supported, beside(value)),
-            Side::Above(value) | Side::Below(value) | Side::Apart(value) => (Verdict::Inconclusive, beside(value)),
-            Side::Within(from, to) => {
-                let (verdict, place) = match () {
-                    () if low >= from && high <= to => (Verdict::Supported, "wholly within"),
-                    () if high < from || low > to => (Verdict::Refuted, "wholly outside"),
-                    () => (Verdict::Inconclusive, "only partly within"),
-                };
-                (verdict, format!("{place} {} to {}", number(from), number(to)))
-            }
-            Side::Own => (Verdict::Inconclusive, "no threshold".to_owned()),
-        }
-    }
-}
-
-/// How a claim fared.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
-    /// The interval lies wholly on the claim's side.
-    Supported,
-    /// It lies wholly on the other.
-    Refuted,
-    /// It lies on both, or there is one seed and no interval.
-    Inconclusive,
-    /// The data lack what the claim needs.
-    NotTested,
-}
-
-impl Verdict {
-    fn name(self) -> &'static str {
-        match self {
-            Verdict::Supported => "supported",
-            Verdict::Refuted => "refuted",
-            Verdict::Inconclusive => "inconclusive",
-            Verdict::NotTested => "not_tested",
-        }
-    }
-}
-
-/// A dataset whose trainings a claim is held against, and the study around it.
+/// A dataset whose trainings test a claim, and the study around it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'study> {
     /// The dataset.
@@ -116,95 +38,101 @@ pub(super) struct Claim {
     /// What is computed.
     pub(super) statistic: &'static str,
     /// What the claim says of it.
-    pub(super) side: Side,
+    pub(super) alternative: Alternative,
 }
 
 impl Claim {
-    /// Decides by the mean over seeds of a statistic of one training. Seeds that have none are left out and named; if
-    /// none has one, the claim is not tested.
+    /// Evidence from a statistic of one training: its mean over seeds, tested by Student's t. Seeds that have none are left out
+    /// and named; if none has one, the claim is not tested.
     pub(super) fn per_seed(
         &self,
         case: Case<'_>,
         needs: &[Part],
         statistic: impl Fn(&Seed) -> Result<f64, String>,
-    ) -> Findings {
-        match subject(case.dataset, needs) {
-            Ok(run) => self.over(&run.name, run.seeds.iter().map(|seed| (seed.seed, statistic(seed)))),
-            Err(reason) => self.not_tested("", reason),
-        }
+    ) -> Evidence {
+        self.per_seed_of_snapshots(case, needs, 0.0, statistic)
     }
 
-    /// Decides by Spearman's correlation in each training, its interval being Fisher's.
+    /// The same where the statistic is made from the steps of so many snapshots: each is known to half of the widest gap between
+    /// snapshots.
+    pub(super) fn per_seed_of_snapshots(
+        &self,
+        case: Case<'_>,
+        needs: &[Part],
+        snapshots: f64,
+        statistic: impl Fn(&Seed) -> Result<f64, String>,
+    ) -> Evidence {
+        let run = match subject(case.dataset, needs) {
+            Ok(run) => run,
+            Err(reason) => return self.not_tested("", reason),
+        };
+        let (values, left_out) = part(run.seeds.iter().map(|seed| (seed.seed, statistic(seed))));
+        let gap = case.dataset.steps.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        let half_step = snapshots * f64::from(gap) / 2.0;
+        self.t_test(&run.name, Estimate::over(&values).map(|estimate| estimate.known_to(half_step)), &left_out)
+    }
+
+    /// Evidence from Spearman's correlation in each training, on the scale of Fisher's z.
     pub(super) fn per_seed_correlation(
         &self,
         case: Case<'_>,
         needs: &[Part],
         correlation: impl Fn(&Seed) -> Result<Correlation, String>,
-    ) -> Findings {
+    ) -> Evidence {
         match subject(case.dataset, needs) {
             Err(reason) => self.not_tested("", reason),
             Ok(run) => {
                 let seeds = run.seeds.iter().map(|seed| (seed.seed, correlation(seed)));
                 let (correlations, left_out) = part(seeds);
-                self.judge(&run.name, Estimate::of_correlations(&correlations), &left_out)
+                self.t_test(&run.name, Estimate::of_correlations(&correlations), &left_out)
             }
         }
     }
 
-    /// Decides by the mean of one value a seed.
-    pub(super) fn over(&self, run: &str, seeds: impl Iterator<Item = (u64, Result<f64, String>)>) -> Findings {
+    /// Evidence from one value per seed.
+    pub(super) fn over(&self, run: &str, seeds: impl Iterator<Item = (u64, Result<f64, String>)>) -> Evidence {
         let (values, left_out) = part(seeds);
-        self.judge(run, Estimate::over(&values), &left_out)
+        self.t_test(run, Estimate::over(&values), &left_out)
     }
 
-    /// Decides by an estimate over seeds, which is none if no seed has a value; the seeds left out, with their reasons, are
-    /// named.
-    pub(super) fn judge(&self, run: &str, estimate: Option<Estimate>, left_out: &LeftOut) -> Findings {
+    /// Evidence from an estimate over seeds, tested by Student's t.
+    pub(super) fn t_test(&self, run: &str, estimate: Option<Estimate>, left_out: &LeftOut) -> Evidence {
+        let test = estimate.and_then(|estimate| self.alternative.t_test(&estimate));
+        self.tested(run, estimate, test, left_out)
+    }
+
+    /// Evidence from an estimate over seeds, which is none if no seed has a value, and a test of it, if there is one. The seeds
+    /// left out are named.
+    pub(super) fn tested(
+        &self,
+        run: &str,
+        estimate: Option<Estimate>,
+        test: Option<Test>,
+        left_out: &LeftOut,
+    ) -> Evidence {
         let Some(estimate) = estimate else {
             return self.not_tested(run, distinct(left_out).join("; "));
         };
-        let (verdict, mut reason) = match estimate.interval {
-            None => (Verdict::Inconclusive, format!("{}, which has no interval", interval_in_words(&estimate))),
-            Some((low, high)) => {
-                let (verdict, place) = self.side.judge(low, high);
-                (verdict, format!("{}, {place}", interval_in_words(&estimate)))
-            }
-        };
-        reason.push_str(&left_out_in_words(left_out));
-        let interval = estimate.interval;
-        self.finding(run, Some(estimate.mean), interval, verdict, reason, estimate.n)
-    }
-
-    /// Says why the data cannot decide.
-    pub(super) fn not_tested(&self, run: &str, reason: impl Into<String>) -> Findings {
-        self.finding(run, None, None, Verdict::NotTested, reason.into(), 0)
-    }
-
-    /// A row of `findings`.
-    pub(super) fn finding(
-        &self,
-        run: &str,
-        value: Option<f64>,
-        interval: Option<(f64, f64)>,
-        verdict: Verdict,
-        reason: String,
-        n: usize,
-    ) -> Findings {
-        let (threshold_low, threshold_high) = self.side.thresholds();
-        Findings {
-            run: run.to_owned(),
-            claim: self.name.to_owned(),
-            statement: self.statement.to_owned(),
-            statistic: self.statistic.to_owned(),
-            value,
-            low: interval.map(|(low, _)| low),
-            high: interval.map(|(_, high)| high),
-            threshold_low,
-            threshold_high,
-            verdict: verdict.name().to_owned(),
-            reason,
-            n: n as u32,
+        let mut reason = interval_in_words(&estimate);
+        if let Some(interval) = estimate.interval {
+            reason.push_str(&format!(", {}", self.alternative.place(interval)));
         }
+        reason.push_str(&left_out_in_words(left_out));
+        Evidence {
+            value: Some(estimate.mean),
+            interval: estimate.interval,
+            ..self.evidence(run, estimate.n, test.into(), reason)
+        }
+    }
+
+    /// Why the data cannot decide.
+    pub(super) fn not_tested(&self, run: &str, reason: impl Into<String>) -> Evidence {
+        self.evidence(run, 0, Decision::Untested(Verdict::NotTested), reason.into())
+    }
+
+    /// Evidence without a value.
+    pub(super) fn evidence(&self, run: &str, n: usize, decision: Decision, reason: String) -> Evidence {
+        Evidence { claim: *self, run: run.to_owned(), n, value: None, interval: None, decision, reason }
     }
 }
 
@@ -234,9 +162,9 @@ pub(super) fn part<Value>(
 pub(super) fn interval_in_words(estimate: &Estimate) -> String {
     let mean = number(estimate.mean);
     match estimate.interval {
-        None if estimate.n == 1 => format!("{mean} with one seed"),
-        None if estimate.n == 2 => format!("{mean} with two seeds"),
-        None => format!("{mean} with {} seeds of three observations", estimate.n),
+        None if estimate.n == 1 => format!("{mean} with one seed, which has no interval"),
+        None if estimate.n == 2 => format!("{mean} with two seeds, which have no interval"),
+        None => format!("{mean} with {} seeds of three observations, which have no interval", estimate.n),
         Some((low, high)) => {
             format!("mean {mean}, 95 % interval {} to {} over {} seeds", number(low), number(high), estimate.n)
         }
@@ -258,44 +186,52 @@ pub(super) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::verdict::decide;
 
-    const CLAIM: Claim = Claim { name: "c", statement: "s", statistic: "x", side: Side::Below(0.0) };
+    const CLAIM: Claim = Claim { name: "c", statement: "s", statistic: "x", alternative: Alternative::Less(0.0) };
 
     #[test]
-    fn the_interval_and_the_threshold_decide() {
-        let verdict =
-            |side: Side, values: &[f64]| Claim { side, ..CLAIM }.judge("run_3", Estimate::over(values), &[]).verdict;
+    fn the_test_and_the_threshold_decide() {
+        let verdict = |alternative: Alternative, values: &[f64]| {
+            let evidence = Claim { alternative, ..CLAIM }.t_test("run_3", Estimate::over(values), &[]);
+            decide(vec![evidence]).remove(0).verdict
+        };
         let (near, far) = ([1.0, 1.1, 0.9], [-1.0, 1.0, 0.3]);
         let table = [
-            (Side::Above(0.0), "supported", "inconclusive"),
-            (Side::Above(2.0), "refuted", "inconclusive"),
-            (Side::Below(2.0), "supported", "inconclusive"),
-            (Side::Below(0.5), "refuted", "inconclusive"),
-            (Side::Within(0.5, 1.5), "supported", "inconclusive"),
-            (Side::Within(2.0, 9.0), "refuted", "inconclusive"),
-            (Side::Apart(0.0), "supported", "inconclusive"),
-            (Side::Apart(1.0), "inconclusive", "inconclusive"),
+            (Alternative::Greater(0.0), Verdict::Supported, Verdict::Inconclusive),
+            (Alternative::Greater(2.0), Verdict::Refuted, Verdict::Inconclusive),
+            (Alternative::Less(2.0), Verdict::Supported, Verdict::Inconclusive),
+            (Alternative::Less(0.5), Verdict::Refuted, Verdict::Inconclusive),
+            (Alternative::Within(0.5, 1.5), Verdict::Supported, Verdict::Inconclusive),
+            (Alternative::Within(2.0, 9.0), Verdict::Refuted, Verdict::Inconclusive),
+            (Alternative::Within(0.5, 1.05), Verdict::Inconclusive, Verdict::Inconclusive),
+            (Alternative::TwoSided(0.0), Verdict::Supported, Verdict::Inconclusive),
+            (Alternative::TwoSided(1.0), Verdict::Inconclusive, Verdict::Inconclusive),
         ];
-        for (side, expected_near, expected_far) in table {
-            assert_eq!(verdict(side, &near), expected_near, "{side:?}");
-            assert_eq!(verdict(side, &far), expected_far, "{side:?}");
-            assert_eq!(verdict(side, &near[..1]), "inconclusive", "{side:?}");
-            assert_eq!(verdict(side, &[]), "not_tested", "{side:?}");
+        for (alternative, expected_near, expected_far) in table {
+            assert_eq!(verdict(alternative, &near), expected_near, "{alternative:?}");
+            assert_eq!(verdict(alternative, &far), expected_far, "{alternative:?}");
+            assert_eq!(verdict(alternative, &near[..1]), Verdict::Inconclusive, "{alternative:?}");
+            assert_eq!(verdict(alternative, &[]), Verdict::NotTested, "{alternative:?}");
         }
-        // A claim of more than nothing is refuted by nothing at all.
-        assert_eq!(verdict(Side::Above(0.0), &[0.0; 3]), "refuted");
+        assert_eq!(verdict(Alternative::Greater(0.0), &[0.0; 3]), Verdict::Inconclusive, "exactly at the threshold");
+        assert_eq!(verdict(Alternative::Greater(0.0), &[0.1; 3]), Verdict::Supported, "without any variance");
     }
 
     #[test]
     fn the_reason_holds_the_numbers() {
-        let finding = CLAIM.judge("run_3", Estimate::over(&[-0.4, -0.42, -0.44]), &[(4, "constant".to_owned())]);
+        let of = |values: &[f64], left_out: &LeftOut| {
+            decide(vec![CLAIM.t_test("run_3", Estimate::over(values), left_out)]).remove(0)
+        };
+        let finding = of(&[-0.4, -0.42, -0.44], &[(4, "constant".to_owned())]);
         assert_eq!(
             finding.reason,
-            "mean −0.420, 95 % interval −0.470 to −0.370 over 3 seeds, wholly below 0; left out: seed 4: constant"
+            "mean −0.420, 95 % interval −0.470 to −0.370 over 3 seeds, 0 is outside; left out: seed 4: constant; \
+             p = 0.000755, 0.000755 after Holm's correction for 1 claim"
         );
         assert_eq!((finding.threshold_low, finding.threshold_high, finding.n), (None, Some(0.0), 3));
-        let finding = CLAIM.judge("run_3", Estimate::over(&[-0.4]), &[]);
-        assert_eq!((finding.low, finding.high), (None, None));
+        let finding = of(&[-0.4], &[]);
+        assert_eq!((finding.low, finding.high, finding.p_value, finding.p_adjusted), (None, None, None, None));
         assert_eq!(finding.reason, "−0.400 with one seed, which has no interval");
     }
 

@@ -1,11 +1,11 @@
-//! Claims on layers held against each other. With `k` layers the lower half is the first `⌊k/2⌋`, the last third the last
+//! Claims that compare layers. With `k` layers the lower half is the first `⌊k/2⌋`, the last third the last
 //! `⌈k/3⌉`.
 
 use declarations::Part;
-use schemas::tables::Findings;
 
 use super::SHAKESPEARE;
-use super::claim::{Case, Claim, Side, subject};
+use super::claim::{Case, Claim, subject};
+use super::verdict::{Alternative, Evidence};
 use crate::fit::change_point;
 use crate::inputs::Seed;
 use crate::rank::mean;
@@ -15,12 +15,12 @@ const NEEDS: [Part; 2] = [Part::Snapshots, Part::Similarity];
 
 /// `lower_layers_alike`: lower layers resemble each other more than they resemble higher ones. Mean `js_similarity` of the
 /// pairs within the lower half minus that of the pairs between the halves, at the last step, above 0. Needs 4 layers.
-pub(super) fn lower_layers_alike(case: Case<'_>) -> Findings {
+pub(super) fn lower_layers_alike(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "lower_layers_alike",
         statement: "lower layers resemble each other more than they resemble higher ones",
         statistic: "mean js_similarity within the lower half − between halves, last step",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed(case, &NEEDS, |seed| {
         let layers = layers(seed);
@@ -35,17 +35,17 @@ pub(super) fn lower_layers_alike(case: Case<'_>) -> Findings {
 /// `specialisation_onset`: layers specialise around iteration 2000, said of shakespeare_char. The step at which the level of
 /// the mean `js_divergence` over all pairs changes: the first step of the second of two segments of constant mean, fitted
 /// by least squares, at least 2 snapshots each. Within 1500 to 2500; needs 4000 iterations.
-pub(super) fn specialisation_onset(case: Case<'_>) -> Findings {
+pub(super) fn specialisation_onset(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "specialisation_onset",
         statement: "layers specialise around iteration 2000 (shakespeare_char)",
         statistic: "change point of mean js_divergence over steps",
-        side: Side::Within(1500.0, 2500.0),
+        alternative: Alternative::Within(1500.0, 2500.0),
     };
     if case.dataset.name != SHAKESPEARE {
         return claim.not_tested("", "the claim is about shakespeare_char alone");
     }
-    claim.per_seed(case, &NEEDS, |seed| {
+    claim.per_seed_of_snapshots(case, &NEEDS, 1.0, |seed| {
         let last = seed.last_step();
         if last < 4000 {
             return Err(format!("{last} iterations: the claim needs 4000"));
@@ -59,12 +59,12 @@ pub(super) fn specialisation_onset(case: Case<'_>) -> Findings {
 
 /// `middle_most_alike`: similarity is highest among layers 4–6, counted from 1. Mean `js_similarity` of the upper half's
 /// pairs minus that of the lower half's pairs, at the last step, above 0. Six layers only.
-pub(super) fn middle_most_alike(case: Case<'_>) -> Findings {
+pub(super) fn middle_most_alike(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "middle_most_alike",
         statement: "similarity is highest among layers 4–6 (here 3–5)",
         statistic: "mean js_similarity of the upper half's pairs − of the lower half's pairs, last step",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed(case, &NEEDS, |seed| match layers(seed) {
         6 => Ok(similarity(seed, |a, _| a >= 3)? - similarity(seed, |_, b| b < 3)?),
@@ -74,17 +74,17 @@ pub(super) fn middle_most_alike(case: Case<'_>) -> Findings {
 
 /// `last_layers_diverse`: the last layers have the most diverse heads. Mean `head_js_divergence` of the last third minus that
 /// of the other layers, at the last step, above 0. Needs 2 layers.
-pub(super) fn last_layers_diverse(case: Case<'_>) -> Findings {
+pub(super) fn last_layers_diverse(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "last_layers_diverse",
         statement: "the last layers have the most diverse heads",
         statistic: "head_js_divergence of the last third − rest, last step",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed(case, &[Part::Snapshots], |seed| {
         let (layers, last) = (layers(seed), seed.last_step());
         if layers < 2 {
-            return Err("one layer: there is nothing to hold it against".to_owned());
+            return Err("one layer: there is no other to compare with".to_owned());
         }
         let first_of_third = layers - layers.div_ceil(3);
         let diversity = |from: u16, to: u16| {
@@ -98,12 +98,12 @@ pub(super) fn last_layers_diverse(case: Case<'_>) -> Findings {
 /// `enwik8_more_uniform`: layer similarity is more uniform on enwik8 than on shakespeare_char. Population variance of
 /// `js_similarity` over all pairs at the last step, enwik8 minus shakespeare_char, seed by seed over the seeds that both have,
 /// below 0. Needs 3 layers.
-pub(super) fn enwik8_more_uniform(case: Case<'_>) -> Findings {
+pub(super) fn enwik8_more_uniform(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "enwik8_more_uniform",
         statement: "layer similarity is more uniform on enwik8 than on shakespeare_char",
         statistic: "variance of js_similarity over pairs, enwik8 − shakespeare_char, last step",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     let Some(shakespeare) = case.study.iter().find(|dataset| dataset.name == SHAKESPEARE) else {
         return claim.not_tested("", "shakespeare_char is not in the study");

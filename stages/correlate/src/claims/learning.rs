@@ -1,9 +1,10 @@
 //! Claims on attention and learning.
 
 use declarations::Part;
-use schemas::tables::Findings;
+use random_streams::stream;
 
-use super::claim::{Case, Claim, Side, Verdict, left_out_in_words, number, part, subject};
+use super::claim::{Case, Claim, left_out_in_words, number, part, subject};
+use super::verdict::{Alternative, Decision, Evidence, Test, TestKind, Verdict};
 use crate::association::{Paired, distinct};
 use crate::inputs::Seed;
 use crate::partial::Partial;
@@ -11,15 +12,18 @@ use crate::rank::Correlation;
 use crate::series::{Series, head_series, pair_series, val_loss};
 use crate::training::{at, common_steps};
 
+/// Pairings of seeds behind the p-value of a partial correlation: all of them up to ten seeds, so many random ones beyond.
+const PAIRINGS: u32 = 3_628_800;
+
 /// `tracking_is_free`: tracking attention does not change what is learned. The largest difference of any final weight of
 /// the same seed, first run without tracking against first run with it: exact, supported if 0 in every seed, refuted else. It
-/// has no interval and needs none, so one seed suffices.
-pub(super) fn tracking_is_free(case: Case<'_>) -> Findings {
+/// is no test, so one seed suffices and no correction applies.
+pub(super) fn tracking_is_free(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "tracking_is_free",
         statement: "tracking attention does not change what is learned",
         statistic: "largest difference of final weights, same seed (exact: 0)",
-        side: Side::Own,
+        alternative: Alternative::Rule,
     };
     let Some(tracked) = &case.dataset.tracked else {
         return claim.not_tested("", "the study has no two runs, one with and one without tracking");
@@ -38,17 +42,17 @@ pub(super) fn tracking_is_free(case: Case<'_>) -> Findings {
         (Verdict::Refuted, format!("the final weights of {seeds} differ by up to {}", number(largest)))
     };
     reason.push_str(&left_out_in_words(&left_out));
-    claim.finding(&run, Some(largest), None, verdict, reason, differences.len())
+    Evidence { value: Some(largest), ..claim.evidence(&run, differences.len(), Decision::Untested(verdict), reason) }
 }
 
 /// `entropy_falls`: attention becomes more focused as training progresses. Spearman's correlation of the step and the mean
 /// `entropy_nats` over all heads, below 0.
-pub(super) fn entropy_falls(case: Case<'_>) -> Findings {
+pub(super) fn entropy_falls(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "entropy_falls",
         statement: "attention becomes more focused as training progresses",
         statistic: "Spearman(step, mean entropy)",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     claim.per_seed_correlation(case, &[Part::Snapshots], |seed| {
         let entropy = head_series(seed, None, |row| Some(row.entropy_nats));
@@ -58,14 +62,14 @@ pub(super) fn entropy_falls(case: Case<'_>) -> Findings {
     })
 }
 
-/// `balanced_span_helps`: balanced short and long range goes with lower loss. Partial Spearman correlation of −|mean
+/// `balanced_span_helps`: a balance of short and long range correlates with lower loss. Partial Spearman correlation of −|mean
 /// `local_mass_3` − 0.5| and the validation loss, below 0.
-pub(super) fn balanced_span_helps(case: Case<'_>) -> Findings {
+pub(super) fn balanced_span_helps(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "balanced_span_helps",
-        statement: "balanced short and long range goes with lower loss",
+        statement: "a balance of short and long range correlates with lower loss",
         statistic: "partial Spearman(−|mean local_mass_3 − 0.5|, val_loss)",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     partial(&claim, case, &[Part::Snapshots], |seed| {
         let local = head_series(seed, None, |row| Some(row.local_mass_3));
@@ -73,14 +77,14 @@ pub(super) fn balanced_span_helps(case: Case<'_>) -> Findings {
     })
 }
 
-/// `similarity_tracks_loss`: cross-layer similarity goes with validation loss. Partial Spearman correlation of the mean
+/// `similarity_tracks_loss`: cross-layer similarity correlates with validation loss. Partial Spearman correlation of the mean
 /// `js_similarity` over all pairs and the validation loss, two-sided.
-pub(super) fn similarity_tracks_loss(case: Case<'_>) -> Findings {
+pub(super) fn similarity_tracks_loss(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "similarity_tracks_loss",
-        statement: "cross-layer similarity goes with validation loss",
+        statement: "cross-layer similarity correlates with validation loss",
         statistic: "partial Spearman(mean js_similarity, val_loss), two-sided",
-        side: Side::Apart(0.0),
+        alternative: Alternative::TwoSided(0.0),
     };
     partial(&claim, case, &[Part::Snapshots, Part::Similarity], |seed| {
         pair_series(seed, |_, _| true, |row| Some(row.js_similarity))
@@ -89,12 +93,12 @@ pub(super) fn similarity_tracks_loss(case: Case<'_>) -> Findings {
 
 /// `val_tracks_train`: validation loss tracks training loss closely. Spearman's correlation of the two over all evaluations,
 /// above 0.9.
-pub(super) fn val_tracks_train(case: Case<'_>) -> Findings {
+pub(super) fn val_tracks_train(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "val_tracks_train",
         statement: "validation loss tracks training loss closely",
         statistic: "Spearman(train_loss, val_loss) over evaluations",
-        side: Side::Above(0.9),
+        alternative: Alternative::Greater(0.9),
     };
     claim.per_seed_correlation(case, &[], |seed| {
         let losses = |value: fn(&schemas::tables::Evaluations) -> f64| -> Series {
@@ -105,15 +109,17 @@ pub(super) fn val_tracks_train(case: Case<'_>) -> Findings {
     })
 }
 
-/// Decides by a partial Spearman correlation with the validation loss, whose values over seeds share the mean that is taken
-/// out. Two seeds mirror each other: one piece of evidence, so there is no interval and the claim stays inconclusive.
-fn partial(claim: &Claim, case: Case<'_>, needs: &[Part], metric: impl Fn(&Seed) -> Series) -> Findings {
+/// Evidence from a partial Spearman correlation with the validation loss, tested over all pairings of the seeds of the metric
+/// with those of the loss. The deviations of two seeds from their mean mirror each other: one observation, so there is neither
+/// an interval nor a test.
+fn partial(claim: &Claim, case: Case<'_>, needs: &[Part], metric: impl Fn(&Seed) -> Series) -> Evidence {
     let run = match subject(case.dataset, needs) {
         Ok(run) => run,
         Err(reason) => return claim.not_tested("", reason),
     };
     if run.seeds.len() < 2 {
-        return claim.not_tested(&run.name, "one seed: what all seeds share can be taken out of two or more");
+        return claim
+            .not_tested(&run.name, "one seed: a partial correlation needs two to take out what all seeds share");
     }
     let x: Vec<Series> = run.seeds.iter().map(metric).collect();
     let y: Vec<Series> = run.seeds.iter().map(val_loss).collect();
@@ -121,11 +127,18 @@ fn partial(claim: &Claim, case: Case<'_>, needs: &[Part], metric: impl Fn(&Seed)
     match Partial::of(&at(&x, &steps), &at(&y, &steps)) {
         Err(reason) => claim.not_tested(&run.name, format!("of the deviations from the mean over seeds, {reason}")),
         Ok(partial) => {
-            let mut finding = claim.judge(&run.name, Some(partial.estimate()), &[]);
+            let stream = stream("correlate claims", &[&case.dataset.name.as_str(), &claim.name]);
+            let test = || Test {
+                kind: TestKind::Pairings,
+                p_value: partial.p_value(PAIRINGS, stream),
+                if_rejected: claim.alternative.verdict(partial.value()),
+            };
+            let test = (run.seeds.len() > 2).then(test);
+            let mut evidence = claim.tested(&run.name, Some(partial.estimate()), test, &[]);
             if run.seeds.len() == 2 {
-                finding.reason.push_str(": their deviations from their mean mirror each other");
+                evidence.reason.push_str(": their deviations from their mean mirror each other");
             }
-            finding
+            evidence
         }
     }
 }

@@ -1,7 +1,11 @@
-//! The study's claims, and a hypothesis from the literature, each held against the data. A claim is a function; its doc says what it claims, by which statistic
-//! and on which side of which threshold. Nothing is worded to come out right.
+//! Tests of the study's claims and of a hypothesis from the literature.
+//!
+//! A claim is a function; its doc says what it claims, the statistic, and on which side of which threshold the claim holds. The
+//! claims of a dataset that have a test are one family, which `verdict.rs` corrects for.
 
 mod claim;
+#[cfg(test)]
+mod error_rate;
 mod layers;
 mod learning;
 mod plateau;
@@ -9,6 +13,7 @@ mod quality;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use schemas::tables::Findings;
 
@@ -17,13 +22,13 @@ use claim::Case;
 
 /// The dataset that some claims are about.
 const SHAKESPEARE: &str = "shakespeare_char";
-/// The dataset that one claim holds against it.
+/// The dataset that one claim compares with it.
 const ENWIK8: &str = "enwik8";
 
-/// Every claim that concerns a dataset, in the study's order, and then the hypothesis.
+/// Every claim about a dataset, in the study's order, and then the hypothesis: decided after the correction over all of them.
 pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
     let case = Case { dataset, study };
-    let mut findings = vec![
+    let mut evidence = vec![
         learning::tracking_is_free(case),
         learning::entropy_falls(case),
         spans::span_rises_then_settles(case),
@@ -37,18 +42,18 @@ pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
         learning::similarity_tracks_loss(case),
     ];
     if dataset.name == ENWIK8 {
-        findings.push(layers::enwik8_more_uniform(case));
+        evidence.push(layers::enwik8_more_uniform(case));
     }
-    findings.extend([
+    evidence.extend([
         quality::quality_wants_balance(case),
         quality::quality_wants_stable_heads(case),
         quality::poor_is_overfocused(case),
         quality::poor_is_dominated(case),
     ]);
     if dataset.name == SHAKESPEARE {
-        findings.push(quality::shakespeare_strongest(case));
+        evidence.push(quality::shakespeare_strongest(case));
     }
-    findings.extend([
+    evidence.extend([
         quality::generation_differs_slightly(case),
         quality::quality_wants_layered_spans(case),
         quality::poor_is_inconsistent(case),
@@ -56,10 +61,10 @@ pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
         plateau::plateau_repeats(case),
         plateau::attention_settles_first(case),
     ]);
-    findings
+    verdict::decide(evidence)
 }
 
-/// Whether a claim about this dataset looks at others too.
-pub fn looks_at_others(dataset: &Dataset) -> bool {
+/// Whether a claim about this dataset needs others too.
+pub fn needs_others(dataset: &Dataset) -> bool {
     [SHAKESPEARE, ENWIK8].contains(&dataset.name.as_str())
 }

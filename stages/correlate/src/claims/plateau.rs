@@ -1,30 +1,29 @@
-//! A hypothesis from the literature (arXiv 2506.13688): early in training the loss rests on a plateau, on which a model's
-//! generations repeat themselves, while attention already settles on what it will be; repetition falls when the loss does.
+//! A hypothesis from the literature (arXiv 2506.13688): on an early plateau of the loss a model's generations are repetitive,
+//! while attention patterns already converge; repetition falls when the loss does.
 
 use declarations::Part;
-use schemas::tables::Findings;
 
-use super::claim::{Case, Claim, Side};
+use super::claim::{Case, Claim};
+use super::verdict::{Alternative, Evidence};
 use crate::inputs::Seed;
 use crate::rank::mean;
 use crate::series::{Series, head_series, mean_by, val_loss};
 
 const NEEDS: [Part; 2] = [Part::Snapshots, Part::Quality];
 
-/// The share of the whole fall of the loss that is a rest if three snapshots together fall by less, and a fall if the loss
-/// falls by more.
-const REST: f64 = 0.1;
-/// The least fall of repetition after its peak that is one.
+/// The share of the total decrease of the loss below which a decrease counts as flat.
+const FLAT: f64 = 0.1;
+/// The smallest decrease of repetition after its peak that counts as one.
 const FALL: f64 = 0.05;
 
 /// `plateau_repeats`: during the early loss plateau generations repeat themselves. Mean `repetition_4` of the texts written on the
 /// [`plateau`] minus that of those written in the last quarter of the steps, above 0.
-pub(super) fn plateau_repeats(case: Case<'_>) -> Findings {
+pub(super) fn plateau_repeats(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "plateau_repeats",
         statement: "during the early loss plateau generations repeat themselves",
         statistic: "mean repetition_4 on the plateau − in the last quarter",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed(case, &NEEDS, |seed| {
         let plateau = plateau(&val_loss(seed))?;
@@ -34,17 +33,17 @@ pub(super) fn plateau_repeats(case: Case<'_>) -> Findings {
     })
 }
 
-/// `attention_settles_first`: attention patterns settle before repetition falls. The first snapshot at which `repetition_4` has
-/// come half-way down from its peak to its mean in the last quarter, minus the first from which on the mean
-/// `normalized_entropy` stays within a quarter of its whole way from where it ends, in steps, above 0.
-pub(super) fn attention_settles_first(case: Case<'_>) -> Findings {
+/// `attention_settles_first`: attention patterns settle before repetition falls. The first snapshot at which `repetition_4` is
+/// half-way down from its peak to its mean in the last quarter, minus the first from which on the mean `normalized_entropy`
+/// stays within a quarter of its largest distance from its final value, in steps, above 0.
+pub(super) fn attention_settles_first(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "attention_settles_first",
         statement: "attention patterns settle before repetition falls",
         statistic: "step at which repetition_4 has half fallen − step at which mean entropy has settled",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
-    claim.per_seed(case, &NEEDS, |seed| {
+    claim.per_seed_of_snapshots(case, &NEEDS, 2.0, |seed| {
         let entropy = head_series(seed, None, |row| Some(row.normalized_entropy));
         Ok(f64::from(fall(&repetition(seed))?) - f64::from(settling(&entropy)?))
     })
@@ -55,66 +54,66 @@ fn repetition(seed: &Seed) -> Series {
 }
 
 /// The steps of the early plateau: the first longest run of three or more snapshots after the untrained one, in the first half of
-/// the training, over which the loss falls by less than a tenth of its whole fall, while it falls by more after it, and at most
-/// half as fast as it does [afterwards](fastest_after). The last of these tells a rest from a run of a curve that falls all along,
-/// of which close snapshots always have one.
+/// the training, over which the loss decreases by less than a tenth of its total decrease, while it decreases by more
+/// afterwards, and at most half as fast as [afterwards](fastest_after). The last condition excludes curves that decrease steadily,
+/// of which closely spaced snapshots always have a flat run.
 fn plateau(loss: &Series) -> Result<Vec<u32>, String> {
     let points: Vec<(u32, f64)> = loss.iter().map(|(step, loss)| (*step, *loss)).collect();
     let (Some((_, first)), Some((last, _))) = (points.first(), points.last()) else {
         return Err("there are no snapshots".to_owned());
     };
     let lowest = points.iter().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
-    let fall = REST * (first - lowest);
+    let fall = FLAT * (first - lowest);
     let early = points.iter().skip(1).filter(|(step, _)| 2 * step <= *last).count();
     let early = &points[1..1 + early];
-    let rests = |run: &[(u32, f64)]| {
+    let is_flat = |run: &[(u32, f64)]| {
         let ((start, from), (end, to)) = (run[0], run[run.len() - 1]);
         let speed = (from - to) / f64::from(end - start);
         from - to < fall && to - lowest > fall && speed <= fastest_after(&points, end, end - start) / 2.0
     };
     for length in (3..=early.len()).rev() {
-        if let Some(run) = early.windows(length).find(|run| rests(run)) {
+        if let Some(run) = early.windows(length).find(|run| is_flat(run)) {
             return Ok(run.iter().map(|(step, _)| *step).collect());
         }
     }
-    Err("the loss has no early plateau: three snapshots over which it falls by less than a tenth of its whole fall, and at most \
-         half as fast as later"
+    Err("the loss has no early plateau: three snapshots over which it decreases by less than a tenth of its total decrease, and \
+         at most half as fast as later"
         .to_owned())
 }
 
-/// The most that the loss falls a step, from a snapshot at `step` or later on and over so many updates, or those that are left.
-fn fastest_after(points: &[(u32, f64)], step: u32, updates: u32) -> f64 {
+/// The largest decrease of the loss per step, over so many steps (or those that are left) from a snapshot at `step` or later.
+fn fastest_after(points: &[(u32, f64)], step: u32, steps: u32) -> f64 {
     let after = &points[points.partition_point(|(at, _)| *at < step)..];
     let fall = |(place, (start, from)): (usize, &(u32, f64))| {
         let later = &after[place + 1..];
-        let (end, to) = later.iter().find(|(end, _)| end - start >= updates).or(later.last())?;
+        let (end, to) = later.iter().find(|(end, _)| end - start >= steps).or(later.last())?;
         Some((from - to) / f64::from(end - start))
     };
     after.iter().enumerate().filter_map(fall).fold(0.0, f64::max)
 }
 
-/// The first step at which a series has come half-way down from its peak to its mean in the last quarter.
+/// The first step at which a series is half-way down from its peak to its mean in the last quarter.
 fn fall(series: &Series) -> Result<u32, String> {
     let end = in_last_quarter(series)?;
     let peak = series.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
     let Some((&peak_step, &peak)) = peak.filter(|(_, peak)| **peak - end > FALL) else {
-        return Err(format!("repetition never stands {FALL} above where it ends, so it does not fall"));
+        return Err(format!("repetition never exceeds its final level by {FALL}, so it does not fall"));
     };
     let fallen = |(_, value): &(&u32, &f64)| **value <= (peak + end) / 2.0;
     let first = series.range(peak_step..).find(fallen).map(|(step, _)| *step);
     first.ok_or_else(|| "repetition has not fallen by the end".to_owned())
 }
 
-/// The first step from which on a series stays within a quarter of the way that it goes, of where it ends.
+/// The first step from which on a series stays within a quarter of its largest distance from its final value.
 fn settling(series: &Series) -> Result<u32, String> {
     let Some((_, end)) = series.last_key_value() else {
         return Err("there are no snapshots".to_owned());
     };
-    let way = series.values().map(|value| (value - end).abs()).fold(0.0, f64::max);
-    if way == 0.0 {
+    let largest = series.values().map(|value| (value - end).abs()).fold(0.0, f64::max);
+    if largest == 0.0 {
         return Err("entropy does not change".to_owned());
     }
-    let settled = series.iter().rev().take_while(|(_, value)| (*value - end).abs() <= way / 4.0);
+    let settled = series.iter().rev().take_while(|(_, value)| (*value - end).abs() <= largest / 4.0);
     Ok(settled.last().map_or(0, |(step, _)| *step))
 }
 
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plateau_is_where_the_loss_rests_and_falls_again() {
+    fn the_plateau_is_where_the_loss_is_flat_before_it_falls_again() {
         let loss = series(&[4.2, 2.6, 2.5, 2.48, 2.45, 2.1, 1.9, 1.8, 1.75, 1.7, 1.7]);
         assert_eq!(plateau(&loss), Ok(vec![100, 200, 300, 400]));
         let curves: [fn(f64) -> f64; 3] =
@@ -146,9 +145,9 @@ mod tests {
             let falling = series(&(0..22).map(|at| curve(f64::from(at))).collect::<Vec<_>>());
             assert!(plateau(&falling).unwrap_err().contains("no early plateau"));
         }
-        // The fall after it may take less long than the rest.
+        // The decrease after it may be shorter than the plateau.
         assert_eq!(plateau(&series(&[4.0, 2.6, 2.6, 2.6, 2.6, 2.6, 2.6, 1.0])), Ok(vec![100, 200, 300]));
-        // A loss that rests for good has come to its end.
+        // A loss that stays flat has converged.
         assert!(plateau(&series(&[4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])).is_err());
         assert!(plateau(&Series::new()).is_err());
     }

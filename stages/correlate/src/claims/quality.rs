@@ -2,18 +2,21 @@
 //! statistic is computed within one seed.
 
 use declarations::Part;
-use schemas::tables::Findings;
+use schemas::Table;
+use schemas::enums::TextSource;
+use schemas::tables::SampleAttention;
 
 use super::SHAKESPEARE;
-use super::claim::{Case, Claim, Side, Verdict, part, subject};
+use super::claim::{Case, Claim, part, subject};
+use super::verdict::{Alternative, Decision, Evidence, Verdict};
 use crate::association::Paired;
 use crate::fit::{Parabola, parabola};
 use crate::inputs::{Dataset, Seed};
 use crate::interval::Estimate;
 use crate::rank::{Correlation, mean, spearman};
 use crate::samples::{
-    BySample, SAMPLE_ATTENTION, adjacent_divergence, attention, dominant_share, final_attention, head_entropy_variance,
-    quality, span_gradient,
+    BySample, adjacent_divergence, attention, dominant_share, final_attention, head_entropy_variance, quality,
+    span_gradient,
 };
 
 const NEEDS: [Part; 1] = [Part::Quality];
@@ -21,12 +24,12 @@ const NEEDS: [Part; 1] = [Part::Quality];
 /// `quality_wants_balance`: better samples have entropy neither low nor high. The quadratic term of quality on
 /// `normalized_entropy` (mean over heads), the linear term included, below 0, with the vertex inside the data in every
 /// seed; a vertex outside in every seed refutes, in some decides nothing.
-pub(super) fn quality_wants_balance(case: Case<'_>) -> Findings {
+pub(super) fn quality_wants_balance(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "quality_wants_balance",
         statement: "better samples have entropy neither low nor high",
         statistic: "quadratic term of quality on normalized_entropy, vertex inside the data",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     let run = match subject(case.dataset, &NEEDS) {
         Ok(run) => run,
@@ -35,18 +38,18 @@ pub(super) fn quality_wants_balance(case: Case<'_>) -> Findings {
     let (fits, left_out) = part(run.seeds.iter().map(|seed| (seed.seed, quality_parabola(seed))));
     let curvatures: Vec<f64> = fits.iter().map(|(fit, _)| fit.curvature).collect();
     let inside = fits.iter().filter(|(_, inside)| *inside).count();
-    let mut finding = claim.judge(&run.name, Estimate::over(&curvatures), &left_out);
-    if finding.verdict == "not_tested" {
-        return finding;
-    }
+    let mut evidence = claim.t_test(&run.name, Estimate::over(&curvatures), &left_out);
     let seeds = fits.len();
-    finding.reason.push_str(&format!("; the vertex is inside the data in {inside} of {seeds} seeds"));
-    if finding.verdict == "supported" && inside < seeds {
-        let verdict = if inside == 0 { Verdict::Refuted } else { Verdict::Inconclusive };
-        let interval = finding.low.zip(finding.high);
-        return claim.finding(&run.name, finding.value, interval, verdict, finding.reason, seeds);
+    if seeds > 0 {
+        evidence.reason.push_str(&format!("; the vertex is inside the data in {inside} of {seeds} seeds"));
     }
-    finding
+    if let Decision::Tested(test) = &mut evidence.decision
+        && test.if_rejected == Verdict::Supported
+        && inside < seeds
+    {
+        test.if_rejected = if inside == 0 { Verdict::Refuted } else { Verdict::Inconclusive };
+    }
+    evidence
 }
 
 /// The parabola of quality on entropy, and whether it turns inside the data.
@@ -63,24 +66,24 @@ fn quality_parabola(seed: &Seed) -> Result<(Parabola, bool), String> {
 
 /// `quality_wants_stable_heads`: better samples have stable patterns across heads. Spearman's correlation of quality and the
 /// variance of `entropy_nats` over all heads, below 0.
-pub(super) fn quality_wants_stable_heads(case: Case<'_>) -> Findings {
+pub(super) fn quality_wants_stable_heads(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "quality_wants_stable_heads",
         statement: "better samples have stable patterns across heads",
         statistic: "Spearman(quality, variance of head entropy)",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &head_entropy_variance(seed)))
 }
 
 /// `poor_is_overfocused`: poor samples have low entropy. Spearman's correlation of quality and `normalized_entropy` (mean over
 /// heads), above 0.
-pub(super) fn poor_is_overfocused(case: Case<'_>) -> Findings {
+pub(super) fn poor_is_overfocused(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "poor_is_overfocused",
         statement: "poor samples have low entropy",
         statistic: "Spearman(quality, normalized_entropy)",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed_correlation(case, &NEEDS, |seed| {
         with_quality(seed, &attention(seed, None, |row| Some(row.normalized_entropy)))
@@ -89,12 +92,12 @@ pub(super) fn poor_is_overfocused(case: Case<'_>) -> Findings {
 
 /// `poor_is_dominated`: poor samples are dominated by few heads. Spearman's correlation of quality and the largest head's
 /// share of its layer's output norms, averaged over layers, below 0.
-pub(super) fn poor_is_dominated(case: Case<'_>) -> Findings {
+pub(super) fn poor_is_dominated(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "poor_is_dominated",
         statement: "poor samples are dominated by few heads",
         statistic: "Spearman(quality, dominant share per layer, averaged over layers)",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &dominant_share(seed)))
 }
@@ -102,12 +105,12 @@ pub(super) fn poor_is_dominated(case: Case<'_>) -> Findings {
 /// `shakespeare_strongest`: shakespeare_char has the strongest attention–quality correlation. The mean size of Spearman's
 /// correlation of quality with each metric of the generation scope (over all layers), minus its mean over the other datasets,
 /// seed by seed over the seeds that all have, each cut to as many samples as the smallest has, above 0.
-pub(super) fn shakespeare_strongest(case: Case<'_>) -> Findings {
+pub(super) fn shakespeare_strongest(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "shakespeare_strongest",
         statement: "shakespeare_char has the strongest attention–quality correlation",
         statistic: "mean |Spearman(attention, quality)| − the others', equal samples and seeds",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     let others: Vec<&Dataset> = case.study.iter().filter(|dataset| dataset.name != SHAKESPEARE).collect();
     if others.is_empty() {
@@ -138,7 +141,7 @@ pub(super) fn shakespeare_strongest(case: Case<'_>) -> Findings {
 /// The mean size of the correlations of quality with attention, over the first so many scored samples.
 fn strength(seed: &Seed, samples: usize) -> Result<f64, String> {
     let quality: BySample = quality(seed).into_iter().take(samples).collect();
-    let metrics = SAMPLE_ATTENTION.iter().map(|(_, value)| attention(seed, None, value));
+    let metrics = SampleAttention::MEASURES.iter().map(|measure| attention(seed, None, measure.get));
     let metrics = metrics.chain([adjacent_divergence(seed, None)]);
     let correlation = |metric: BySample| {
         let pair = Paired::new(seed.seed, &metric, &quality);
@@ -153,17 +156,17 @@ fn strength(seed: &Seed, samples: usize) -> Result<f64, String> {
 
 /// `generation_differs_slightly`: attention while generating differs slightly from attention on real text. The size of the
 /// difference of mean `normalized_entropy` between the model's texts and the validation texts, below 0.05.
-pub(super) fn generation_differs_slightly(case: Case<'_>) -> Findings {
+pub(super) fn generation_differs_slightly(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "generation_differs_slightly",
         statement: "attention while generating differs slightly from attention on real text",
         statistic: "|normalized_entropy while generating − on validation text|",
-        side: Side::Below(0.05),
+        alternative: Alternative::Less(0.05),
     };
     claim.per_seed(case, &NEEDS, |seed| {
         let entropy =
             |source| mean(&final_attention(seed, source).map(|row| row.normalized_entropy).collect::<Vec<_>>());
-        let difference = (entropy("model") - entropy("validation")).abs();
+        let difference = (entropy(TextSource::Model) - entropy(TextSource::Validation)).abs();
         if difference.is_finite() {
             Ok(difference)
         } else {
@@ -174,24 +177,24 @@ pub(super) fn generation_differs_slightly(case: Case<'_>) -> Findings {
 
 /// `quality_wants_layered_spans`: better samples have layer-appropriate spans. Spearman's correlation of quality and each
 /// sample's own Spearman correlation of the layer and its mean distance, above 0. Needs 3 layers.
-pub(super) fn quality_wants_layered_spans(case: Case<'_>) -> Findings {
+pub(super) fn quality_wants_layered_spans(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "quality_wants_layered_spans",
         statement: "better samples have layer-appropriate spans",
         statistic: "Spearman(quality, per-sample Spearman(layer, mean_distance))",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &span_gradient(seed)))
 }
 
 /// `poor_is_inconsistent`: poor samples have inconsistent attention across layers. Spearman's correlation of quality and the
 /// mean `js_divergence` of adjacent layers, below 0. Needs 2 layers.
-pub(super) fn poor_is_inconsistent(case: Case<'_>) -> Findings {
+pub(super) fn poor_is_inconsistent(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "poor_is_inconsistent",
         statement: "poor samples have inconsistent attention across layers",
         statistic: "Spearman(quality, mean js_divergence of sample_layers)",
-        side: Side::Below(0.0),
+        alternative: Alternative::Less(0.0),
     };
     claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &adjacent_divergence(seed, None)))
 }

@@ -1,9 +1,9 @@
-//! Claims on how far attention reaches.
+//! Claims on attention distance.
 
 use declarations::Part;
-use schemas::tables::Findings;
 
-use super::claim::{Case, Claim, Side, Verdict, interval_in_words, left_out_in_words, number, part, subject};
+use super::claim::{Case, Claim, interval_in_words, left_out_in_words, number, part, subject};
+use super::verdict::{Alternative, Decision, Evidence, Test, TestKind, Verdict};
 use crate::fit::slope;
 use crate::inputs::Seed;
 use crate::interval::Estimate;
@@ -11,14 +11,15 @@ use crate::rank::Correlation;
 use crate::series::{head_series, mean_by};
 
 /// `span_rises_then_settles`: span increases, then stabilises. Least-squares slopes over steps of the mean distance over all
-/// heads, in the first and in the last quarter of the training; the size of the last over the first, below 0.25, where
-/// every first is above 0. A first slope at or below 0 in every seed refutes; in some, nothing is decided.
-pub(super) fn span_rises_then_settles(case: Case<'_>) -> Findings {
+/// heads, in the first and in the last quarter of the training; the size of the last over the first, below 0.25, where every
+/// first is above 0: supported if both are significant, so the larger of their p-values counts. If no first slope is above 0,
+/// the claim is refuted where they are significantly below; if some are, it is inconclusive.
+pub(super) fn span_rises_then_settles(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "span_rises_then_settles",
         statement: "span increases, then stabilises",
         statistic: "slope of mean distance: |last quarter| / first quarter, first quarter > 0",
-        side: Side::Below(0.25),
+        alternative: Alternative::Less(0.25),
     };
     let run = match subject(case.dataset, &[Part::Snapshots]) {
         Ok(run) => run,
@@ -27,18 +28,27 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Findings {
     let (slopes, left_out) = part(run.seeds.iter().map(|seed| (seed.seed, quarter_slopes(seed))));
     let firsts: Vec<f64> = slopes.iter().map(|(first, _)| *first).collect();
     let falling = firsts.iter().filter(|first| **first <= 0.0).count();
+    let rise = Estimate::over(&firsts);
+    let rise_p_value = rise.and_then(|rise| rise.p_value(0.0));
     if falling == 0 {
         let ratios: Vec<f64> = slopes.iter().map(|(first, last)| last.abs() / first).collect();
-        return claim.judge(&run.name, Estimate::over(&ratios), &left_out);
+        let ratio = Estimate::over(&ratios);
+        let test =
+            ratio.and_then(|ratio| claim.alternative.t_test(&ratio)).zip(rise_p_value).map(|(test, rise)| Test {
+                p_value: if test.if_rejected == Verdict::Supported { test.p_value.max(rise) } else { test.p_value },
+                ..test
+            });
+        return claim.tested(&run.name, ratio, test, &left_out);
     }
-    let verdict = if falling == firsts.len() && falling >= 2 { Verdict::Refuted } else { Verdict::Inconclusive };
-    let slopes = Estimate::over(&firsts).map_or_else(String::new, |estimate| interval_in_words(&estimate));
+    let if_rejected = if falling == firsts.len() { Verdict::Refuted } else { Verdict::Inconclusive };
+    let test = rise_p_value.map(|p_value| Test { kind: TestKind::Student, p_value, if_rejected });
+    let rise = rise.map_or_else(String::new, |estimate| interval_in_words(&estimate));
     let mut reason = format!(
-        "the span does not rise in the first quarter in {falling} of {} seeds (slope in characters per step: {slopes})",
+        "the span does not rise in the first quarter in {falling} of {} seeds (slope in characters per step: {rise})",
         firsts.len()
     );
     reason.push_str(&left_out_in_words(&left_out));
-    claim.finding(&run.name, None, None, verdict, reason, firsts.len())
+    claim.evidence(&run.name, firsts.len(), test.into(), reason)
 }
 
 /// The slopes of the mean distance in the first and in the last quarter of the steps.
@@ -62,12 +72,12 @@ fn quarter_slopes(seed: &Seed) -> Result<(f64, f64), String> {
 
 /// `early_local_late_global`: early layers are local, late layers global. Spearman's correlation of the layer and its heads'
 /// mean distance at the last step, above 0.
-pub(super) fn early_local_late_global(case: Case<'_>) -> Findings {
+pub(super) fn early_local_late_global(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "early_local_late_global",
         statement: "early layers are local, late layers global",
         statistic: "Spearman(layer, mean distance) at the last step",
-        side: Side::Above(0.0),
+        alternative: Alternative::Greater(0.0),
     };
     claim.per_seed_correlation(case, &[Part::Snapshots], |seed| {
         let last = seed.last_step();
@@ -79,15 +89,15 @@ pub(super) fn early_local_late_global(case: Case<'_>) -> Findings {
     })
 }
 
-/// `local_specialists`: some heads attend to 1–3 characters while others look further. Whether at the last step a head has
-/// `local_mass_3` above 0.8 while another has less than 0.3; the value is the share of seeds where it is so: supported if
-/// all, refuted if none, inconclusive between or with one seed.
-pub(super) fn local_specialists(case: Case<'_>) -> Findings {
+/// `local_specialists`: some heads attend to 1–3 characters while others attend further. Whether at the last step a head has
+/// `local_mass_3` above 0.8 while another has less than 0.3; the value is the share of seeds in which that is so. Supported if in
+/// all, refuted if in none, and inconclusive between, provided that a two-sided sign test rejects a share of one half.
+pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "local_specialists",
-        statement: "some heads attend to 1–3 characters while others look further",
+        statement: "some heads attend to 1–3 characters while others attend further",
         statistic: "share of seeds where a head has local_mass_3 > 0.8 and another < 0.3, last step",
-        side: Side::Own,
+        alternative: Alternative::Rule,
     };
     let run = match subject(case.dataset, &[Part::Snapshots]) {
         Ok(run) => run,
@@ -106,8 +116,7 @@ pub(super) fn local_specialists(case: Case<'_>) -> Findings {
     }
     let seeds = counts.len();
     let holding = counts.iter().filter(|(local, far)| *local > 0 && *far > 0).count();
-    let verdict = match holding {
-        _ if seeds < 2 => Verdict::Inconclusive,
+    let if_rejected = match holding {
         0 => Verdict::Refuted,
         all if all == seeds => Verdict::Supported,
         _ => Verdict::Inconclusive,
@@ -115,9 +124,34 @@ pub(super) fn local_specialists(case: Case<'_>) -> Findings {
     let each: Vec<_> = counts.iter().map(|(local, far)| format!("{local} and {far}")).collect();
     let share = holding as f64 / seeds as f64;
     let reason = format!(
-        "so in {holding} of {seeds} seeds, a share of {}; heads above 0.8 and below 0.3, seed by seed: {}",
+        "in {holding} of {seeds} seeds, a share of {}; heads above 0.8 and below 0.3 by seed: {}",
         number(share),
         each.join(", ")
     );
-    claim.finding(&run.name, Some(share), None, verdict, reason, seeds)
+    let test = Test { kind: TestKind::Signs, p_value: sign_test(holding, seeds), if_rejected };
+    Evidence { value: Some(share), ..claim.evidence(&run.name, seeds, Decision::Tested(test), reason) }
+}
+
+/// The two-sided p-value of `successes` among `n` trials of probability 1/2.
+fn sign_test(successes: usize, n: usize) -> f64 {
+    let fewer = successes.min(n - successes);
+    // Binomial coefficients, each from the one before.
+    let ways = (0..fewer).scan(1.0, |ways, k| {
+        *ways *= (n - k) as f64 / (k + 1) as f64;
+        Some(*ways)
+    });
+    (2.0 * (1.0 + ways.sum::<f64>()) * 0.5_f64.powf(n as f64)).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sign_test_counts() {
+        // Of 2⁵ outcomes 1 + 5 have one success or none, and as many have four or five.
+        let p_values = [0, 1, 2, 3, 4, 5].map(|successes| sign_test(successes, 5));
+        assert_eq!(p_values, [2.0 / 32.0, 12.0 / 32.0, 1.0, 1.0, 12.0 / 32.0, 2.0 / 32.0]);
+        assert_eq!((sign_test(1, 1), sign_test(0, 3)), (1.0, 0.25));
+    }
 }

@@ -6,6 +6,7 @@ use cli::Terminal;
 use declarations::metrics::Metrics;
 use declarations::{Fault, Job};
 use schemas::attention::Window;
+use schemas::enums::WindowKind;
 use schemas::tables::{Attention, HeadOutputs, Windows};
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -38,13 +39,13 @@ impl Snapshots {
         let mut number = numbers((layers * 31 + heads * 7 + length) as u64);
         let windows: Vec<Windows> = (0..val + repeat)
             .map(|window| {
-                let kind = if window < val { "val" } else { "repeat" };
+                let kind = if window < val { WindowKind::Val } else { WindowKind::Repeat };
                 let tokens: Vec<u16> = if window < val {
                     (0..length).map(|_| (number() * 5.0) as u16).collect()
                 } else {
                     (0..block).chain(0..block).map(|token| (token + window) as u16).collect()
                 };
-                Windows { window: window as u16, kind: kind.into(), start: 0, tokens, text: String::new() }
+                Windows { window: window as u16, kind, start: 0, tokens, text: String::new() }
             })
             .collect();
         let mut row = |keys: usize| {

@@ -1,101 +1,140 @@
-//! `report/index.html`: the whole study on one page that needs nothing else.
+//! `report/index.html`: the study on one self-contained page.
+//!
+//! Templates of maud, which escapes every string that is not markup. The only strings taken as markup are the style sheet
+//! and the figures' SVG.
 
-mod origins;
+mod correlations;
+mod findings;
+mod limitations;
+mod provenance;
+mod results;
 mod samples;
-mod tables;
+mod uncertainty;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::canvas::Figure;
-use crate::html::{element, escape, words};
 use crate::inputs::{Dataset, Inputs};
 use crate::render::{Pictures, data_uri};
 
-/// Figures of one dataset, drawn.
-pub type Drawn = Vec<(Figure, Pictures)>;
+/// The rendered figures of one dataset.
+pub type Rendered = Vec<(Figure, Pictures)>;
 
 const CSS: &str = include_str!("style.css");
+const TITLE: &str = "Attention patterns during GPT training";
 
 /// The page, from the tables and each dataset's figures.
-pub fn page(inputs: &Inputs, figures: &[Drawn]) -> String {
-    let datasets: Vec<(&Dataset, Vec<Part>)> =
-        inputs.datasets.iter().zip(figures).map(|(dataset, figures)| (dataset, parts(dataset, figures))).collect();
-    let mut body = introduction(&datasets);
-    body.push_str(&section("results", "Results", &tables::results(&inputs.results)));
-    for (dataset, parts) in &datasets {
-        let name = &dataset.study.name;
-        let section = |part: &Part| section(&anchor(name, part.id), &format!("{name}: {}", part.title), &part.inner);
-        body.extend(parts.iter().map(section));
-    }
-    let body = element("main", "", &body);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{TITLE}</title>\n<style>\n{CSS}</style>\n</head>\n\
-         <body>\n{body}</body>\n</html>\n"
-    )
+pub fn page(inputs: &Inputs, figures: &[Rendered]) -> String {
+    let datasets: Vec<(&Dataset, Vec<Section>)> =
+        inputs.datasets.iter().zip(figures).map(|(dataset, figures)| (dataset, sections(dataset, figures))).collect();
+    let names: Vec<&str> = inputs.datasets.iter().map(|dataset| dataset.study.name.as_str()).collect();
+    let document = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (TITLE) }
+                style { (PreEscaped(CSS)) }
+            }
+            body {
+                main {
+                    header {
+                        h1 { (TITLE) }
+                        p.lead {
+                            "A character-level GPT was trained on " (names.join(", ")) ". At snapshots throughout training, the \
+                             attention patterns of all heads were recorded on fixed windows of validation text. This page \
+                             shows how entropy, attention distance and layer similarity change during training, and whether \
+                             they correlate with validation loss or the quality of generated text."
+                        }
+                        @for (dataset, sections) in &datasets {
+                            h2 { (dataset.study.name) }
+                            (findings::summary(&dataset.findings))
+                            nav {
+                                @for section in sections {
+                                    a href={ "#" (section.anchor(dataset)) } { (section.title) } " "
+                                }
+                            }
+                        }
+                    }
+                    section #results { h2 { "Results" } (results::table(&inputs.results)) }
+                    @for (dataset, sections) in &datasets {
+                        @for section in sections {
+                            section id=(section.anchor(dataset)) {
+                                h2 { (section.title) span.muted { (dataset.study.name) } }
+                                (section.content)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    document.into_string()
 }
-
-const TITLE: &str = "How attention evolves while a GPT learns to write";
 
 /// A section on one dataset.
-struct Part {
+struct Section {
     id: &'static str,
     title: &'static str,
-    inner: String,
+    content: Markup,
 }
 
-fn introduction(datasets: &[(&Dataset, Vec<Part>)]) -> String {
-    let names: Vec<&str> = datasets.iter().map(|(dataset, _)| dataset.study.name.as_str()).collect();
-    let text = format!(
-        "A character-level GPT was trained on {}, and at many steps of its training every attention head was recorded on \
-         the same stretches of unseen text. This page shows what changed: how focused the heads are, how far they look, how \
-         alike the layers are, and whether any of it goes with better predictions or better text.",
-        names.join(", ")
-    );
-    let about: String = datasets.iter().map(|(dataset, parts)| answer(dataset, parts)).collect();
-    element("header", "", &(words("h1", "", TITLE) + &words("p", "lead", &text) + &about))
+impl Section {
+    fn anchor(&self, dataset: &Dataset) -> String {
+        anchor(&dataset.study.name, self.id)
+    }
 }
 
-/// Which claims hold on a text, and where on the page the rest stands.
-fn answer(dataset: &Dataset, parts: &[Part]) -> String {
-    let name = &dataset.study.name;
-    let link = |part: &Part| format!("<a href=\"#{}\">{}</a>\n", anchor(name, part.id), part.title);
-    let links: String = parts.iter().map(link).collect();
-    words("h2", "", name) + &tables::verdicts(&dataset.findings) + &element("nav", "", &links)
-}
-
-/// The sections that there is something to say in.
-fn parts(dataset: &Dataset, figures: &Drawn) -> Vec<Part> {
-    let name = &dataset.study.name;
+/// The sections that the dataset's tables allow.
+fn sections(dataset: &Dataset, figures: &Rendered) -> Vec<Section> {
+    let figures = html! { @for rendered in figures { (figure(&dataset.study.name, rendered)) } };
     let all = [
-        ("figures", "figures", figures.iter().map(|drawn| figure(name, drawn)).collect()),
-        ("findings", "which claims hold", tables::findings(&dataset.findings)),
-        ("correlations", "what goes with what", tables::correlations(&dataset.correlations)),
-        ("samples", "what the model writes", samples::samples(dataset)),
-        ("origins", "how this was made", origins::origins(dataset)),
+        ("figures", "Figures", Some(figures)),
+        ("findings", "Findings", findings::table(&dataset.findings)),
+        ("correlations", "Correlations", correlations::table(&dataset.correlations)),
+        ("uncertainty", "Uncertainty", uncertainty::table(dataset)),
+        ("samples", "Generated samples", samples::samples(dataset)),
+        ("limitations", "Limitations", Some(limitations::list(dataset))),
+        ("provenance", "Provenance", Some(provenance::table(dataset))),
     ];
-    let parts = all.into_iter().map(|(id, title, inner)| Part { id, title, inner });
-    parts.filter(|part| !part.inner.is_empty()).collect()
+    let section = |(id, title, content): (_, _, Option<_>)| Some(Section { id, title, content: content? });
+    all.into_iter().filter_map(section).collect()
 }
 
-fn section(id: &str, title: &str, inner: &str) -> String {
-    format!("<section id=\"{}\">\n{}{inner}</section>\n", escape(id), words("h2", "", title))
-}
-
+/// The id of a part of a dataset on the page.
 fn anchor(dataset: &str, part: &str) -> String {
-    let plain = |character: char| if character.is_alphanumeric() { character } else { '-' };
-    format!("{}-{part}", dataset.chars().map(plain).collect::<String>())
+    let letter = |character: char| if character.is_alphanumeric() { character } else { '-' };
+    format!("{}-{part}", dataset.chars().map(letter).collect::<String>())
 }
 
-/// A figure with its caption: its SVG, or its PNG where that is smaller.
-fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures)) -> String {
+/// A figure with its caption: the SVG, or the PNG where that is smaller.
+fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures)) -> Markup {
     let uri = data_uri(&pictures.png);
-    let picture = if pictures.svg.len() <= uri.len() {
-        pictures.svg.clone()
-    } else {
-        let (width, height) = (figure.width, figure.height);
-        format!("<img src=\"{uri}\" width=\"{width}\" height=\"{height}\" alt=\"{}\">\n", escape(&figure.title))
-    };
-    let card = format!("<div class=\"card\" tabindex=\"0\">{picture}</div>\n");
-    let id = anchor(dataset, &format!("figure-{}", figure.name));
-    format!("<figure id=\"{id}\">\n{card}{}</figure>\n", words("figcaption", "", &figure.caption))
+    html! {
+        figure id=(anchor(dataset, &format!("figure-{}", figure.name))) {
+            // What scrolls must be reachable by keyboard.
+            div.card tabindex="0" {
+                @if pictures.svg.len() <= uri.len() {
+                    (PreEscaped(&pictures.svg))
+                } @else {
+                    img src=(uri) width=(figure.width) height=(figure.height) alt=(figure.title);
+                }
+            }
+            figcaption { (figure.caption) }
+        }
+    }
+}
+
+/// A table with its column headings and rows of cells; wide ones scroll.
+fn scrolling_table(class: &str, columns: &[&str], rows: &[Markup]) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table class=(class) {
+                thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                tbody { @for row in rows { tr { (row) } } }
+            }
+        }
+    }
 }

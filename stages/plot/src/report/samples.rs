@@ -1,45 +1,37 @@
-//! What the model wrote as it learned, beside real text.
+//! Generated samples over training, beside real text.
 
-use crate::html::{element, words};
+use maud::{Markup, html};
+
+use crate::figures::step_heading;
 use crate::inputs::Dataset;
 use crate::number;
+use crate::text::printable;
 
-/// How much of a text is shown.
+/// How many characters of a text are shown.
 const SHOWN: usize = 420;
 
-/// The first sample at the first, the middle and the last snapshot, and real text.
-pub(super) fn samples(dataset: &Dataset) -> String {
-    let mut cards = String::new();
-    let steps = dataset.telling_steps();
-    for step in &steps {
-        let first = dataset.samples.iter().filter(|row| row.step == *step).min_by_key(|row| row.sample);
-        if let Some(sample) = first {
-            let heading = match step {
-                0 => "step 0: untrained".to_owned(),
-                step => format!("step {}", number::decimals(f64::from(*step), 0)),
-            };
-            cards.push_str(&card(&heading, &sample.text));
+/// The first sample at the first, middle and last snapshot, and real text; none without samples.
+pub(super) fn samples(dataset: &Dataset) -> Option<Markup> {
+    let first = |step: u32| dataset.samples.iter().filter(move |row| row.step == step).min_by_key(|row| row.sample);
+    let generated: Vec<_> = dataset.sample_steps().into_iter().filter_map(|step| Some((step, first(step)?))).collect();
+    let (_, sample) = generated.first()?;
+    let window = dataset.attention.as_ref().and_then(|attention| attention.window.as_ref());
+    Some(html! {
+        div.samples {
+            @for (step, sample) in &generated { (card(&step_heading(*step), &sample.text)) }
+            @if let Some(window) = window { (card("real text: window of the attention patterns", &window.text)) }
         }
-    }
-    if cards.is_empty() {
-        return String::new();
-    }
-    if let Some(window) = dataset.attention.as_ref().and_then(|attention| attention.window.as_ref()) {
-        cards.push_str(&card("real text: the probe window of the attention maps", &window.text));
-    }
-    let how = dataset.samples.first().map_or_else(String::new, |row| {
-        let (temperature, top_k) = (number::decimals(row.temperature, 1), row.top_k);
-        format!(
-            "The first sample of the first seed, at temperature {temperature}, from the {top_k} likeliest characters."
-        )
-    });
-    element("div", "samples", &cards) + &words("p", "note", &how)
+        p.note {
+            "First sample of the first seed, temperature " (number::decimals(sample.temperature, 1)) ", top-k "
+            (number::integer(sample.top_k)) "."
+        }
+    })
 }
 
-fn card(heading: &str, text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).collect();
+fn card(heading: &str, text: &str) -> Markup {
+    let mut shown: String = printable(text).chars().take(SHOWN).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    element("article", "", &(words("h3", "", heading) + &words("pre", "", &shown)))
+    html! { article { h3 { (heading) } pre { (shown) } } }
 }

@@ -1,9 +1,10 @@
-//! A study that nobody ran: curves of the shapes that training gives, in the tables that the stages write.
+//! A synthetic study: every table that the stage reads, with curves as training gives them.
 
 use std::f64::consts::E;
 
 use declarations::{Part, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
+use schemas::enums::{ContextPolicy, Event, Scope, TextSource, Verdict, WindowKind};
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
     Results, SampleScores, Samples, TrainingLog, Windows,
@@ -15,7 +16,7 @@ const LAYERS: u16 = 4;
 const HEADS: u16 = 4;
 const BLOCK: u16 = 32;
 /// A label that would be markup if it were not escaped.
-pub(crate) const LABEL: &str = "Quality & <correlations>";
+pub(crate) const LABEL: &str = "<script>alert(\"Quality\")</script>&'correlations'";
 
 /// Four runs of one dataset; the runs that have what `run_3` has come last.
 pub(crate) fn study(seeds: &[u64], steps: &str) -> Study {
@@ -35,7 +36,7 @@ pub(crate) fn study(seeds: &[u64], steps: &str) -> Study {
     Study { datasets: vec![dataset], runs: runs.map(run).to_vec() }
 }
 
-/// A reproducible number in −1 to 1 for anything.
+/// A deterministic pseudo-random number from −1 to 1.
 fn noise(of: &[u64]) -> f64 {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     for part in of {
@@ -113,7 +114,7 @@ fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partitio
     let made = Provenance::new("snapshot", serde_json::json!({"val_windows": 1}));
     let text = "First Citizen:\nBefore we <go>,\n";
     let windows =
-        [Windows { window: 0, kind: "val".into(), start: 7, tokens: vec![1; BLOCK.into()], text: text.into() }];
+        [Windows { window: 0, kind: WindowKind::Val, start: 7, tokens: vec![1; BLOCK.into()], text: text.into() }];
     artifacts.write(partition, &made, &windows).expect("written");
     for step in dataset.steps.iter() {
         let partition = partition.clone().step(step);
@@ -159,6 +160,7 @@ fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partitio
                 duplicate_token_score: 0.1,
                 induction_score: Some(0.04 + induction + 0.01 * wobble.abs()),
                 queries: 248,
+                ..HeadMetrics::default()
             }
         })
         .collect();
@@ -166,7 +168,7 @@ fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partitio
     artifacts.write(partition, &made, &rows).expect("written");
 }
 
-/// Heads that start out uniform and become local, previous-token, first-character or banded ones.
+/// Heads that begin uniform and become local, previous-token, sink or banded heads.
 fn attention(step: u32, seed: u64) -> Window {
     let mut weights = Vec::new();
     for layer in 0..LAYERS {
@@ -208,6 +210,7 @@ fn similarity(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
             js_similarity: 1.0 - js_divergence,
             cosine_similarity: 1.0 - js_divergence,
             centered_cosine_similarity: 1.0 - 2.0 * js_divergence,
+            ..LayerSimilarity::default()
         }
     };
     let rows: Vec<_> = dataset.steps.iter().flat_map(|step| pairs().map(move |pair| row(step, pair))).collect();
@@ -234,16 +237,16 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
             tokens: vec![1, 2],
             temperature: 0.8,
             top_k: 65,
-            context_policy: "exact".into(),
+            context_policy: ContextPolicy::Exact,
         })
         .collect();
     artifacts.write(partition, &made, &samples).expect("written");
     if !scored {
         return;
     }
-    let score = |step: Option<u32>, source: &str, sample: u16, quality: f64| SampleScores {
+    let score = |step: Option<u32>, source: TextSource, sample: u16, quality: f64| SampleScores {
         step,
-        source: source.into(),
+        source,
         sample,
         distinct_1: None,
         distinct_2: None,
@@ -266,15 +269,18 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
             let distance = 1.15 + 11.0 * (-f64::from(row.step) / 260.0).exp();
             score(
                 Some(row.step),
-                "model",
+                TextSource::Model,
                 row.sample,
                 -distance * spread(row.sample, seed * 7919 + u64::from(row.step)),
             )
         })
         .collect();
-    for (source, count, distance) in [("validation", 200, 0.8), ("shuffled", 200, 8.0), ("trigram", 50, 2.6)] {
+    for (source, count, distance) in
+        [(TextSource::Validation, 200, 0.8), (TextSource::Shuffled, 200, 8.0), (TextSource::Trigram, 50, 2.6)]
+    {
         rows.extend(
-            (0..count).map(|sample| score(None, source, sample, -distance * spread(sample, source.len() as u64))),
+            (0..count)
+                .map(|sample| score(None, source, sample, -distance * spread(sample, source.as_str().len() as u64))),
         );
     }
     artifacts.write(partition, &made, &rows).expect("written");
@@ -308,7 +314,7 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
     artifacts.write(&partition, &made, &findings(several)).expect("written");
     let rows: Vec<Correlations> = (0..40)
         .map(|number| Correlations {
-            scope: if number % 2 == 0 { "training" } else { "generation" }.into(),
+            scope: if number % 2 == 0 { Scope::Training } else { Scope::Generation },
             x: ["entropy_nats", "mean_distance", "js_similarity"][number % 3].into(),
             layer: (number % 5 > 0).then_some(number as u16 % 5),
             y: if number % 2 == 0 { "val_loss" } else { "quality" }.into(),
@@ -332,7 +338,7 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
     }
 }
 
-/// Head `h` of a seed is one further in the next.
+/// Head indices rotate by one from seed to seed.
 fn matches(seeds: &[u64]) -> Vec<HeadMatches> {
     let numbered = || seeds.iter().enumerate();
     let layers = (0..LAYERS).flat_map(|layer| numbered().map(move |(place, seed)| (layer, place as u16, *seed)));
@@ -350,25 +356,25 @@ fn matches(seeds: &[u64]) -> Vec<HeadMatches> {
         .collect()
 }
 
-/// Events of every sort: one that all seeds have, one that some have, one whose interval leaves the panel, one that none has.
+/// Events in every seed, in some and in none, one whose interval leaves the panel, and ones that no table declares.
 fn onsets(seeds: &[u64]) -> Vec<Onsets> {
-    type Event = (&'static str, &'static str, Option<[f64; 3]>, usize, f64);
-    let events: [Event; 8] = [
-        ("previous_token_head", "previous_token_score", Some([128.0, 90.0, 182.0]), 3, 0.6),
-        ("induction_head", "induction_score", Some([310.0, 205.0, 469.0]), 2, 0.4),
-        ("attention_sink", "first_token_mass", None, 0, 0.02),
-        ("layer_specialisation", "js_divergence", Some([600.0, 80.0, 4500.0]), 3, 0.3),
-        ("change_point", "entropy_nats", Some([64.0, 40.0, 102.0]), 3, -1.1),
-        ("change_point", "val_loss", Some([32.0, 20.0, 51.0]), 3, -1.4),
-        ("change_point", "span_90", None, 0, 0.3),
-        ("change_point", "unheard_of", Some([32.0, 20.0, 51.0]), 3, -1.4),
+    type Planted = (Event, &'static str, Option<[f64; 3]>, usize, f64);
+    let events: [Planted; 8] = [
+        (Event::PreviousTokenHead, "previous_token_score", Some([128.0, 90.0, 182.0]), 3, 0.6),
+        (Event::InductionHead, "induction_score", Some([310.0, 205.0, 469.0]), 2, 0.4),
+        (Event::AttentionSink, "first_token_mass", None, 0, 0.02),
+        (Event::LayerSpecialisation, "js_divergence", Some([600.0, 80.0, 4500.0]), 3, 0.3),
+        (Event::ChangePoint, "entropy_nats", Some([64.0, 40.0, 102.0]), 3, -1.1),
+        (Event::ChangePoint, "val_loss", Some([32.0, 20.0, 51.0]), 3, -1.4),
+        (Event::ChangePoint, "span_90", None, 0, 0.3),
+        (Event::ChangePoint, "unheard_of", Some([32.0, 20.0, 51.0]), 3, -1.4),
     ];
-    let row = |(rank, (event, metric, times, n, change)): (usize, Event)| {
+    let row = |(rank, (event, metric, times, n, change)): (usize, Planted)| {
         let n = n.min(seeds.len());
         let shifted = |time: f64, seed: usize| time as u32 + if metric == "val_loss" { 0 } else { 20 * seed as u32 };
         let several = |time: f64| (n > 1).then_some(time);
         Onsets {
-            event: event.into(),
+            event,
             metric: metric.into(),
             layer: None,
             value: times.map(|times| times[0]),
@@ -377,11 +383,11 @@ fn onsets(seeds: &[u64]) -> Vec<Onsets> {
             n: n as u32,
             seeds: seeds.len() as u32,
             in_seeds: seeds[..n].to_vec(),
-            // The loss falls between the same snapshots in every seed; all else differs.
+            // The loss changes between the same snapshots in every seed, everything else between different ones.
             steps: times.map_or_else(Vec::new, |times| (0..n).map(|seed| shifted(times[0], seed)).collect()),
             steps_before: times.map_or_else(Vec::new, |times| (0..n).map(|seed| shifted(times[0], seed) / 2).collect()),
             change: Some(change),
-            explained: (event == "change_point").then_some(0.8),
+            explained: (event == Event::ChangePoint).then_some(0.8),
             rank: times.map(|_| rank as u32 + 1),
             reason: (n < seeds.len()).then(|| "it rises by less than 0.1 above its baseline".into()),
         }
@@ -390,7 +396,7 @@ fn onsets(seeds: &[u64]) -> Vec<Onsets> {
 }
 
 fn findings(several: bool) -> Vec<Findings> {
-    type Claim = (&'static str, &'static str, &'static str, Option<[f64; 3]>, (Option<f64>, Option<f64>), &'static str);
+    type Claim = (&'static str, &'static str, &'static str, Option<[f64; 3]>, (Option<f64>, Option<f64>), Verdict);
     let claims: [Claim; 8] = [
         (
             "tracking_is_free",
@@ -398,7 +404,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "largest difference of final weights",
             Some([0.0; 3]),
             (Some(0.0), Some(0.0)),
-            "supported",
+            Verdict::Supported,
         ),
         (
             "entropy_falls",
@@ -406,7 +412,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "Spearman(step, mean entropy)",
             Some([-0.97, -0.99, -0.94]),
             (None, Some(0.0)),
-            "supported",
+            Verdict::Supported,
         ),
         (
             "early_local_late_global",
@@ -414,7 +420,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "Spearman(layer, mean distance)",
             Some([0.35, -0.21, 0.91]),
             (Some(0.0), None),
-            "inconclusive",
+            Verdict::Inconclusive,
         ),
         (
             "local_specialists",
@@ -422,7 +428,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "heads with local_mass_3 > 0.8 while another has < 0.3",
             Some([1.0, 0.6, 1.4]),
             (Some(0.0), None),
-            "supported",
+            Verdict::Supported,
         ),
         (
             "specialisation_onset",
@@ -430,7 +436,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "change point of mean js_divergence",
             None,
             (Some(1500.0), Some(2500.0)),
-            "not_tested",
+            Verdict::NotTested,
         ),
         (
             "lower_layers_alike",
@@ -438,7 +444,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "js_similarity within − between",
             Some([-0.04, -0.06, -0.02]),
             (Some(0.0), None),
-            "refuted",
+            Verdict::Refuted,
         ),
         (
             "generation_differs_slightly",
@@ -446,7 +452,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "abs(difference of normalized_entropy)",
             Some([0.021, 0.012, 0.03]),
             (None, Some(0.05)),
-            "supported",
+            Verdict::Supported,
         ),
         (
             "val_tracks_train",
@@ -454,7 +460,7 @@ fn findings(several: bool) -> Vec<Findings> {
             "Spearman(train_loss, val_loss)",
             Some([0.998, 0.996, 1.0]),
             (Some(0.9), None),
-            "supported",
+            Verdict::Supported,
         ),
     ];
     claims
@@ -469,7 +475,9 @@ fn findings(several: bool) -> Vec<Findings> {
             high: numbers.filter(|_| several && claim != "tracking_is_free").map(|numbers| numbers[2]),
             threshold_low,
             threshold_high,
-            verdict: verdict.into(),
+            p_value: numbers.filter(|_| several && claim != "tracking_is_free").map(|_| 0.002),
+            p_adjusted: numbers.filter(|_| several && claim != "tracking_is_free").map(|_| 0.02),
+            verdict,
             reason: "because the interval is <where> it is & not elsewhere".into(),
             n: if several { 3 } else { 1 },
         })

@@ -1,4 +1,4 @@
-//! A web server on the loopback interface that serves one file, well or badly.
+//! A local web server that serves one file, correctly or not.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,19 +8,19 @@ use std::thread;
 /// How the server answers a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Manner {
-    /// As it was asked to.
+    /// The requested range.
     Whole,
-    /// The whole file, whatever part was asked for.
+    /// The whole file, whatever the range.
     IgnoresRange,
-    /// At most so many bytes of the body that it announced.
+    /// At most so many bytes of the announced body.
     CutsAfter(usize),
-    /// With this status and no file.
+    /// This status, without the file.
     Status(u16),
 }
 
 /// A running server; its thread ends with the process.
 pub(crate) struct Server {
-    /// The address of its file.
+    /// The URL of its file.
     pub(crate) url: String,
     ranges: Arc<Mutex<Vec<Option<usize>>>>,
 }
@@ -35,16 +35,16 @@ impl Server {
         thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let manner = manners[number.min(manners.len() - 1)];
-                // A client that went away is its own affair.
+                // A client may disconnect.
                 let _ = stream.and_then(|stream| answer(stream, &bytes, manner, &seen));
             }
         });
         Self { url: format!("http://{address}/file.zip"), ranges }
     }
 
-    /// For each request where it asked the file to start.
+    /// The start of the range of each request.
     pub(crate) fn ranges(&self) -> Vec<Option<usize>> {
-        self.ranges.lock().expect("no panic holds it").clone()
+        self.ranges.lock().expect("no thread panics").clone()
     }
 }
 
@@ -64,7 +64,7 @@ fn answer(
             break;
         }
     }
-    seen.lock().expect("no panic holds it").push(start);
+    seen.lock().expect("no thread panics").push(start);
     if let Manner::Status(status) = manner {
         return write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }

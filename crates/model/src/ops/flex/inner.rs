@@ -1,7 +1,7 @@
 //! Inner products of a few rows with the many rows of a weight, which is read once.
 //!
-//! With AVX-512 four rows and four of the weight's are multiplied at once, their sums in sixteen registers; elsewhere one row and
-//! four. Either way a sum goes through sixteen lanes, and the lanes are added up halves upon halves: the bits are the same wherever
+//! With AVX-512 tiles of four rows by four of the weight's have their sums in sixteen registers; elsewhere a tile is one row by
+//! four. Either way a sum goes through sixteen lanes, which are added pairwise in the end: the bits are the same wherever
 //! multiplication and addition are fused, and a row's do not depend on how many rows there are.
 
 use super::kernels;
@@ -11,11 +11,16 @@ use super::kernels;
 /// # Shapes
 /// `x` is `[rows, width]`, `weight` `[outputs, width]`, `out` `[rows, outputs]`.
 pub(super) fn products(x: &[f32], weight: &[f32], width: usize, out: &mut [f32]) {
-    assert_eq!(out.len() * width * width, x.len() * weight.len(), "every row meets every other");
+    assert!(width > 0 && x.len().is_multiple_of(width) && weight.len().is_multiple_of(width), "whole rows");
+    assert_eq!(out.len(), x.len() / width * (weight.len() / width), "a product for every pair of rows");
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512.
-        return unsafe { avx512::products(x, weight, width, out) };
+    {
+        let done = simd_dispatch::call_with!(Avx512, fn(x: &[f32], weight: &[f32], width: usize, out: &mut [f32]) {
+            avx512::products(x, weight, width, out)
+        });
+        if done.is_some() {
+            return;
+        }
     }
     kernels::inner_products(x, weight, width, out);
 }
@@ -31,7 +36,7 @@ mod avx512 {
 
     use super::kernels::{self, LANES};
 
-    /// Rows of the weight a tile, and of the other matrix at most.
+    /// Rows of the weight per tile, and of the other matrix at most.
     const SIDE: usize = 4;
 
     #[target_feature(enable = "avx512f")]
@@ -59,19 +64,19 @@ mod avx512 {
         }
     }
 
-    /// Some rows with four of the weight's; the rows of `out` lie `apart`.
+    /// A tile of the result, whose rows are `stride` apart.
     #[target_feature(enable = "avx512f")]
-    fn tile<const ROWS: usize>(x: &[f32], weight: &[f32], width: usize, out: &mut [f32], apart: usize) {
-        assert!(x.len() == ROWS * width && weight.len() == SIDE * width && out.len() >= (ROWS - 1) * apart + SIDE);
+    fn tile<const ROWS: usize>(x: &[f32], weight: &[f32], width: usize, out: &mut [f32], stride: usize) {
+        assert!(x.len() == ROWS * width && weight.len() == SIDE * width && out.len() >= (ROWS - 1) * stride + SIDE);
         let whole = width / LANES * LANES;
         let next = weight.as_ptr_range().end;
         let mut sums = [[_mm512_setzero_ps(); SIDE]; ROWS];
         for at in (0..whole).step_by(LANES) {
             // SAFETY: sixteen values from `at` on are the row's.
             let load = |values: &[f32], row: usize| unsafe { _mm512_loadu_ps(values.as_ptr().add(row * width + at)) };
-            for line in 0..SIDE {
-                // Of the next tile, which is not waited for; behind the weight's end nothing happens.
-                _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(SIDE * at + line * LANES).cast());
+            for row in 0..SIDE {
+                // Of the next tile; a prefetch beyond the weight's end does nothing.
+                _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(SIDE * at + row * LANES).cast());
             }
             let weight: [__m512; SIDE] = [load(weight, 0), load(weight, 1), load(weight, 2), load(weight, 3)];
             for (row, sums) in sums.iter_mut().enumerate() {
@@ -82,7 +87,7 @@ mod avx512 {
             }
         }
         for (row, sums) in sums.into_iter().enumerate() {
-            let out = &mut out[row * apart..][..SIDE];
+            let out = &mut out[row * stride..][..SIDE];
             // SAFETY: four values are `out`'s.
             unsafe { _mm_storeu_ps(out.as_mut_ptr(), totals(sums)) };
             if whole < width {
@@ -93,7 +98,7 @@ mod avx512 {
         }
     }
 
-    /// The sums of four vectors' lanes, halves upon halves.
+    /// The sums of four vectors' lanes, added pairwise.
     #[target_feature(enable = "avx512f")]
     fn totals(lanes: [__m512; SIDE]) -> __m128 {
         let [a, b, c, d] = lanes.map(|lanes| quarter(lanes));

@@ -1,12 +1,11 @@
-//! Loops over slices, compiled for the instruction sets that processors have. Sums go through sixteen lanes in every one of
-//! them.
+//! Loops over slices, compiled for several instruction sets. Sums go through sixteen lanes in all of them.
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 use std::mem::MaybeUninit;
 
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
-use crate::ops::{Dropout, LAYER_NORM_EPSILON, Update};
+use crate::ops::arguments::{Dropout, LAYER_NORM_EPSILON, Update};
 
 /// Lanes of a sum: one AVX-512 register, two of AVX2.
 pub(super) const LANES: usize = 16;
@@ -21,11 +20,11 @@ fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// −87 it is the smallest normal number, nearly.
 #[inline(always)]
 fn exp<const FUSED: bool>(x: f32) -> f32 {
-    // Adding and subtracting 1.5·2²³ rounds to an integer, which then stands in the low bits.
+    // Adding 1.5·2²³ rounds to an integer, in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // What is not a number stays so, which `max` would not let it.
+    // `max` would turn NaN into a number.
     let x = if x < -87.0 { -87.0 } else { x };
     let shifted = fma::<FUSED>(x, LOG2_E, ROUND);
     let n = shifted - ROUND;
@@ -54,34 +53,36 @@ fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
     (if x >= 0.0 { 1.0 - tail } else { tail }, DENSITY_AT_0 * bell)
 }
 
-/// What decides the dropout of one stretch of values: a hash of (seed, stretch), so that positions are not bound to 32 bits.
-fn stretch_seed(seed: u64, stretch: u64) -> u32 {
+/// The dropout seed of one chunk of values: a hash of (seed, chunk), so that 32 bits need only count positions within it.
+fn chunk_seed(seed: u64, chunk: u64) -> u32 {
     // The finaliser of SplitMix64 (Steele, Lea & Flood 2014).
-    let mut hash = seed ^ stretch.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut hash = seed ^ chunk.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (hash ^ (hash >> 31)) as u32
+    // The low half of the hash.
+    ((hash ^ (hash >> 31)) & u64::from(u32::MAX)) as u32
 }
 
-/// Dropout of one stretch of values.
+/// The dropout mask of one chunk of values.
 #[derive(Clone, Copy)]
 pub(super) struct Mask {
     seed: u32,
-    /// Below which hash a value is dropped.
+    /// A value is dropped if its hash is below.
     threshold: u32,
-    /// The reciprocal of the share that is kept.
+    /// The reciprocal of the probability that a value is kept.
     scale: f32,
 }
 
 impl Mask {
-    /// The mask of one stretch at a place.
-    pub(super) fn new(dropout: Dropout, stretch: u64) -> Self {
+    /// The mask of one chunk.
+    pub(super) fn new(dropout: Dropout, chunk: u64) -> Self {
+        // The rate is below 1.
         let threshold = (dropout.rate * f64::from(u32::MAX)) as u32;
         let scale = (1.0 / (1.0 - dropout.rate)) as f32;
-        Self { seed: stretch_seed(dropout.seed, stretch), threshold, scale }
+        Self { seed: chunk_seed(dropout.seed, chunk), threshold, scale }
     }
 
-    /// What the value at a position of the stretch is multiplied with.
+    /// The factor of the value at a position of the chunk.
     #[inline(always)]
     pub(super) fn at(self, position: usize) -> f32 {
         // The compiler takes this out of loops, so that nothing is hashed where nothing is dropped.
@@ -89,6 +90,7 @@ impl Mask {
             return 1.0;
         }
         // The finaliser of MurmurHash3 (Appleby 2011).
+        // Chunks and rows of attention are shorter than 2³² values.
         let mut hash = (position as u32).wrapping_mul(0x9E37_79B9) ^ self.seed;
         hash = (hash ^ (hash >> 16)).wrapping_mul(0x85EB_CA6B);
         hash = (hash ^ (hash >> 13)).wrapping_mul(0xC2B2_AE35);
@@ -97,7 +99,21 @@ impl Mask {
     }
 }
 
-/// `Σ_i term(rows[0][i], rows[1][i], …)` over rows of one length: in lanes, and these halves upon halves, on every processor.
+/// The constants of one row's [`softmax_backward`].
+#[derive(Clone, Copy)]
+pub(super) struct RowGradient {
+    /// Keys that the row's query attends to.
+    pub(super) keys: usize,
+    /// The log-sum-exp of its scores.
+    pub(super) log_sum: f32,
+    /// `Σ_j w_j mask_j g_j`.
+    pub(super) dot: f32,
+    /// The factor of the scores.
+    pub(super) scaling: f32,
+    pub(super) mask: Mask,
+}
+
+/// `Σ_i term(rows[0][i], rows[1][i], …)` over rows of one length: in lanes, which are added pairwise in the end, on every processor.
 #[inline(always)]
 fn sum<const ROWS: usize>(rows: [&[f32]; ROWS], term: impl Fn([f32; ROWS]) -> f32) -> f32 {
     assert!(rows.iter().all(|row| row.len() == rows[0].len()), "rows are summed side by side");
@@ -121,7 +137,7 @@ fn accumulate<const FUSED: bool>(lanes: &mut [f32; LANES], a: &[f32; LANES], b: 
     }
 }
 
-/// The sum of lanes, halves upon halves. Not inlined: lanes that are indexed would not stay in registers before.
+/// The sum of lanes, added pairwise. Not inlined: where lanes are indexed, they leave their registers.
 #[inline(never)]
 fn total(mut lanes: [f32; LANES]) -> f32 {
     for half in [LANES / 2, LANES / 4, LANES / 8, LANES / 16] {
@@ -143,7 +159,7 @@ fn product<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
     total(lanes) + rest_product(a_rest, b_rest)
 }
 
-/// `Σ a·b` of what is less than a chunk.
+/// `Σ a·b` of the values after the last whole chunk.
 #[inline(always)]
 pub(super) fn rest_product(a: &[f32], b: &[f32]) -> f32 {
     let mut sum = 0.0;
@@ -187,9 +203,10 @@ fn largest(values: &[f32]) -> f32 {
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
-vectorised! {
+multiversion! {
     /// `x·Φ(x)`.
     pub(super) fn gelu<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
+        assert_eq!(x.len(), out.len(), "every value is written");
         for (out, &x) in out.iter_mut().zip(x) {
             out.write(x * normal::<FUSED>(x).0);
         }
@@ -197,6 +214,7 @@ vectorised! {
 
     /// `g·(Φ(x) + x·φ(x))`, over `g`.
     pub(super) fn gelu_backward<FUSED>(x: &[f32], gradient: &mut [f32]) {
+        assert_eq!(x.len(), gradient.len(), "a gradient for every value");
         for (gradient, &x) in gradient.iter_mut().zip(x) {
             let (below, density) = normal::<FUSED>(x);
             *gradient *= fma::<FUSED>(x, density, below);
@@ -205,6 +223,7 @@ vectorised! {
 
     /// `mask·x + residual`.
     pub(super) fn dropout_add<FUSED>(x: &[f32], residual: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
+        assert_eq!([x.len(), residual.len()], [out.len(); 2], "every value is written");
         for (position, ((out, &x), &residual)) in out.iter_mut().zip(x).zip(residual).enumerate() {
             out.write(fma::<FUSED>(x, mask.at(position), residual));
         }
@@ -212,6 +231,7 @@ vectorised! {
 
     /// Each value as the nearest bfloat16, ties to even.
     pub(super) fn round_to_bf16<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>]) {
+        assert_eq!(x.len(), out.len(), "every value is written");
         for (out, x) in out.iter_mut().zip(x) {
             let bits = x.to_bits();
             let half = 0x7FFF + ((bits >> 16) & 1);
@@ -221,14 +241,16 @@ vectorised! {
 
     /// `mask·x`.
     pub(super) fn dropout<FUSED>(x: &[f32], out: &mut [MaybeUninit<f32>], mask: Mask) {
+        assert_eq!(x.len(), out.len(), "every value is written");
         for (position, (out, &x)) in out.iter_mut().zip(x).enumerate() {
             out.write(x * mask.at(position));
         }
     }
 
-    /// Rows of `(x − mean)/√(variance + ε)·weight`; `moments` takes each row's mean and reciprocal deviation.
+    /// Rows of `(x − mean)/√(variance + ε)·weight`; `moments` takes each row's mean and reciprocal standard deviation.
     pub(super) fn layer_norm<FUSED>(x: &[f32], weight: &[f32], out: &mut [MaybeUninit<f32>], moments: &mut [f32]) {
         let width = weight.len();
+        assert_eq!([x.len(), moments.len() / 2 * width], [out.len(); 2], "every row is written");
         for ((x, out), moments) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(moments.chunks_exact_mut(2)) {
             let mean = sum([x], |[x]| x) / width as f32;
             let variance = sum([x], |[x]| (x - mean) * (x - mean)) / width as f32;
@@ -263,7 +285,7 @@ vectorised! {
         }
     }
 
-    /// One row of scores becomes its softmax over the first `keys`, with dropout, and 0 behind; returns the log-sum-exp.
+    /// Softmax of one row of scores over its first `keys`, with dropout, in place; the others become 0. Returns the log-sum-exp.
     pub(super) fn softmax<FUSED>(row: &mut [f32], keys: usize, mask: Mask) -> f32 {
         let (row, behind) = row.split_at_mut(keys);
         behind.fill(0.0);
@@ -279,17 +301,10 @@ vectorised! {
         top + total.ln()
     }
 
-    /// Backward of one row: `scores` become the dropped-out weights, and `gradient` (of those weights) becomes that of the scores
-    /// before their scaling, `scaling·w·(mask·g − Σ_j w_j mask_j g_j)`, the sum being `dot`.
-    pub(super) fn softmax_backward<FUSED>(
-        scores: &mut [f32],
-        gradient: &mut [f32],
-        keys: usize,
-        log_sum: f32,
-        dot: f32,
-        scaling: f32,
-        mask: Mask,
-    ) {
+    /// Backward pass of one row: `scores` become the weights after dropout, and `gradient` (of those weights) becomes that of the
+    /// scores before their scaling, `scaling·w·(mask·g − Σ_j w_j mask_j g_j)`.
+    pub(super) fn softmax_backward<FUSED>(scores: &mut [f32], gradient: &mut [f32], row: RowGradient) {
+        let RowGradient { keys, log_sum, dot, scaling, mask } = row;
         let (scores, behind) = scores.split_at_mut(keys);
         behind.fill(0.0);
         let (gradient, behind) = gradient.split_at_mut(keys);

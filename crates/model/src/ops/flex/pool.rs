@@ -1,19 +1,19 @@
-//! Work on rayon's threads, kept awake between its many short operations.
+//! Rayon's threads, kept awake between many short operations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{hint, thread};
 
 use rayon::Yield;
 
-/// How often a thread looks for work in vain before it goes to sleep: about a millisecond, much longer than what lies between
-/// two operations.
-const PATIENCE: u32 = 30_000;
-/// How often before it lets other programs go first, which may have something to do.
-const TURN: u32 = 256;
+/// Failed attempts to find work after which a thread sleeps: about a millisecond, much longer than the pause between two
+/// operations.
+const ATTEMPTS: u32 = 30_000;
+/// Failed attempts after which it yields to other programs.
+const ATTEMPTS_PER_YIELD: u32 = 256;
 
-/// Does a piece of work of many operations on the pool. From outside, every operation would be handed over and waited for. And a
-/// thread that finds nothing to do for a few microseconds goes to sleep, and waking it takes longer than many an operation does:
-/// so the others look for work until this is done, or they have found none for long.
+/// Runs work of many operations inside the pool: from outside, every operation would be handed over and waited for. Meanwhile the
+/// other threads poll for work: one that finds none for a few microseconds goes to sleep, and waking it takes longer than many an
+/// operation.
 pub(super) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let done = AtomicBool::new(false);
     let done = &done;
@@ -30,15 +30,15 @@ pub(super) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// It ends without work after a while also because it may have been started above a job that somebody waits for.
+/// Ends after a while without work, also since it may be on the stack above a job that another thread waits for.
 fn stay_awake(done: &AtomicBool) {
-    let mut in_vain = 0;
-    while in_vain < PATIENCE && !done.load(Ordering::Acquire) {
+    let mut failed = 0;
+    while failed < ATTEMPTS && !done.load(Ordering::Acquire) {
         if rayon::yield_now() == Some(Yield::Executed) {
-            in_vain = 0;
+            failed = 0;
         } else {
-            in_vain += 1;
-            if in_vain % TURN == 0 { thread::yield_now() } else { hint::spin_loop() }
+            failed += 1;
+            if failed % ATTEMPTS_PER_YIELD == 0 { thread::yield_now() } else { hint::spin_loop() }
         }
     }
 }
@@ -49,15 +49,15 @@ mod tests {
 
     use super::*;
 
-    /// Threads that keep awake for one piece of work must not hold up another whose jobs lie below them.
+    /// Threads that stay awake for one piece of work must not block another whose jobs are below them on the stack.
     #[test]
-    fn pieces_of_work_end_side_by_side() {
+    fn concurrent_work_ends() {
         thread::scope(|scope| {
             for piece in 0..8_u64 {
                 scope.spawn(move || {
-                    for turn in 0..50 {
+                    for round in 0..50 {
                         let sum = |until: u64| (0..until).into_par_iter().sum::<u64>();
-                        let last = piece + turn + 1;
+                        let last = piece + round + 1;
                         let found = run(|| (0..20).into_par_iter().map(|_| sum(last)).sum::<u64>());
                         assert_eq!(found, 20 * last * (last - 1) / 2);
                     }

@@ -1,13 +1,15 @@
 //! Each operation and its backward pass against the definition in float64, with the same dropout masks.
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Shape;
 use random_streams::{Distribution, StandardNormal};
 
 use super::kernels::Mask;
-use super::{adamw, attention, matrix, pointwise, tensor, values};
+use super::matrix::Matrix;
+use super::product::Product;
+use super::storage::{shape, tensor, values};
+use super::{adamw, attention, linear, pointwise};
 use crate::Precision;
-use crate::ops::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
+use crate::ops::arguments::{Dropout, Heads, LAYER_NORM_EPSILON, Update};
 
 const DROPPED: Dropout = Dropout { rate: 0.3, seed: 0x0123_4567_89AB_CDEF };
 
@@ -17,7 +19,7 @@ fn draw(purpose: &str, rows: usize, columns: usize) -> FlexTensor {
         let value: f64 = StandardNormal.sample(&mut stream);
         value as f32
     });
-    tensor(values.collect(), Shape::from(vec![rows, columns]))
+    tensor(values.collect(), [rows, columns])
 }
 
 fn assert_close(what: &str, ours: &[f32], reference: &[f64]) {
@@ -42,10 +44,11 @@ fn attention_by_definition(
     let (mut out, mut of_qkv) = (vec![0.0; heads.batch * time * embd], vec![0.0; qkv.len()]);
     let mut all_weights = vec![0.0; heads.batch * heads.heads * time * time];
     for task in 0..heads.batch * heads.heads {
-        let (text, head) = (task / heads.heads, task % heads.heads);
-        let at =
-            |part: usize, row: usize, column: usize| (text * time + row) * width + part * embd + head * size + column;
-        let out_at = |row: usize, column: usize| (text * time + row) * embd + head * size + column;
+        let (sequence, head) = (task / heads.heads, task % heads.heads);
+        let at = |part: usize, row: usize, column: usize| {
+            (sequence * time + row) * width + part * embd + head * size + column
+        };
+        let out_at = |row: usize, column: usize| (sequence * time + row) * embd + head * size + column;
         let x = |part, row, column| f64::from(qkv[at(part, row, column)]);
         for query in 0..time {
             let scaling = 1.0 / (size as f64).sqrt();
@@ -93,22 +96,23 @@ fn attention_is_its_definition() {
                 assert_close("observed weights", values(&observed), &weights);
                 assert_eq!(values(&attended), values(&ours), "observing changes nothing");
             }
-            let ours = attention::backward(&qkv, &ours, &gradient, &log_sums, heads, dropout);
+            let forward = attention::Forward { qkv: &qkv, output: &ours, log_sums: &log_sums, heads, dropout };
+            let ours = attention::backward(forward, &gradient);
             assert_close("gradient of attention", values(&ours), &of_qkv);
         }
     }
 }
 
-/// A model that has diverged must not seem to attend to everything alike.
+/// A diverged model must not appear to attend uniformly.
 #[test]
-fn what_is_not_finite_attends_to_nothing() {
+fn attention_of_a_query_that_is_not_finite_is_not_a_number() {
     let heads = Heads { batch: 1, heads: 1 };
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut qkv = vec![1.0; 20 * 24];
         qkv[5 * 24] = wrong;
-        let (weights, attended) = attention::observe(&tensor(qkv, Shape::from(vec![20, 24])), heads);
+        let (weights, attended) = attention::observe(&tensor(qkv, [20, 24]), heads);
         let query = |query: usize| &values(&weights)[query * 20..][..=query];
-        assert!(query(4).iter().all(|weight| weight.is_finite()), "what does not see it is as it was");
+        assert!(query(4).iter().all(|weight| weight.is_finite()), "queries before it are unaffected");
         assert!(query(5).iter().all(|weight| weight.is_nan()), "{wrong}: {:?}", query(5));
         assert!(values(&attended)[5 * 8..6 * 8].iter().all(|value| value.is_nan()));
     }
@@ -116,49 +120,58 @@ fn what_is_not_finite_attends_to_nothing() {
 
 /// Longer ones than `gemm` leaves whole on every processor.
 #[test]
-fn long_sums_are_cut_alike_everywhere() {
+fn long_sums_are_split_alike_everywhere() {
     let (rows, columns) = (3, 5);
+    let compute = |a: Matrix, b: Matrix, c: &mut [f32], accumulate: bool| {
+        let product = Product { a, b, alpha: 0.5, accumulate, threads: gemm::Parallelism::None };
+        // SAFETY: `c` is exclusive and has all rows.
+        unsafe { product.compute(c.as_mut_ptr(), columns) };
+    };
     for inner in [1, 511, 512, 513, 1537] {
-        let (left, right) = (draw("left", rows, inner), draw("right", inner, columns));
-        let (left, right) = (values(&left), values(&right));
-        let mut out = vec![0.0; rows * columns];
-        let mut one_by_one = vec![0.0; rows * columns];
+        let (a, b) = (draw("left", rows, inner), draw("right", inner, columns));
+        let (a, b) = (Matrix::of_rows(values(&a), inner), Matrix::of_rows(values(&b), columns));
+        let (mut whole, mut by_part) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
+        compute(a, b, &mut whole, false);
         let part = inner.div_ceil(inner.div_ceil(512));
-        // SAFETY: the matrices are whole, and nobody else has what is written.
-        unsafe {
-            let (all, none) = ([rows, columns, inner], gemm::Parallelism::None);
-            matrix::product(
-                all,
-                (out.as_mut_ptr(), columns),
-                false,
-                matrix::Strided::rows_of(left, 0, inner),
-                matrix::Strided::rows_of(right, 0, columns),
-                0.5,
-                none,
-            );
-            for first in (0..inner).step_by(part) {
-                let here = part.min(inner - first);
-                let of_left: Vec<f32> = left.chunks(inner).flat_map(|row| &row[first..first + here]).copied().collect();
-                let of_right = &right[first * columns..];
-                matrix::product(
-                    [rows, columns, here],
-                    (one_by_one.as_mut_ptr(), columns),
-                    first > 0,
-                    matrix::Strided::rows_of(&of_left, 0, here),
-                    matrix::Strided::rows_of(of_right, 0, columns),
-                    0.5,
-                    none,
-                );
-            }
+        for first in (0..inner).step_by(part) {
+            let count = part.min(inner - first);
+            compute(a.columns_from(first, count), b.rows_from(first, count), &mut by_part, first > 0);
         }
-        assert_eq!(out, one_by_one, "{inner}");
+        assert_eq!(whole, by_part, "{inner}");
         let definition = |at: usize| {
             let (row, column) = (at / columns, at % columns);
-            let product = |k: usize| f64::from(left[row * inner + k]) * f64::from(right[k * columns + column]);
+            let product =
+                |k: usize| f64::from(a.values()[row * inner + k]) * f64::from(b.values()[k * columns + column]);
             0.5 * (0..inner).map(product).sum::<f64>()
         };
-        assert_close("a long sum", &out, &(0..rows * columns).map(definition).collect::<Vec<_>>());
+        assert_close("a long sum", &whole, &(0..rows * columns).map(definition).collect::<Vec<_>>());
     }
+}
+
+/// Columns that belong to no head would be memory that nobody has written.
+#[test]
+#[should_panic(expected = "30 columns are queries, keys and values of 3 equal heads")]
+fn heads_must_divide_the_columns() {
+    attention::forward(&draw("queries, keys, values", 4, 30), Heads { batch: 1, heads: 3 }, Dropout::OFF);
+}
+
+#[test]
+#[should_panic(expected = "the residual stream has the shape of what is added to it")]
+fn a_residual_must_not_be_shorter() {
+    pointwise::dropout_add(&draw("x", 4, 30), &draw("residual", 3, 30), Dropout::OFF);
+}
+
+#[test]
+#[should_panic(expected = "a layer norm's weight has a value per column")]
+fn a_layer_norm_must_cover_whole_rows() {
+    let weight = tensor(vec![1.0; 7], [7]);
+    pointwise::layer_norm(&draw("x", 4, 30), &weight);
+}
+
+#[test]
+#[should_panic(expected = "a weight takes as many inputs as there are")]
+fn a_weight_must_fit_its_input() {
+    linear::linear(&draw("x", 200, 30), &draw("weight", 5, 31), Precision::Float32);
 }
 
 #[test]
@@ -169,33 +182,34 @@ fn linear_layers_are_their_definition() {
         let (x, weight) = (draw("x", rows, inputs), draw("weight", outputs, inputs));
         let gradient = draw("gradient", rows, outputs);
         for precision in [Precision::Float32, Precision::Bf16, Precision::Int16] {
-            // A matrix as lines along the sum, which are its rows or its columns.
+            // A matrix as vectors along the inner dimension, which are its rows or its columns.
             let rows_of =
                 |matrix: &FlexTensor, width: usize| values(matrix).chunks(width).map(<[f32]>::to_vec).collect();
             let columns_of = |matrix: &FlexTensor, width: usize| {
                 (0..width).map(|column| values(matrix).iter().skip(column).step_by(width).copied().collect()).collect()
             };
             let product = |left: Vec<Vec<f32>>, right: Vec<Vec<f32>>| {
-                let rounded =
-                    |lines: Vec<Vec<f32>>| lines.iter().map(|line| rounded(line, precision)).collect::<Vec<_>>();
+                let rounded = |vectors: Vec<Vec<f32>>| {
+                    vectors.iter().map(|vector| rounded(vector, precision)).collect::<Vec<_>>()
+                };
                 let (left, right) = (rounded(left), rounded(right));
                 let cells = left.iter().flat_map(|row| right.iter().map(move |column| row.iter().zip(column)));
                 cells.map(|cell| cell.map(|(left, right)| left * right).sum()).collect::<Vec<f64>>()
             };
             let definition = product(rows_of(&x, inputs), rows_of(&weight, inputs));
-            assert_close("linear", values(&matrix::linear(&x, &weight, precision)), &definition);
+            assert_close("linear", values(&linear::linear(&x, &weight, precision)), &definition);
             let definition = product(rows_of(&gradient, outputs), columns_of(&weight, inputs));
-            let ours = matrix::linear_backward_input(&gradient, &weight, precision);
+            let ours = linear::linear_backward_input(&gradient, &weight, precision);
             assert_close("its input's gradient", values(&ours), &definition);
             let definition = product(columns_of(&gradient, outputs), columns_of(&x, inputs));
-            let ours = matrix::linear_backward_weight(&gradient, &x, precision);
+            let ours = linear::linear_backward_weight(&gradient, &x, precision);
             assert_close("its weight's gradient", values(&ours), &definition);
         }
     }
 }
 
-/// What a product multiplies in place of a line of values along the sum.
-fn rounded(line: &[f32], precision: Precision) -> Vec<f64> {
+/// What a product multiplies in place of a vector along the inner dimension.
+fn rounded(vector: &[f32], precision: Precision) -> Vec<f64> {
     let block = |block: &[f32]| {
         let largest = block.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
         // What the nearest integer is, is decided in float32.
@@ -203,47 +217,47 @@ fn rounded(line: &[f32], precision: Precision) -> Vec<f64> {
         block.iter().map(|value| f64::from(integer(value)) * f64::from(largest) / 4095.0).collect::<Vec<f64>>()
     };
     match precision {
-        Precision::Float32 => line.iter().copied().map(f64::from).collect(),
-        Precision::Bf16 => line.iter().copied().map(nearest_bf16).map(f64::from).collect(),
-        Precision::Int16 => line.chunks(128).flat_map(block).collect(),
+        Precision::Float32 => vector.iter().copied().map(f64::from).collect(),
+        Precision::Bf16 => vector.iter().copied().map(nearest_bf16).map(f64::from).collect(),
+        Precision::Int16 => vector.chunks(128).flat_map(block).collect(),
     }
 }
 
 #[test]
-fn sums_of_integers_do_not_overflow_and_next_to_nothing_is_nothing() {
+fn integer_sums_do_not_overflow_and_subnormal_values_become_zero() {
     let x: Vec<f32> = [1.0, -1.0, 0.0, 1e-38].into_iter().flat_map(|value| [value; 300]).collect();
-    let x = tensor(x, Shape::from(vec![4, 300]));
-    let ones = tensor(vec![1.0; 300], Shape::from(vec![1, 300]));
-    let sums = matrix::linear(&x, &ones, Precision::Int16);
+    let x = tensor(x, [4, 300]);
+    let ones = tensor(vec![1.0; 300], [1, 300]);
+    let sums = linear::linear(&x, &ones, Precision::Int16);
     assert_close("sums", &values(&sums)[..2], &[300.0, -300.0]);
     assert_eq!(values(&sums)[2..], [0.0; 2]);
 }
 
 #[test]
-fn what_is_not_finite_as_integers_spoils_its_own_line() {
+fn a_value_that_is_not_finite_affects_its_own_row_of_an_int16_product() {
     let (rows, inputs, outputs) = (4, 200, 5);
-    let linear = |x: &FlexTensor, weight: &FlexTensor| matrix::linear(x, weight, Precision::Int16);
-    let of_weight = |g: &FlexTensor, x: &FlexTensor| matrix::linear_backward_weight(g, x, Precision::Int16);
+    let linear = |x: &FlexTensor, weight: &FlexTensor| linear::linear(x, weight, Precision::Int16);
+    let of_weight = |g: &FlexTensor, x: &FlexTensor| linear::linear_backward_weight(g, x, Precision::Int16);
     for poison in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let poisoned = |matrix: FlexTensor, at: usize| {
             let mut values = values(&matrix).to_vec();
             values[at] = poison;
-            tensor(values, matrix.layout().shape().clone())
+            tensor(values, shape::<2>(&matrix))
         };
         let finite = |sums: FlexTensor| values(&sums).iter().map(|sum| sum.is_finite()).collect::<Vec<bool>>();
-        let expected = |rows: usize, columns: usize, spoilt: &dyn Fn(usize, usize) -> bool| {
-            (0..rows * columns).map(|cell| !spoilt(cell / columns, cell % columns)).collect::<Vec<bool>>()
+        let expected = |rows: usize, columns: usize, affected: &dyn Fn(usize, usize) -> bool| {
+            (0..rows * columns).map(|cell| !affected(cell / columns, cell % columns)).collect::<Vec<bool>>()
         };
         let (x, weight, gradient) =
             (draw("x", rows, inputs), draw("weight", outputs, inputs), draw("gradient", rows, outputs));
-        let spoilt = finite(linear(&poisoned(x.clone(), 2 * inputs + 150), &weight));
-        assert_eq!(spoilt, expected(rows, outputs, &|row, _| row == 2), "{poison} in the input");
-        let spoilt = finite(linear(&x, &poisoned(weight, 3 * inputs + 7)));
-        assert_eq!(spoilt, expected(rows, outputs, &|_, column| column == 3), "{poison} in the weight");
-        let spoilt = finite(of_weight(&poisoned(gradient.clone(), outputs + 4), &x));
-        assert_eq!(spoilt, expected(outputs, inputs, &|row, _| row == 4), "{poison} in the gradient");
-        let spoilt = finite(of_weight(&gradient, &poisoned(x, 3 * inputs + 150)));
-        assert_eq!(spoilt, expected(outputs, inputs, &|_, column| column == 150), "{poison} in the input, backward");
+        let found = finite(linear(&poisoned(x.clone(), 2 * inputs + 150), &weight));
+        assert_eq!(found, expected(rows, outputs, &|row, _| row == 2), "{poison} in the input");
+        let found = finite(linear(&x, &poisoned(weight, 3 * inputs + 7)));
+        assert_eq!(found, expected(rows, outputs, &|_, column| column == 3), "{poison} in the weight");
+        let found = finite(of_weight(&poisoned(gradient.clone(), outputs + 4), &x));
+        assert_eq!(found, expected(outputs, inputs, &|row, _| row == 4), "{poison} in the gradient");
+        let found = finite(of_weight(&gradient, &poisoned(x, 3 * inputs + 150)));
+        assert_eq!(found, expected(outputs, inputs, &|_, column| column == 150), "{poison} in the input, backward");
     }
 }
 
@@ -262,12 +276,12 @@ fn the_roundings_of_every_processor_are_the_same() {
     let half = 1.0 / 256.0;
     let mut values = vec![1.0, 1.0 + half, 1.0 + 3.0 * half, 1.999, -1.0 - half, 255.99, 3e38, 1e-30, 0.0];
     values.extend_from_slice(self::values(&draw("rounded", 1, 503)));
-    let x = tensor(values.clone(), Shape::from(vec![1, values.len()]));
+    let x = tensor(values.clone(), [1, values.len()]);
     let identity: Vec<f32> =
         (0..values.len().pow(2)).map(|at| f32::from(at / values.len() == at % values.len())).collect();
-    let identity = tensor(identity, Shape::from(vec![values.len(); 2]));
+    let identity = tensor(identity, [values.len(); 2]);
     let expected: Vec<f32> = values.iter().copied().map(nearest_bf16).collect();
-    assert_eq!(self::values(&matrix::linear(&x, &identity, Precision::Bf16)), expected);
+    assert_eq!(self::values(&linear::linear(&x, &identity, Precision::Bf16)), expected);
     let mut portable = vec![std::mem::MaybeUninit::uninit(); values.len()];
     super::kernels::round_to_bf16(&values, &mut portable);
     // SAFETY: all of them have been written.
@@ -301,7 +315,7 @@ fn gelu_is_its_definition() {
 fn layer_norm_is_its_definition() {
     for (rows, width) in [(1, 1), (3, 5), (130, 48)] {
         let (x, gradient, weight) = (draw("x", rows, width), draw("gradient", rows, width), draw("weight", 1, width));
-        let weight = tensor(values(&weight).to_vec(), Shape::from(vec![width]));
+        let weight = tensor(values(&weight).to_vec(), [width]);
         let (out, moments) = pointwise::layer_norm(&x, &weight);
         let (of_x, of_weight) = pointwise::layer_norm_backward(&x, &weight, gradient.clone(), &moments);
         let (mut all, mut of_all, mut of_scale) = (Vec::new(), Vec::new(), vec![0.0; width]);
@@ -329,8 +343,8 @@ fn layer_norm_is_its_definition() {
 #[test]
 fn dropout_drops_its_share_and_backward_drops_the_same() {
     let (rows, columns) = (300, 1000);
-    let ones = tensor(vec![1.0; rows * columns], Shape::from(vec![rows, columns]));
-    let zeros = tensor(vec![0.0; rows * columns], Shape::from(vec![rows, columns]));
+    let ones = tensor(vec![1.0; rows * columns], [rows, columns]);
+    let zeros = tensor(vec![0.0; rows * columns], [rows, columns]);
     let forward = pointwise::dropout_add(&ones, &zeros, DROPPED);
     assert_eq!(values(&forward), values(&pointwise::dropout(&ones, DROPPED)));
     let kept = values(&forward).iter().filter(|&&value| value > 0.0).count() as f64 / (rows * columns) as f64;
@@ -340,8 +354,8 @@ fn dropout_drops_its_share_and_backward_drops_the_same() {
     let same = values(&forward).iter().zip(values(&other)).filter(|(one, other)| one == other).count();
     let same = same as f64 / (rows * columns) as f64;
     assert!((same - 0.58).abs() < 0.005, "two independent masks agree in 0.7² + 0.3²: {same}");
-    let stretches: Vec<_> = values(&forward).chunks(1 << 14).collect();
-    assert_ne!(stretches[0], stretches[1], "every stretch has a mask of its own");
+    let chunks: Vec<_> = values(&forward).chunks(1 << 14).collect();
+    assert_ne!(chunks[0], chunks[1], "every chunk has a mask of its own");
     assert_eq!(values(&pointwise::dropout_add(&ones, &zeros, Dropout::OFF)), values(&ones));
 }
 
@@ -349,7 +363,7 @@ fn dropout_drops_its_share_and_backward_drops_the_same() {
 fn adamw_is_its_definition() {
     let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, clip: 0.5, keep: 0.999, step: 0.02, root_scale: 1.7 };
     let [parameter, gradient, first] = ["p", "g", "m"].map(|purpose| draw(purpose, 1, 20_000));
-    let second = tensor(values(&draw("v", 1, 20_000)).iter().map(|v| v * v).collect(), Shape::from(vec![1, 20_000]));
+    let second = tensor(values(&draw("v", 1, 20_000)).iter().map(|v| v * v).collect(), [1, 20_000]);
     let (ours, moments) = adamw::update(parameter.clone(), &gradient, [first.clone(), second.clone()], update);
     let wide = |tensor: &FlexTensor| values(tensor).iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
     let squares: f64 = wide(&gradient).iter().map(|g| g * g).sum();

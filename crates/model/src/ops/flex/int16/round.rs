@@ -1,10 +1,10 @@
-//! The integers of a block, and its lines' scales.
+//! The integers of a block, and the scales of its rows.
 
 use std::hint::black_box;
 
-use vectorised::vectorised;
+use simd_dispatch::multiversion;
 
-use super::{BLOCK, LINES, Slab};
+use super::{BLOCK, PANEL, PackedBlock};
 
 /// The magnitude that a block's largest value becomes.
 const LARGEST: f32 = 4095.0;
@@ -30,42 +30,43 @@ fn nearest(value: f32) -> u32 {
     (value + 12_582_912.0).to_bits()
 }
 
-vectorised! {
-    /// A line's values as integers; returns their scale.
-    pub(super) fn round_line<FUSED>(values: &[f32; BLOCK], integers: &mut [u16; BLOCK]) -> f32 {
-        let mut largest = [0; LINES];
-        for values in values.as_chunks::<LINES>().0 {
+multiversion! {
+    /// A row's values as integers; returns their scale.
+    pub(super) fn round_row<FUSED>(values: &[f32; BLOCK], integers: &mut [u16; BLOCK]) -> f32 {
+        let mut largest = [0; PANEL];
+        for values in values.as_chunks::<PANEL>().0 {
             for (largest, value) in largest.iter_mut().zip(values) {
                 *largest = magnitude(*value).max(*largest);
             }
         }
         let (scale, reciprocal) = scale(largest.into_iter().fold(0, u32::max));
-        for (integers, values) in integers.as_chunks_mut().0.iter_mut().zip(values.as_chunks::<LINES>().0) {
-            *integers = values.map(|value| nearest(value * reciprocal) as u16);
+        for (integers, values) in integers.as_chunks_mut().0.iter_mut().zip(values.as_chunks::<PANEL>().0) {
+            // The integer is in the low half.
+            *integers = values.map(|value| (nearest(value * reciprocal) & 0xFFFF) as u16);
         }
         scale
     }
 
-    /// Lines side by side as a slab.
-    pub(super) fn round_lines<FUSED>(values: &[[f32; LINES]; BLOCK], slab: &mut Slab) {
-        let mut largest = [0; LINES];
-        // A row by an unknown number: else the compiler takes sixteen rows of a line at a time, by gathering.
+    /// A packed block from its columns, each with a value of every row.
+    pub(super) fn round_columns<FUSED>(values: &[[f32; PANEL]; BLOCK], packed: &mut PackedBlock) {
+        let mut largest = [0; PANEL];
+        // A column by an unknown index: else the compiler takes sixteen columns of a row at a time, by gathering.
         for at in 0..BLOCK {
             let values = &values[black_box(at)];
-            for line in 0..LINES {
-                largest[line] = magnitude(values[line]).max(largest[line]);
+            for row in 0..PANEL {
+                largest[row] = magnitude(values[row]).max(largest[row]);
             }
         }
-        let mut reciprocals = [0.0; LINES];
-        for line in 0..LINES {
-            (slab.scales[line], reciprocals[line]) = scale(largest[line]);
+        let mut reciprocals = [0.0; PANEL];
+        for row in 0..PANEL {
+            (packed.scales[row], reciprocals[row]) = scale(largest[row]);
         }
-        for (at, pairs) in slab.pairs.iter_mut().enumerate() {
+        for (at, pairs) in packed.pairs.iter_mut().enumerate() {
             let at = 2 * black_box(at);
             let (one, other) = (&values[at], &values[at + 1]);
-            for line in 0..LINES {
-                let (one, other) = (one[line] * reciprocals[line], other[line] * reciprocals[line]);
-                pairs[line] = nearest(one) & 0xFFFF | nearest(other) << 16;
+            for row in 0..PANEL {
+                let (one, other) = (one[row] * reciprocals[row], other[row] * reciprocals[row]);
+                pairs[row] = nearest(one) & 0xFFFF | nearest(other) << 16;
             }
         }
     }

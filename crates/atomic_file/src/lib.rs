@@ -1,0 +1,185 @@
+//! Files that are complete or absent, also after a crash: temporary file, fsync, rename, fsync of the folder.
+//!
+//! By hand and not over `tempfile`, for two reasons. The temporary file of `<name>` is always `<name>.tmp`, so what a killed
+//! process leaves is replaced by the next one; under random names it would pile up. And it has the permissions that the
+//! umask gives, where `tempfile` makes files that only their owner can read.
+//!
+//! ```
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("results/loss.txt");
+//! atomic_file::write(&path, b"1.47\n")?;
+//! assert_eq!(std::fs::read(&path)?, b"1.47\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that gets its name on [`AtomicFile::commit`]. Dropped before, it leaves nothing.
+///
+/// One process at a time may write a path: all use the same temporary name.
+#[derive(Debug)]
+pub struct AtomicFile {
+    target: PathBuf,
+    temporary: PathBuf,
+    file: File,
+}
+
+impl AtomicFile {
+    /// Opens the temporary file of `path`, and creates its folder if there is none.
+    ///
+    /// # Errors
+    /// Those of the operating system; the message names the file or folder.
+    pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let target = path.into();
+        create_folder(folder(&target))?;
+        let mut temporary = target.clone().into_os_string();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let file = File::create(&temporary).map_err(cannot("create", &temporary))?;
+        Ok(Self { target, temporary, file })
+    }
+
+    /// Makes the file durable under its name, in place of one that had it.
+    ///
+    /// # Errors
+    /// Those of the operating system; the message names the file or folder.
+    pub fn commit(self) -> io::Result<()> {
+        self.file.sync_all().map_err(cannot("write", &self.temporary))?;
+        fs::rename(&self.temporary, &self.target).map_err(cannot("rename", &self.temporary))?;
+        sync_folder(folder(&self.target))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(cannot("write", &self.temporary))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(cannot("write", &self.temporary))
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        // After a commit, nothing has this name.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Writes a whole file, and creates its folder if there is none.
+///
+/// # Errors
+/// Those of the operating system; the message names the file or folder. The path then holds what it held before, unless
+/// only the last fsync failed.
+pub fn write(path: impl Into<PathBuf>, bytes: &[u8]) -> io::Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+/// The folder of a path, which for a bare file name is the current one.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Creates a folder and those above it, each durably: a file survives a crash only if its folders do.
+fn create_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = folder(path);
+    create_folder(parent)?;
+    match fs::create_dir(path) {
+        // Another process was faster.
+        Err(_) if path.is_dir() => Ok(()),
+        created => created.map_err(cannot("create", path)).and_then(|()| sync_folder(parent)),
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(cannot("sync", path))
+}
+
+/// The same kind of error with a message that names the path.
+fn cannot(action: &str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("cannot {action} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_old_file_stays_until_the_commit_and_nothing_else_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/folder/table.parquet");
+        write(&path, b"old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(path.parent().unwrap()), ["table.parquet", "table.parquet.tmp"]);
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(path.parent().unwrap()), ["table.parquet"]);
+    }
+
+    #[test]
+    fn a_file_that_is_dropped_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        AtomicFile::create(folder.path().join("file")).unwrap().write_all(b"half").unwrap();
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file.tmp"), "longer than the next").unwrap();
+        write(folder.path().join("file"), b"short").unwrap();
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"short");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn an_error_names_the_path_keeps_its_kind_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocked = folder.path().join("blocked");
+        fs::create_dir(&blocked).unwrap();
+        let error = write(&blocked, b"bytes").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        assert!(error.to_string().starts_with(&format!("cannot rename {}.tmp: ", blocked.display())), "{error}");
+        assert_eq!(names(folder.path()), ["blocked"]);
+
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = write(file.join("below/name"), b"bytes").unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot create {}: ", file.display())), "{error}");
+    }
+
+    /// `/dev/full` is a disk without room.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join("file.tmp")).unwrap();
+        let error = write(folder.path().join("file"), b"bytes").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_current_folder() {
+        assert_eq!(folder(Path::new("name")), Path::new("."));
+        assert_eq!(folder(Path::new("a/name")), Path::new("a"));
+        assert_eq!(folder(Path::new("/name")), Path::new("/"));
+    }
+}

@@ -1,0 +1,269 @@
+//! From evidence to verdicts: each claim's test, and the correction over the family of a dataset's claims.
+
+pub(super) use schemas::enums::Verdict;
+use schemas::tables::Findings;
+
+use super::claim::{Claim, number};
+use crate::interval::Estimate;
+use crate::multiple_testing::holm;
+
+/// The family-wise type-I error: the most that the probability may be of any `supported` or `refuted` claim of a dataset whose
+/// statistic is in truth at its threshold.
+pub(super) const LEVEL: f64 = 0.05;
+
+/// What a claim says of its statistic: the alternative hypothesis. The null hypothesis is that it is at the threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Alternative {
+    /// It is greater than this.
+    Greater(f64),
+    /// It is less than this.
+    Less(f64),
+    /// It is between these.
+    Within(f64, f64),
+    /// It is not this: supported or inconclusive, never refuted.
+    TwoSided(f64),
+    /// A rule of the claim's own decides.
+    Rule,
+}
+
+impl Alternative {
+    /// The values above which and below which the claim holds.
+    fn thresholds(self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Alternative::Greater(low) => (Some(low), None),
+            Alternative::Less(high) => (None, Some(high)),
+            Alternative::Within(low, high) => (Some(low), Some(high)),
+            Alternative::TwoSided(value) => (Some(value), Some(value)),
+            Alternative::Rule => (None, None),
+        }
+    }
+
+    /// The t-test of an estimate, none without an interval. Of two thresholds, such as an equivalence test has, the one that
+    /// is harder to exclude decides.
+    pub(super) fn t_test(self, estimate: &Estimate) -> Option<Test> {
+        let (low, high) = self.thresholds();
+        let p_values = [low, high].into_iter().flatten().filter_map(|threshold| estimate.p_value(threshold));
+        let p_value = p_values.reduce(f64::max)?;
+        Some(Test { kind: TestKind::Student, p_value, if_rejected: self.verdict(estimate.mean) })
+    }
+
+    /// The verdict if the null hypothesis is rejected and the statistic has this value.
+    pub(super) fn verdict(self, value: f64) -> Verdict {
+        let holds = match self {
+            Alternative::Greater(low) => value > low,
+            Alternative::Less(high) => value < high,
+            Alternative::Within(low, high) => (low..=high).contains(&value),
+            Alternative::TwoSided(_) => true,
+            Alternative::Rule => return Verdict::Inconclusive,
+        };
+        if holds { Verdict::Supported } else { Verdict::Refuted }
+    }
+
+    /// Where an interval lies.
+    pub(super) fn place(self, (low, high): (f64, f64)) -> String {
+        match self {
+            Alternative::Within(from, to) => {
+                let place = match () {
+                    () if low >= from && high <= to => "within",
+                    () if high < from || low > to => "outside",
+                    () => "only partly within",
+                };
+                format!("{place} {} to {}", number(from), number(to))
+            }
+            Alternative::Greater(value) | Alternative::Less(value) | Alternative::TwoSided(value) => {
+                let place = if low <= value && value <= high { "inside" } else { "outside" };
+                format!("{} is {place}", number(value))
+            }
+            Alternative::Rule => "no threshold".to_owned(),
+        }
+    }
+}
+
+/// A test of the null hypothesis that a claim's statistic is at its threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Test {
+    /// What is counted or compared.
+    pub(super) kind: TestKind,
+    /// The two-sided p-value before the correction.
+    pub(super) p_value: f64,
+    /// The verdict if the null hypothesis is rejected; inconclusive if not.
+    pub(super) if_rejected: Verdict,
+}
+
+/// A kind of test, which decides how small p-values can be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum TestKind {
+    /// Student's t over seeds: any p-value.
+    Student,
+    /// All pairings of seeds ([`crate::partial::Partial::p_value`]).
+    Pairings,
+    /// The sign test: seeds in which something holds, and in which not, each with probability 1/2.
+    Signs,
+}
+
+impl TestKind {
+    /// The smallest p-value that so many seeds can give.
+    fn smallest_p_value(self, seeds: usize) -> f64 {
+        match self {
+            TestKind::Student => 0.0,
+            TestKind::Pairings => (1..=seeds).map(|seeds| 1.0 / seeds as f64).product(),
+            TestKind::Signs => 2.0 * 0.5_f64.powf(seeds as f64),
+        }
+    }
+}
+
+/// What the data say of a claim, before the correction.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence {
+    /// The claim.
+    pub(super) claim: Claim,
+    /// The run that decides; empty if none can.
+    pub(super) run: String,
+    /// Seeds.
+    pub(super) n: usize,
+    /// The statistic: its mean over seeds.
+    pub(super) value: Option<f64>,
+    /// Its 95 % interval, not corrected.
+    pub(super) interval: Option<(f64, f64)>,
+    /// What decides.
+    pub(super) decision: Decision,
+    /// The evidence in words.
+    pub(super) reason: String,
+}
+
+/// What decides about a claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Decision {
+    /// No test: the verdict is exact, or the data allow none.
+    Untested(Verdict),
+    /// A test, which belongs to the family.
+    Tested(Test),
+}
+
+impl From<Option<Test>> for Decision {
+    /// Without a test the claim is inconclusive.
+    fn from(test: Option<Test>) -> Self {
+        test.map_or(Self::Untested(Verdict::Inconclusive), Self::Tested)
+    }
+}
+
+impl Evidence {
+    fn p_value(&self) -> Option<f64> {
+        match self.decision {
+            Decision::Tested(test) => Some(test.p_value),
+            Decision::Untested(_) => None,
+        }
+    }
+
+    /// The row of `findings`: `adjusted` is the p-value after the correction for so many tests.
+    fn finding(self, adjusted: Option<f64>, family: usize) -> Findings {
+        let p_value = self.p_value();
+        let (verdict, reason) = match self.decision {
+            Decision::Untested(verdict) => (verdict, self.reason),
+            Decision::Tested(test) => {
+                let adjusted = adjusted.unwrap_or(1.0);
+                let verdict = if adjusted <= LEVEL { test.if_rejected } else { Verdict::Inconclusive };
+                (verdict, format!("{}; {}", self.reason, in_words(test, adjusted, family, self.n)))
+            }
+        };
+        let (threshold_low, threshold_high) = self.claim.alternative.thresholds();
+        Findings {
+            run: self.run,
+            claim: self.claim.name.to_owned(),
+            statement: self.claim.statement.to_owned(),
+            statistic: self.claim.statistic.to_owned(),
+            value: self.value,
+            low: self.interval.map(|(low, _)| low),
+            high: self.interval.map(|(_, high)| high),
+            threshold_low,
+            threshold_high,
+            p_value,
+            p_adjusted: adjusted,
+            verdict,
+            reason,
+            n: u32::try_from(self.n).expect("a study has fewer than 2³² seeds"),
+        }
+    }
+}
+
+/// Decides every claim of one dataset: `supported` and `refuted` need a p-value of at most [`LEVEL`] after Holm's correction over
+/// the claims that have a test. Exact claims have none.
+pub(super) fn decide(evidence: Vec<Evidence>) -> Vec<Findings> {
+    let p_values: Vec<_> = evidence.iter().map(Evidence::p_value).collect();
+    let family = p_values.iter().flatten().count();
+    evidence.into_iter().zip(holm(&p_values)).map(|(one, adjusted)| one.finding(adjusted, family)).collect()
+}
+
+/// A test in words: its p-values, and how many seeds could have decided if so few cannot.
+fn in_words(test: Test, adjusted: f64, family: usize, seeds: usize) -> String {
+    let claims = if family == 1 { "claim" } else { "claims" };
+    let mut words =
+        format!("p = {}, {} after Holm's correction for {family} {claims}", number(test.p_value), number(adjusted));
+    let enough = |seeds: &usize| test.kind.smallest_p_value(*seeds) <= LEVEL / family as f64;
+    if adjusted > LEVEL && !enough(&seeds) {
+        let needed = (seeds..).find(enough).unwrap_or(seeds);
+        let smallest = number(1.0 / test.kind.smallest_p_value(seeds));
+        words.push_str(&format!(
+            "; with {seeds} seeds no p-value is below 1/{smallest}, and {needed} seeds are needed for {LEVEL} after the correction"
+        ));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIM: Claim = Claim { name: "c", statement: "s", statistic: "x", alternative: Alternative::Less(0.0) };
+
+    fn tested(kind: TestKind, p_value: f64, n: usize) -> Evidence {
+        let test = Test { kind, p_value, if_rejected: Verdict::Supported };
+        Evidence {
+            claim: CLAIM,
+            run: "run_3".to_owned(),
+            n,
+            value: Some(-0.4),
+            interval: Some((-0.6, -0.2)),
+            decision: Decision::Tested(test),
+            reason: "r".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_corrected_p_value_decides() {
+        let exact = Evidence { decision: Decision::Untested(Verdict::Refuted), ..tested(TestKind::Student, 0.0, 3) };
+        let findings = decide(vec![
+            tested(TestKind::Student, 0.04, 3),
+            exact,
+            tested(TestKind::Student, 0.012, 3),
+            tested(TestKind::Student, 0.03, 3),
+        ]);
+        let verdicts: Vec<_> = findings.iter().map(|row| row.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Inconclusive, Verdict::Refuted, Verdict::Supported, Verdict::Inconclusive]);
+        assert_eq!(findings[1].p_value.or(findings[1].p_adjusted), None, "what is exact is no test");
+        let adjusted: Vec<_> = findings.iter().filter_map(|row| row.p_adjusted).collect();
+        for (adjusted, expected) in adjusted.iter().zip([0.06, 0.036, 0.06]) {
+            assert!((adjusted - expected).abs() < 1e-12, "{adjusted}");
+        }
+        assert_eq!(findings[0].reason, "r; p = 0.0400, 0.0600 after Holm's correction for 3 claims");
+    }
+
+    #[test]
+    fn too_few_seeds_are_named() {
+        let family = |kind, n: usize| {
+            let others = (0..17).map(|_| tested(TestKind::Student, 0.5, n));
+            let smallest = tested(kind, kind.smallest_p_value(n), n);
+            decide(std::iter::once(smallest).chain(others).collect()).swap_remove(0)
+        };
+        let three = family(TestKind::Pairings, 3);
+        assert_eq!(three.verdict, Verdict::Inconclusive);
+        assert_eq!(
+            three.reason,
+            "r; p = 0.167, 1 after Holm's correction for 18 claims; with 3 seeds no p-value is below 1/6, and 6 seeds are \
+             needed for 0.05 after the correction"
+        );
+        assert_eq!(family(TestKind::Pairings, 6).verdict, Verdict::Supported, "1/720 is below 0.05/18");
+        assert!(family(TestKind::Signs, 3).reason.contains("below 1/4, and 10 seeds"), "2/2¹⁰ is below 0.05/18");
+        assert_eq!(family(TestKind::Signs, 10).verdict, Verdict::Supported);
+    }
+}
