@@ -1,12 +1,12 @@
-"""Whether killing any stage leaves no incomplete file under a final name, and the same command then finishes with the
+"""Checks that a killed stage leaves no incomplete file under a final name, and that the same command then finishes with the
 same bytes.
 
-Takes a command of each stage from the lineage of a finished folder of artifacts, which itself is only read, and runs it
-in a copy in which what it wrote is removed: once to its end; then killed by SIGKILL at moments spread over that time;
-then killed by the kernel near the end of a file, which outgrows a limit. After each kill every file under a final name
-must be whole, and the same command must end well and leave the files of the original, byte for byte, and no other;
-`timings`, which come from clocks, must be whole. Where a training was taken over from another run, that run's is killed
-too. Exit code 1 if something is not so. To be called where the pipeline was, as its commands may be relative.
+Takes one command of each stage from the lineage of a complete folder of artifacts, which is only read, and runs it in a copy
+without its outputs: once to completion; then killed by SIGKILL at points spread over that time; then killed by the kernel
+near the end of a file, by a limit on file sizes. After each kill every file under a final name must be complete. The same
+command must then exit with code 0 and leave the files of the original, byte for byte, and no others; `timings`, which depend
+on the clock, must be complete. If a training is a copy of another run's, that run's is killed too. Exit code 1 on failure.
+Run it in the same working folder as the pipeline, since commands may have relative paths.
 
     ./scripts/run_pipeline.sh --profile smoke
     python python/check_kills.py artifacts/smoke
@@ -27,42 +27,42 @@ from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 
-PLACED = ["train", "snapshot", "metrics", "generate"]  # the stages that work for one text, run and seed
+PER_TRAINING = ["train", "snapshot", "metrics", "generate"]  # the stages with one job per dataset, run and seed
 ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".html": b"</html>\n"}
 
 
 def commands(artifacts, run):
-    """By node, the last command that it was done by: one node of each stage, for the first text and seed of the run."""
+    """The last successful command of one job of each stage, for the first dataset and seed of the run, by job."""
     lineage = artifacts / "lineage/lineage.parquet"
     rows = pq.ParquetFile(lineage).read().to_pylist() if lineage.is_file() else []
     done = {row["node"]: shlex.split(row["command"]) for row in rows if row["status"] == "done"}
-    place = min((node.split(" ")[1] for node in done if node.startswith("train ") and f"/{run}/" in node), default="")
-    nodes = [f"prep {place.split('/')[0]}", *(f"{stage} {place}" for stage in PLACED), "correlate", "plot"]
-    if not done.keys() >= set(nodes):
-        sys.exit(f"{artifacts} is not finished, or {run} lacks a stage: run ./scripts/run_pipeline.sh --profile smoke")
-    train = done[nodes[1]]
+    training = min((job.split(" ")[1] for job in done if job.startswith("train ") and f"/{run}/" in job), default="")
+    jobs = [f"prep {training.split('/')[0]}", *(f"{stage} {training}" for stage in PER_TRAINING), "correlate", "plot"]
+    if not done.keys() >= set(jobs):
+        sys.exit(f"error: {artifacts} is not complete, or {run} lacks a stage; run ./scripts/run_pipeline.sh --profile smoke")
+    train = done[jobs[1]]
     if "--same-as" in train:
-        nodes.insert(1, nodes[1].replace(f"/{run}/", f"/{train[train.index('--same-as') + 1]}/"))
-    return {node: done[node] for node in nodes}
+        jobs.insert(1, jobs[1].replace(f"/{run}/", f"/{train[train.index('--same-as') + 1]}/"))
+    return {job: done[job] for job in jobs}
 
 
 def names(folder):
-    """The files of a folder, but for what the driver remembers."""
+    """The files of a folder, except the driver's hidden state."""
     return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name[0] != "."}
 
 
-def writes(node, name, folder):
-    """Whether a node wrote a file: its footer says the stage, its path the rest."""
-    stage, _, place = node.partition(" ")
+def writes(job, name, folder):
+    """Whether a job wrote a file, by the stage in its footer and the keys in its path."""
+    stage, _, training = job.partition(" ")
     if name.suffix != ".parquet":
         return stage == "plot"
-    keys = {f"{key}={part}" for key, part in zip(("dataset", "run", "seed"), place.split("/")) if part}
+    keys = {f"{key}={part}" for key, part in zip(("dataset", "run", "seed"), training.split("/")) if part}
     producer = pq.read_metadata(folder / name).metadata[b"producer"].decode()
     return producer.split(" ")[0] == stage and keys <= set(name.parts)
 
 
 def damage(path):
-    """What is wrong with a file that has its final name; nothing if it is whole."""
+    """What is wrong with a file under a final name; None if it is complete."""
     try:
         if path.suffix == ".parquet":
             pq.ParquetFile(path).read()
@@ -76,45 +76,45 @@ def damage(path):
 
 
 def limit(size):
-    """For a program about to start: writing more than so many bytes to a file ends it, by SIGXFSZ, without a core."""
+    """Limits the size of files that a program about to start may write; SIGXFSZ kills it beyond that, without a core dump."""
     for kind, soft in (resource.RLIMIT_FSIZE, size), (resource.RLIMIT_CORE, 0):
         resource.setrlimit(kind, (soft, resource.getrlimit(kind)[1]))
 
 
 class Trial:
-    """A node's command, and the copy of the artifacts that it works on."""
+    """A job's command, and the copy of the artifacts that it works on."""
 
-    def __init__(self, node, command, original, copy):
+    def __init__(self, job, command, original, copy):
         self.original, self.copy, self.names = original, copy, names(original)
         self.command = [str(copy) if flag == "--artifacts" else part for flag, part in zip(["", *command], command)]
-        self.files = {name for name in self.names if writes(node, name, original)}
+        self.files = {name for name in self.names if writes(job, name, original)}
         self.kills = self.amid = 0
         self.failures = []
 
     def run(self, when, seconds=None, size=None):
-        """Runs the command until it ends, by itself or by the clock or the limit; returns whether it was killed."""
+        """Runs the command until it exits or is killed, after some seconds or by the size limit; returns whether it was killed."""
         limited = (lambda: limit(size)) if size else None
         try:
             ended = subprocess.run(self.command, capture_output=True, text=True, timeout=seconds, preexec_fn=limited)
-        except subprocess.TimeoutExpired:  # by now SIGKILL was sent, and the program is gone
+        except subprocess.TimeoutExpired:  # subprocess has sent SIGKILL and waited
             return True
         if ended.returncode != (-signal.SIGXFSZ if size else 0):
             self.failures.append(f"{when}: exit code {ended.returncode}: {ended.stderr.strip()}")
         return bool(size)
 
     def finish(self, when):
-        """Runs the command to its end; the copy must then hold the files of the original, and no other."""
+        """Runs the command to completion; the copy must then have the files of the original, and no others."""
         self.run(when)
         present = names(self.copy)
-        self.failures += [f"{when}: {name} is left over" for name in present - self.names]
+        self.failures += [f"{when}: {name} is not removed" for name in present - self.names]
         self.failures += [f"{when}: {name} is missing" for name in self.names - present]
         for name in self.names & present:
             timed = name in self.files and name.parts[0] == "timings" and not damage(self.copy / name)
             if not timed and not filecmp.cmp(self.original / name, self.copy / name, shallow=False):
-                self.failures.append(f"{when}: {name} has other bytes")
+                self.failures.append(f"{when}: {name} differs")
 
     def kill(self, seconds=None, size=None):
-        """Begins anew, kills (earlier, if the command has ended by then), looks at what is there, and finishes."""
+        """Removes the outputs, kills the command (earlier, if it exits before), checks its files, and runs it to completion."""
         when = f"killed as a file outgrew {size} bytes" if size else f"killed after {seconds:.3f} s"
         self.remove()
         if not self.run(when, seconds, size):
@@ -124,7 +124,7 @@ class Trial:
         final = {name for name in found if name.suffix != ".tmp"}
         self.failures += [f"{when}: {name}: {why}" for name in final if (why := damage(self.copy / name))]
         self.kills, self.amid = self.kills + 1, self.amid + (found != final)
-        self.finish(f"{when} and called again")
+        self.finish(f"{when} and run again")
 
     def remove(self):
         for name in names(self.copy) - (self.names - self.files):
@@ -134,16 +134,16 @@ class Trial:
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     arguments.add_argument("artifacts", nargs="?", default="artifacts/smoke", type=Path)
-    arguments.add_argument("--run", default="run_3", help="whose commands are killed: a run that has every stage")
-    arguments.add_argument("--kills", default=4, type=int, help="by the clock, and as many by a limit at most")
+    arguments.add_argument("--run", default="run_3", help="run whose commands are killed; it must have every stage")
+    arguments.add_argument("--kills", default=4, type=int, help="number of kills by time, and at most as many by the size limit")
     given = arguments.parse_args()
-    nodes = commands(given.artifacts, given.run)
+    jobs = commands(given.artifacts, given.run)
     kills = failures = 0
-    for node, command in nodes.items():
+    for job, command in jobs.items():
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "artifacts"
             shutil.copytree(given.artifacts, copy, ignore=shutil.ignore_patterns(".*"))
-            trial = Trial(node, command, given.artifacts, copy)
+            trial = Trial(job, command, given.artifacts, copy)
             trial.remove()
             started = time.monotonic()
             trial.finish("not killed")
@@ -153,11 +153,11 @@ def main():
                 trial.kill(seconds=seconds * (number + 0.5) / given.kills)
             for number in range(min(given.kills, len(sizes))):
                 trial.kill(size=sizes[-1 - len(sizes) * number // given.kills] - 10)
-        amid = f"{trial.amid} of them amid a file"
-        print(f"{node:<36} {len(trial.files):>3} files, {trial.kills} kills, {amid}, {len(trial.failures)} failures")
+        amid = f"{trial.amid} of them within a file"
+        print(f"{job:<36} {len(trial.files):>3} files, {trial.kills} kills, {amid}, {len(trial.failures)} failures")
         print("".join(f"  {failure}\n" for failure in trial.failures[:20]), end="", flush=True)
         kills, failures = kills + trial.kills, failures + len(trial.failures)
-    stages = len({node.split(" ")[0] for node in nodes})
+    stages = len({job.split(" ")[0] for job in jobs})
     well = "no file was incomplete, and every stage then finished with the same bytes"
     print(f"\n{stages} stages, {kills} kills: {f'{failures} FAILURES' if failures else well}")
     sys.exit(bool(failures))

@@ -1,9 +1,8 @@
 """Checks every table of a folder of artifacts against the contract, without any code of the pipeline.
 
-The contract is written out once more in `contract`. Each file is read by pyarrow: where it lies, what its footer says, whether
-its inputs are the files that lie beside it, compression and encodings, nulls, NaN. Each table is then opened as a whole by
-Polars, pandas and DuckDB, whose row counts and keys must agree. Prints a line for each table, then every failure; exit code 1 if
-there is one.
+`contract` is an independent copy of the contract. Each file is read by pyarrow, which checks its path, footer, the hashes of
+its inputs, compression and encodings, nulls and NaN. Each table is then opened by Polars, pandas and DuckDB, whose row counts
+and keys must agree. Prints a line per table, then every failure; exit code 1 if there is one.
 
     python python/check_tables.py artifacts/smoke
 """
@@ -23,7 +22,7 @@ import pyarrow.parquet as pq
 from blake3 import blake3
 from contract import AMBIENT, EXTRA_FOOTER, FOOTER, TABLES
 
-# A table of at most this size is read whole by every reader; of a larger one, a column and the keys.
+# Every reader reads all columns of a table of at most this size; of a larger one, one column and the keys.
 WHOLE_BYTES = 64_000_000
 
 
@@ -55,7 +54,7 @@ class Checker:
         return self.hashes[path]
 
     def folder(self):
-        """The tables' files, by table; complains of what is no table and of what was left half-written."""
+        """The tables' files, by table. Unknown tables and temporary files are failures."""
         tables = defaultdict(list)
         for path in sorted(self.root.rglob("*")):
             relative = path.relative_to(self.root)
@@ -70,7 +69,7 @@ class Checker:
         return tables
 
     def file(self, table, path):
-        """Checks one file; its number of rows, none if it cannot be read."""
+        """Checks one file; returns its number of rows, None if it cannot be read."""
         stages, keys, columns = TABLES[table]
         where = path.relative_to(self.root)
         parts = [part.split("=", 1) for part in where.parts[1:-1]]
@@ -99,41 +98,41 @@ class Checker:
         return rows
 
     def footer(self, where, file, stages, partition, columns):
-        said = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+        footer = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
         table = where.parts[0]
         for key in FOOTER + EXTRA_FOOTER.get(table, []):
-            if key not in said:
+            if key not in footer:
                 self.fail("footer", where, f"no `{key}`")
-                said[key] = ""
-        if said["schema.name"] != table or not said["schema.version"].isdigit():
-            self.fail("footer", where, f"says `{said['schema.name']}` version {said['schema.version']!r}")
-        producer = said["producer"].split(" ")
+                footer[key] = ""
+        if footer["schema.name"] != table or not footer["schema.version"].isdigit():
+            self.fail("footer", where, f"says `{footer['schema.name']}` version {footer['schema.version']!r}")
+        producer = footer["producer"].split(" ")
         if producer[0] not in stages or len(producer) != 2 or ("stage" in partition and partition["stage"] != producer[0]):
-            self.fail("footer", where, f"producer {said['producer']!r} is not one of {stages} and its version")
-        found = as_json(said["partition"])
+            self.fail("footer", where, f"producer {footer['producer']!r} is not one of {stages} and its version")
+        found = as_json(footer["partition"])
         if not isinstance(found, dict) or {key: str(value) for key, value in found.items()} != partition:
             self.fail("footer", where, f"partition {found} is not the path's {partition}")
-        config = as_json(said["config"])
+        config = as_json(footer["config"])
         if not isinstance(config, dict):
             self.fail("footer", where, "config is not a JSON object")
         elif AMBIENT & config.keys():
-            self.fail("footer", where, f"config holds what decides no content: {sorted(AMBIENT & config.keys())}")
-        units = as_json(said["columns"]) or {}
+            self.fail("footer", where, f"config has parameters that the content does not depend on: {sorted(AMBIENT & config.keys())}")
+        units = as_json(footer["columns"]) or {}
         for name in columns:
             if not all(units.get(name, {}).get(what) for what in ("description", "unit")):
                 self.fail("footer", where, f"no description and unit of `{name}`")
-        inputs = as_json(said["inputs"])
+        inputs = as_json(footer["inputs"])
         if not isinstance(inputs, list):
             self.fail("footer", where, "inputs are not a JSON list")
         for source in inputs or []:
             path = Path(source["path"])
             if path.parts[0] not in TABLES:
                 if stages != ["prep"]:
-                    self.fail("inputs", where, f"{path} comes from outside")
+                    self.fail("inputs", where, f"{path} is outside the folder")
             elif not (self.root / path).is_file():
-                self.fail("inputs", where, f"{path} is gone")
+                self.fail("inputs", where, f"{path} is missing")
             elif self.hash(self.root / path) != source["blake3"]:
-                self.fail("inputs", where, f"{path} is not the file that this was made from")
+                self.fail("inputs", where, f"{path} has another hash than when it was read")
 
     def columns(self, where, schema, keys, columns):
         for key in keys:
@@ -179,8 +178,8 @@ class Checker:
             if len(np.unique(keys[:, 0])) != 1:
                 self.fail("attention", where, f"row group {group} is not one window")
             sizes = keys.max(axis=0) + 1
-            places = np.ravel_multi_index(keys[:, 1:].T.astype(int), sizes[1:])
-            if not np.array_equal(places, np.arange(np.prod(sizes[1:], dtype=int))):
+            positions = np.ravel_multi_index(keys[:, 1:].T.astype(int), sizes[1:])
+            if not np.array_equal(positions, np.arange(np.prod(sizes[1:], dtype=int))):
                 self.fail("attention", where, f"row group {group} is not sorted by layer, head, query without gaps")
             lists = rows["weights"].combine_chunks()
             if isinstance(lists, pa.ChunkedArray):
@@ -195,7 +194,7 @@ class Checker:
                 self.fail("attention", where, f"row group {group}: a row sums to {sums[np.abs(sums - 1).argmax()]}")
 
     def onsets(self, where, rows):
-        """An event's time is the geometric mean of its steps; places in time are those of the same layer's events."""
+        """An event's value is the geometric mean of its steps; ranks are among the events of the same layer."""
         for row in rows:
             name = f"{row['event']} of {row['metric']}, layer {row['layer']}"
             lengths = {row["n"], *(len(row[column]) for column in ("in_seeds", "steps", "steps_before"))}
@@ -206,7 +205,7 @@ class Checker:
                 self.fail("onsets", where, f"{name}: not after the snapshot before it")
             given = [row[column] is not None for column in ("value", "low", "high")]
             if given != [row["n"] > 0, row["n"] > 1, row["n"] > 1]:
-                self.fail("onsets", where, f"{name}: a time takes a seed, an interval two")
+                self.fail("onsets", where, f"{name}: a value needs one seed, an interval two")
                 continue
             if row["reason"] is None and (row["n"] < row["seeds"] or row["n"] == 1):
                 self.fail("onsets", where, f"{name}: something is null and no reason is given")
@@ -217,10 +216,10 @@ class Checker:
             times = [other["value"] for other in rows if other["layer"] == row["layer"] and other["n"]]
             rank = 1 + sum(time < row["value"] for time in times) if row["n"] else None
             if row["rank"] != rank:
-                self.fail("onsets", where, f"{name}: place {row['rank']}, counted {rank}")
+                self.fail("onsets", where, f"{name}: rank {row['rank']}, expected {rank}")
 
     def matches(self, where, rows):
-        """A layer's heads take each slot once; the first seed's take their own."""
+        """Each slot of a layer has one head; the first seed's heads have their own numbers as slots."""
         layers = defaultdict(list)
         for row in rows:
             layers[row["layer"], row["seed"]].append(row)
@@ -228,10 +227,10 @@ class Checker:
             numbers = list(range(len(heads)))
             slots = [row["slot"] for row in heads]
             if [row["head"] for row in heads] != numbers or sorted(slots) != numbers:
-                self.fail("matches", where, f"layer {layer}, seed {seed}: heads are given the slots {slots}")
+                self.fail("matches", where, f"layer {layer}, seed {seed}: heads have the slots {slots}")
             first = seed == rows[0]["seed"]
             if any((row["distance"] is None, row["random_distance"] is None) != (first, first) for row in heads):
-                self.fail("matches", where, f"layer {layer}, seed {seed}: the first seed alone has no distances")
+                self.fail("matches", where, f"layer {layer}, seed {seed}: only the first seed has no distances")
             elif first and slots != numbers:
                 self.fail("matches", where, f"layer {layer}: the first seed's heads are not their own slots")
             elif not first and min(min(row["distance"], row["random_distance"]) for row in heads) < 0:
@@ -246,10 +245,10 @@ class Checker:
         if where.parts[0] == "checkpoints" and isinstance(config, dict):
             expected = nanogpt_shapes(config)
             if {row["tensor"]: row["shape"] for row in rows} != expected:
-                self.fail("tensors", where, "not the names and shapes of nanoGPT's state_dict for the footer's config")
+                self.fail("tensors", where, "names and shapes differ from nanoGPT's state_dict for the footer's config")
 
     def whole(self, table, files, counts):
-        """Opens the whole table by three readers; says by which the rows and keys agree with the files, whose numbers of
+        """Opens the whole table with three readers; returns those whose rows and keys agree with the files, whose numbers of
         rows are `counts`."""
         folder, keys = self.root / table, TABLES[table][1]
         small = sum(path.stat().st_size for path in files) <= WHOLE_BYTES
@@ -274,7 +273,7 @@ class Checker:
         for name, reader in [("polars", by_polars), ("pandas", by_pandas), ("duckdb", by_duckdb)]:
             try:
                 count, columns, partitions = reader()
-            except Exception as error:  # any reader's own kind of failure is a finding
+            except Exception as error:  # each reader has its own exceptions
                 self.fail("readers", table, f"{name}: {type(error).__name__}: {error}")
                 continue
             if count != sum(counts):
@@ -289,7 +288,7 @@ class Checker:
 
 
 def quoted(names):
-    """SQL's list of columns; `window` is a word of SQL's own."""
+    """A list of columns in SQL, quoted since `window` is a keyword."""
     return ", ".join(f'"{name}"' for name in names)
 
 
@@ -318,17 +317,17 @@ def nanogpt_shapes(config):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("artifacts", type=Path, help="the folder that holds all tables, such as artifacts/smoke")
-    arguments.add_argument("--require-all", action="store_true", help="fail if a table of the contract is not there")
+    arguments.add_argument("artifacts", type=Path, help="folder of all tables, such as artifacts/smoke")
+    arguments.add_argument("--require-all", action="store_true", help="fail if a table of the contract is missing")
     given = arguments.parse_args()
     if not given.artifacts.is_dir():
-        sys.exit(f"{given.artifacts} is no folder: run the pipeline first, e.g. ./scripts/run_pipeline.sh --profile smoke")
+        sys.exit(f"error: {given.artifacts} does not exist; run the pipeline first, e.g. ./scripts/run_pipeline.sh --profile smoke")
 
     checker = Checker(given.artifacts)
     tables = checker.folder()
     if not tables:
-        checker.fail("missing", given.artifacts, "no table at all")
-    print(f"{'table':<17}{'files':>6}{'rows':>10}{'MB':>9}  opened as a whole by")
+        checker.fail("missing", given.artifacts, "no table")
+    print(f"{'table':<17}{'files':>6}{'rows':>10}{'MB':>9}  opened by")
     for table in TABLES:
         if table not in tables:
             print(f"{table:<17}     -")
@@ -337,7 +336,7 @@ def main():
             continue
         files = tables[table]
         counts = [checker.file(table, path) for path in files]
-        readers = checker.whole(table, files, counts) if None not in counts else ["nobody: see below"]
+        readers = checker.whole(table, files, counts) if None not in counts else ["not opened: see below"]
         rows = sum(filter(None, counts))
         size = sum(path.stat().st_size for path in files) / 1e6
         print(f"{table:<17}{len(files):>6}{rows:>10}{size:>9.2f}  {', '.join(readers)}")

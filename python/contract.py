@@ -1,11 +1,10 @@
-"""The contract, written out once more, independently of the crate `schemas`: tables, keys, columns, types, nullability, and
-what a footer says."""
+"""The contract, independent of the crate `schemas`: tables, keys, columns, types, nullability and keys of the footer."""
 
-NODE = ["dataset", "run", "seed"]
-# The measures of attention, in the order of their columns.
+TRAINING = ["dataset", "run", "seed"]
+# Attention metrics, in the order of their columns.
 HEAD_MEASURES = ["entropy_nats", "normalized_entropy", "mean_distance", "span_90", "local_mass_3", "first_token_mass"]
 HEAD_MEASURES += ["self_mass", "previous_token_score", "duplicate_token_score", "induction_score"]
-# Those that nearly repeat another: heads are matched by all others.
+# Metrics that are nearly redundant: heads are matched by the others.
 REDUNDANT = ["normalized_entropy", "span_90", "local_mass_3"]
 LAYER_MEASURES = ["head_variance", "head_js_divergence", "dominant_head_share"]
 PAIR_MEASURES = ["js_divergence", "js_similarity", "cosine_similarity", "centered_cosine_similarity"]
@@ -40,10 +39,10 @@ TABLES = {
         {"token": "uint16", "symbol": "string", "code_point": "uint32", "train_count": "uint64"},
     ),
     "semantic_space": (["prep"], ["dataset"], {"word": "string", "idf": "float64", "loadings": "list<float64>"}),
-    "training_log": (["train"], NODE, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
+    "training_log": (["train"], TRAINING, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
     "evaluations": (
         ["train"],
-        NODE,
+        TRAINING,
         {
             "step": "uint32",
             **float64("train_loss", "val_loss", "train_loss_stderr", "val_loss_stderr", "val_bits_per_char"),
@@ -52,12 +51,12 @@ TABLES = {
     ),
     "timings": (
         ["train", "generate"],
-        [*NODE, "stage"],
+        [*TRAINING, "stage"],
         {"activity": "string", "step": "uint32", "sample": "uint16?", "wall_secs": "float64", "characters": "uint64"},
     ),
     "tracking": (
         ["train"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "layer": "uint16", "head": "uint16"},
             **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass"),
@@ -65,12 +64,12 @@ TABLES = {
     ),
     "checkpoints": (
         ["train"],
-        [*NODE, "step"],
+        [*TRAINING, "step"],
         {"tensor": "string", "shape": "list<uint32>", "values": "list<float32>"},
     ),
     "optimizer": (
         ["train"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "tensor": "string", "moment": "string"},
             **{"shape": "list<uint32>", "values": "list<float32>"},
@@ -78,22 +77,22 @@ TABLES = {
     ),
     "attention": (
         ["snapshot"],
-        [*NODE, "step"],
+        [*TRAINING, "step"],
         {"window": "uint16", "layer": "uint16", "head": "uint16", "query": "uint16", "weights": "list<float32>"},
     ),
     "windows": (
         ["snapshot"],
-        NODE,
+        TRAINING,
         {"window": "uint16", "kind": "string", "start": "uint32", "tokens": "list<uint16>", "text": "string"},
     ),
     "head_outputs": (
         ["snapshot"],
-        NODE,
+        TRAINING,
         {"step": "uint32", "layer": "uint16", "head": "uint16", "output_norm": "float64"},
     ),
     "head_metrics": (
         ["metrics"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "layer": "uint16", "head": "uint16"},
             **measured(HEAD_MEASURES, nullable=["induction_score"]),
@@ -102,25 +101,25 @@ TABLES = {
     ),
     "layer_metrics": (
         ["metrics"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "layer": "uint16"},
-            # The output norms behind `dominant_head_share` are means over windows already.
+            # `dominant_head_share` is computed from output norms, which are means over windows.
             **measured(LAYER_MEASURES, without_stderr=["dominant_head_share"]),
         },
     ),
     "layer_similarity": (
         ["metrics"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "layer_a": "uint16", "layer_b": "uint16"},
             **measured(PAIR_MEASURES),
         },
     ),
-    "baselines": (["metrics"], NODE, {"metric": "string", "value": "float64"}),
+    "baselines": (["metrics"], TRAINING, {"metric": "string", "value": "float64"}),
     "samples": (
         ["generate"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "sample": "uint16", "prompt": "string", "text": "string", "tokens": "list<uint16>"},
             **{"temperature": "float64", "top_k": "uint32", "context_policy": "string"},
@@ -128,7 +127,7 @@ TABLES = {
     ),
     "sample_attention": (
         ["generate"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "source": "string", "sample": "uint16", "layer": "uint16", "head": "uint16"},
             **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"),
@@ -136,7 +135,7 @@ TABLES = {
     ),
     "sample_layers": (
         ["generate"],
-        NODE,
+        TRAINING,
         {
             **{"step": "uint32", "sample": "uint16", "layer_a": "uint16", "layer_b": "uint16"},
             **float64("js_divergence"),
@@ -144,7 +143,7 @@ TABLES = {
     ),
     "sample_scores": (
         ["generate"],
-        NODE,
+        TRAINING,
         {"step": "uint32?", "source": "string", "sample": "uint16", **optional(float64(*SCORES))},
     ),
     "correlations": (
@@ -207,5 +206,5 @@ TABLES = {
 }
 FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns"]
 EXTRA_FOOTER = {"correlations": ["family_size"], "findings": ["family_size"]}
-# A table's content does not depend on these, so no file may say them. (`data` is the folder of downloads.)
+# A table's content does not depend on these parameters, so no footer may have them. (`data` is the folder of downloads.)
 AMBIENT = {"artifacts", "data", "device", "quiet", "threads"}

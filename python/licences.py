@@ -1,8 +1,8 @@
-"""Checks the licences of every crate in Cargo.lock, offline, by what `cargo metadata` says of them.
+"""Checks the licence of every crate in Cargo.lock, offline, from `cargo metadata`.
 
-An SPDX expression is allowed if its ORs and ANDs come out true with the licences of ALLOWED. What has no readable
-expression, or is allowed for itself alone, is named in EXCEPTIONS with the reason. Also refuses what BANNED names, a crate
-from anywhere but crates.io, and exceptions that no longer apply.
+An SPDX expression is allowed if it evaluates to true with the licences of ALLOWED. Crates without a readable expression, or
+with a licence that is allowed only for them, are in EXCEPTIONS with the reason. Crates in BANNED, crates from anywhere but
+crates.io, and exceptions that no longer apply are failures too.
 
     python python/licences.py
 """
@@ -31,33 +31,33 @@ ALLOWED = {
     "Unlicense",
     "Zlib",
 }
-# name: (its licence expression, why it may stay)
+# name: (licence expression, why it is allowed)
 EXCEPTIONS = {
-    "colored": ("MPL-2.0", "copyleft by the file, and its files are not changed here"),
-    "libfuzzer-sys": ("(MIT OR Apache-2.0) AND NCSA", "NCSA is permissive; locked by an optional feature, never built"),
-    "option-ext": ("MPL-2.0", "copyleft by the file, and its files are not changed here"),
-    "webpki-roots": ("CDLA-Permissive-2.0", "the root certificates: data under a permissive licence for data"),
+    "colored": ("MPL-2.0", "file-level copyleft, and its files are unchanged"),
+    "libfuzzer-sys": ("(MIT OR Apache-2.0) AND NCSA", "NCSA is permissive; an optional dependency that is never built"),
+    "option-ext": ("MPL-2.0", "file-level copyleft, and its files are unchanged"),
+    "webpki-roots": ("CDLA-Permissive-2.0", "root certificates, under a permissive data licence"),
 }
-# name: why it may not come in
+# name: why it is banned
 BANNED = {
     "serde_yaml": "discontinued; serde-saphyr reads the configuration",
     "serde_yml": "RUSTSEC-2025-0068; serde-saphyr reads the configuration",
-    "openssl-sys": "a fresh machine has no OpenSSL; rustls does the transport",
+    "openssl-sys": "a fresh machine has no OpenSSL; rustls is used instead",
     "servo-fontconfig-sys": "a fresh machine has no fontconfig; the figures' font is embedded",
     "yeslogic-fontconfig-sys": "a fresh machine has no fontconfig; the figures' font is embedded",
-    "openblas-src": "a fresh machine has no BLAS; gemm and faer multiply",
+    "openblas-src": "a fresh machine has no BLAS; gemm and faer are used instead",
 }
 
 
 def allowed(expression):
-    """Whether an SPDX expression comes out true. `/` is the old spelling of OR."""
+    """Evaluates an SPDX expression. `/` is the old spelling of OR."""
     tokens = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
 
     def either():
         value = both()
         while tokens and tokens[0] == "OR":
             tokens.pop(0)
-            # Evaluated whether or not it is needed, since it is also read.
+            # Evaluated first: it also consumes tokens.
             value = both() or value
         return value
 
@@ -78,7 +78,7 @@ def allowed(expression):
         if tokens and tokens[0] == "WITH":
             tokens.pop(0)
             token = f"{token} WITH {tokens.pop(0)}"
-            # An exception only grants more than the licence that it is added to.
+            # An exception only adds permissions to its licence.
             return token in ALLOWED or token.split(" ")[0] in ALLOWED
         return token in ALLOWED
 
@@ -98,7 +98,7 @@ def selftest():
 
 def main():
     selftest()
-    # The whole lock file: every feature and every platform, since what is locked is what may one day be built.
+    # The whole lock file: every feature and platform, since any of them may be built.
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features"]
     metadata = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     packages = [package for package in json.loads(metadata)["packages"] if package["source"]]
@@ -116,7 +116,7 @@ def main():
         if name in EXCEPTIONS and EXCEPTIONS[name][0] == licence:
             used.add(name)
             continue
-        failures.append(f"{label}: the licence {licence or '(none is said)'!r} is not allowed")
+        failures.append(f"{label}: the licence {licence or '(none stated)'!r} is not allowed")
     failures += [f"the exception for {name} is not needed any more" for name in sorted(EXCEPTIONS.keys() - used)]
     for failure in failures:
         print(failure)

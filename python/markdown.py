@@ -1,4 +1,4 @@
-"""Tables of a study as Markdown, for the pages in docs/ that report an actual run.
+"""Prints tables of a study as Markdown, for the pages in docs/ that report a run.
 
     python python/markdown.py findings --artifacts artifacts/laptop >findings.txt
     python python/markdown.py reference --artifacts artifacts/laptop
@@ -30,7 +30,7 @@ STEPS_SHOWN = 8
 def scan(artifacts, table):
     folder = Path(artifacts) / table
     if not folder.is_dir():
-        sys.exit(f"error: {folder} is missing: run the pipeline first, or name the tables' folder by --artifacts")
+        sys.exit(f"error: {folder} is missing: run the pipeline first, or pass the folder of tables as --artifacts")
     return pl.scan_parquet(folder, hive_partitioning=True)
 
 
@@ -82,7 +82,7 @@ def findings(artifacts, _):
 
 
 def over_seeds(frame, by, metrics):
-    """Mean and standard deviation over seeds of each metric, which is first averaged within each seed."""
+    """Mean and standard deviation over seeds of each metric's mean in each seed."""
     each = frame.group_by("seed", *by).agg(pl.col(name).mean() for name in metrics)
     of = [pl.col(name).mean().alias(f"{name} mean") for name in metrics]
     of += [pl.col(name).std().alias(f"{name} sd") for name in metrics]
@@ -95,7 +95,7 @@ def cell(row, metric):
 
 
 def reference(artifacts, wanted):
-    """Attention over training in the run with the most measurements, at the wanted steps or at eight of all."""
+    """Attention metrics over training in the last run, at the given steps or at eight of all."""
     heads = scan(artifacts, "head_metrics").collect()
     pairs = scan(artifacts, "layer_similarity").collect()
     losses = scan(artifacts, "evaluations").collect()
@@ -125,9 +125,9 @@ def reference(artifacts, wanted):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("page", choices=["findings", "reference"])
-    arguments.add_argument("--artifacts", default="artifacts/laptop", help="the tables' folder (default: %(default)s)")
+    arguments.add_argument("--artifacts", default="artifacts/laptop", help="folder of tables (default: %(default)s)")
     steps = lambda text: [int(step) for step in text.split(",")]
-    arguments.add_argument("--steps", type=steps, help="the steps shown, such as 0,64,512 (default: eight of all)")
+    arguments.add_argument("--steps", type=steps, help="steps to show, such as 0,64,512 (default: eight, evenly spaced)")
     arguments = arguments.parse_args()
     {"findings": findings, "reference": reference}[arguments.page](arguments.artifacts, arguments.steps)
 

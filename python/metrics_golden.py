@@ -1,8 +1,8 @@
 """Writes the golden numbers that the tests of the stages `metrics` and `generate` compare with.
 
-A few attention rows, from nearly uniform to one-hot, and what each column of the tables of `metrics` must be; a few
-texts, from ordinary to empty, and what each of their scores must be. What must be is computed by the package `verify`,
-whose formulas are written down from their definitions and share no code with the Rust.
+They are the expected columns of the tables of `metrics` for a few attention rows, from nearly uniform to one-hot, and the
+expected scores of a few texts, from ordinary to empty. The package `verify` computes them, whose formulas are written from
+their definitions and share no code with the Rust.
 
     python python/metrics_golden.py   # writes attention.json and texts.json into the stages' tests/golden
 """
@@ -27,7 +27,7 @@ def main():
     cases = [
         attention_case(generator, layers=2, heads=3, length=12, val=2, block=6, repeat=1),
         attention_case(generator, layers=1, heads=1, length=2, val=1, block=1, repeat=1),
-        # An odd window, longer than a vector register, and blocks as small as an alphabet may make them.
+        # An odd window, longer than a vector register, and the small blocks of a small alphabet.
         attention_case(generator, layers=1, heads=2, length=33, val=2, block=5, repeat=3),
         attention_case(generator, layers=3, heads=2, length=9, val=3, block=4, repeat=0),
         attention_case(generator, layers=2, heads=2, length=2, val=3, block=1, repeat=2),
@@ -63,8 +63,8 @@ def nested(value, indent):
 
 def attention_case(generator, layers, heads, length, val, block, repeat):
     """`val` windows of random symbols and `repeat` windows of a block twice. The first head of the first layer
-    attends to the previous character alone, the second to all alike; the others are random, sharp and flat rows in
-    turn, with exact zeros."""
+    attends only to the previous character, the second uniformly; the others have random rows, some sharp and some flat, with
+    exact zeros."""
     snapshot = Snapshot(0, output_norms(generator, layers, heads))
     windows = []
     for number in range(val + repeat):
@@ -105,12 +105,12 @@ def output_norms(generator, layers, heads):
 
 
 def shortest(row):
-    """The shortest decimals that are these float32."""
+    """The shortest decimals that round to these float32."""
     return [float(str(value)) for value in row.astype(np.float32)]
 
 
 def records(frame):
-    """A frame's rows, NaN being null."""
+    """A frame's rows, NaN as null."""
     rows_of = frame.to_dict("records")
     return [{name: None if isinstance(x, float) and math.isnan(x) else x for name, x in row.items()} for row in rows_of]
 

@@ -5,10 +5,10 @@ pre-LayerNorm blocks, fused query-key-value projection, exact GELU, learned posi
 embedding, optional biases, LayerNorm with epsilon 1e-5; and its optimizer: AdamW (betas 0.9 and 0.99, epsilon 1e-8,
 decay 0.1 on tensors of two dimensions and more), after clipping the global gradient norm to 1.
 
-Computed in float64 and written as the shortest decimals that are the nearest float32. The same is computed in float32,
-and the script refuses to write numbers in which the two differ by more than 1e-5: a well-conditioned golden lets a test
-be strict. What has no determined value is listed: softmax ignores what all keys share, so the gradient of the keys' bias
-is 0 but for rounding, and AdamW divides that rounding by itself (`adamw.undetermined`, name to first and last index).
+Computed in float64 and written as the shortest decimals of the nearest float32. The same is computed in float32, and the
+script fails if the two differ by more than 1e-5, so that the numbers are well-conditioned and tests can be strict. Values
+that are not determined are listed (`adamw.undetermined`, name to first and last index): softmax is invariant to a shift of
+all scores, so the gradient of the keys' bias is only rounding, which AdamW normalizes.
 
     python python/model_golden.py            # writes crates/model/tests/golden/gpt.json
 """
@@ -34,8 +34,8 @@ STEPS = 3
 
 
 def draw_weights(config, generator):
-    """Random weights by nanoGPT's state_dict names; larger than a fresh model's, so that attention is far from uniform,
-    and of three decimals, so that the file is small."""
+    """Random weights by nanoGPT's state_dict names. They are larger than an untrained model's, so that attention is far from
+    uniform, and have three decimals, so that the file is small."""
     embd, bias = config["n_embd"], config["bias"]
     weights = {}
 
@@ -69,8 +69,8 @@ def draw_weights(config, generator):
 
 
 def forward(config, weights, tokens):
-    """Logits [batch, time, vocab], attention [layer, batch, head, query, key], and for each head the L2 norm of what it
-    adds to the residual stream [layer, batch, head, query]."""
+    """Logits [batch, time, vocab], attention [layer, batch, head, query, key], and the L2 norm of each head's
+    output in the residual stream [layer, batch, head, query]."""
     heads, embd = config["n_head"], config["n_embd"]
     size = embd // heads
     batch, time = tokens.shape
@@ -90,12 +90,12 @@ def forward(config, weights, tokens):
         q, k, v = (part.view(batch, time, heads, size).transpose(1, 2) for part in fused.split(embd, dim=2))
         scores = (q @ k.transpose(2, 3)) / math.sqrt(size)
         rows = torch.softmax(scores.masked_fill(future, -math.inf), dim=3)
-        mixed = rows @ v
+        values = rows @ v
         attention.append(rows)
-        # c_proj's columns of one head are what turns that head's mixture into its addition to the residual stream.
+        # A head's columns of c_proj project its values to the residual stream.
         slices = weights[f"{block}.attn.c_proj.weight"].view(embd, heads, size)
-        norms.append(torch.einsum("bhts,ehs->bhte", mixed, slices).norm(dim=3))
-        x = x + linear(mixed.transpose(1, 2).reshape(batch, time, embd), f"{block}.attn.c_proj")
+        norms.append(torch.einsum("bhts,ehs->bhte", values, slices).norm(dim=3))
+        x = x + linear(values.transpose(1, 2).reshape(batch, time, embd), f"{block}.attn.c_proj")
         hidden = linear(layer_norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc")
         x = x + linear(F.gelu(hidden, approximate="none"), f"{block}.mlp.c_proj")
     logits = layer_norm(x, "transformer.ln_f") @ weights["transformer.wte.weight"].T
@@ -103,7 +103,7 @@ def forward(config, weights, tokens):
 
 
 def case(config, start, tokens, targets, dtype):
-    """All golden numbers of one model, computed in one floating-point type."""
+    """The golden numbers of one model, computed in one floating-point type."""
     weights = {name: tensor.to(dtype).clone().requires_grad_() for name, tensor in start.items()}
 
     def loss_of(logits):
@@ -153,7 +153,7 @@ def undetermined(config):
 
 
 def check_conditioning(exact, rounded, path=""):
-    """Refuses numbers that float32 gets wrong."""
+    """Fails if float32 and float64 disagree."""
     if isinstance(exact, dict):
         for key in exact:
             check_conditioning(exact[key], rounded[key], f"{path}/{key}")
@@ -169,7 +169,7 @@ def check_conditioning(exact, rounded, path=""):
 
 
 def plain(value):
-    """The same as JSON: a tensor is its shape and its values, row-major."""
+    """A value as JSON: a tensor as its shape and its values, row-major."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, torch.Tensor):
@@ -183,7 +183,7 @@ def plain(value):
 
 
 def lines(value, indent=0):
-    """JSON with a line for each tensor."""
+    """JSON with a line per tensor."""
     if isinstance(value, dict) and "values" not in value and value:
         inner = ",\n".join(f'{" " * (indent + 1)}"{key}": {lines(item, indent + 1)}' for key, item in value.items())
         return f'{{\n{inner}\n{" " * indent}}}'

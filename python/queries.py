@@ -1,4 +1,4 @@
-"""The three questions of the program `query`, in Python: the same answers from the same files.
+"""The three questions of the program `query`, in Python, with the same answers from the same files.
 
     python python/queries.py entropy-by-layer --artifacts artifacts/laptop --dataset shakespeare_char
 """
@@ -64,7 +64,7 @@ def main():
     of = (pl.col("dataset") == given.dataset) & (pl.col("run") == given.run)
     answer = question(*(pl.scan_parquet(f"{given.artifacts}/{table}").filter(of) for table in tables)).collect()
     if answer.is_empty():
-        sys.exit(f"{given.artifacts} has no rows of the dataset {given.dataset} and the run {given.run}")
+        sys.exit(f"error: {given.artifacts} has no rows of the dataset {given.dataset} and the run {given.run}")
     print(aligned(answer))
 
 

@@ -1,11 +1,13 @@
 """Writes the golden numbers that the tests of the stage `correlate` compare its statistics with.
 
-They are SciPy's, NumPy's, statsmodels', scikit-learn's and pingouin's; where two of these have a statistic, they must
-agree. The stage's own rules are followed: a correlation is of 3 observations or more, values are tied that differ by
-rounding, in Fisher's interval a perfect correlation counts as half-way from the next lower one, the interval reaches half
-a step of such correlations to either side and there is none for very few observations, the t-test of correlations takes their
-standard deviation to be at least what half a step leaves unknown, and a p-value of a permutation test is that of the
-statistic's size (SciPy's own two-sided one doubles the smaller tail).
+They come from SciPy, NumPy, statsmodels, scikit-learn and pingouin; if two of these have a statistic, they must agree. The
+stage's own rules are applied:
+
+- a correlation needs 3 observations or more, and values that differ by rounding are ties;
+- in Fisher's interval a perfect correlation counts as half-way to the next lower one; the interval reaches half a step of
+  such correlations to either side, and very few observations have none;
+- the t-test of correlations assumes a standard deviation of at least half a step;
+- the p-value of a permutation test is that of the absolute statistic (SciPy's two-sided one doubles the smaller tail).
 
     python python/statistics_golden.py   # writes stages/correlate/tests/golden/statistics.json
 """
@@ -25,7 +27,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 GOLDEN = Path(__file__).resolve().parent.parent / "stages/correlate/tests/golden/statistics.json"
-EXACT = 50_000  # Arrangements of a permutation test; where there are more, the stage draws some at random.
+EXACT = 50_000  # Permutations of an exact test; if there are more, the stage draws random ones.
 
 
 def main():
@@ -57,7 +59,7 @@ def agreed(value, other):
 
 
 def studies(generator):
-    """Names, and two metrics `[seed][observation]`: drifts that all seeds share, and noise that `x` and `y` share."""
+    """Names, and two metrics `[seed][observation]`: a trend that all seeds share, and noise that `x` and `y` share."""
 
     def drawn(seeds, n, effect, drift=5.0, decimals=3):
         (own, other), time = generator.normal(size=(2, seeds, n)), np.linspace(0, 4, n)
@@ -99,7 +101,7 @@ def study(name, x, y):
             size = lambda *ys, axis: abs(sum(stats.pearsonr(a, b, axis=axis).statistic for a, b in zip(of_x, ys)))
             golden["raw"]["p_value"] = permuted(of_y, size)
     if len(x) > 1 and alike and len(x[0]) >= 3:
-        # What a regression on the steps leaves, each step being a category; rounded, as rounding orders nothing.
+        # Residuals of a regression with a category per step; rounded, so that rounding makes no order.
         category = np.tile(np.eye(len(x[0])), (len(x), 1))
         x, y = (sm.OLS(np.ravel(m), category).fit().resid.reshape(np.shape(m)).round(7) for m in (x, y))
         if np.ptp(x, axis=1).all() and np.ptp(y, axis=1).all():
@@ -121,7 +123,7 @@ def estimate(pairs, inflation=1.0):
     rhos, n = np.array([stats.spearmanr(*pair).statistic for pair in pairs]), np.array([len(a) for a, _ in pairs])
     of_x, of_y = map(ranks, zip(*pairs))
     if len(pairs) >= 3 and len(set(n)) == 1 and all(len(set(seed)) == len(seed) for seed in of_x + of_y):
-        # Ranks that vary as much in every seed: the mean is what pingouin calls the repeated measures correlation.
+        # Ranks with the same variance in every seed: the mean is pingouin's repeated measures correlation.
         columns = {"seed": np.repeat(range(len(n)), n), "x": np.ravel(of_x), "y": np.ravel(of_y)}
         agreed(rhos.mean(), pingouin.rm_corr(pd.DataFrame(columns), "x", "y", "seed")["r"].item())
     low = high = None
@@ -166,7 +168,7 @@ def family(p_values):
 
 
 def fit(x, y):
-    """The slope of a line; a parabola's curvature and vertex, where 4 points or more lie at 3 places or more."""
+    """The slope of a line; a parabola's curvature and vertex if there are 4 points or more at 3 or more values of x."""
     golden, away = {"x": x.tolist(), "y": y.tolist(), "slope": None, "parabola": None}, x - x.mean()
     if len(set(x)) >= 2:
         golden["slope"] = agreed(stats.linregress(x, y).slope, sm.OLS(y, sm.add_constant(away)).fit().params[1])
@@ -178,7 +180,7 @@ def fit(x, y):
 
 
 def levels(values, weights):
-    """Two levels are a regression tree of one cut."""
+    """Two levels: a regression tree with one split."""
     golden = {"values": values.tolist(), "weights": weights.tolist(), "levels": None}
     time = np.arange(len(values))[:, None]
     tree = DecisionTreeRegressor(max_leaf_nodes=2, min_samples_leaf=2).fit(time, values, weights)

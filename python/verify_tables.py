@@ -1,11 +1,10 @@
-"""Recomputes what an artifacts folder says, from the stored inputs alone, and says how far it is off.
+"""Recomputes the numbers of a folder of artifacts from the stored inputs, and prints the differences.
 
-Every column whose formula needs no random stream and no clock is computed once more by an implementation of its own in
-NumPy and SciPy (the package `verify` beside this file): attention by a forward pass in float64, its metrics from the
-stored rows, scores from the stored texts, correlations and findings from the stored tables. Prints a line for each
-column: rows compared, largest absolute and relative difference, tolerance, ok or FAILED; then what is not recomputed,
-and why. A difference is allowed if it is within the absolute or within the relative tolerance. Exit code 1 if a column
-is above it, or if a table is missing that the lineage says was written.
+Every column that needs no random stream and no clock is recomputed by an independent implementation in NumPy and SciPy (the
+package `verify`): attention by a forward pass in float64, its metrics from the stored rows, scores from the stored samples,
+correlations and findings from the stored tables. Prints a line per column: rows compared, largest absolute and relative
+difference, tolerance, ok or FAILED; then what is not recomputed, and why. A difference is allowed if it is within the absolute
+or the relative tolerance. Exit code 1 if a column exceeds it, or if a table is missing that the lineage says was written.
 
     python python/verify_tables.py artifacts/smoke
     python python/verify_tables.py artifacts/laptop --only scores statistics
@@ -31,7 +30,7 @@ FAMILIES = {
 
 
 class Progress:
-    """What is being done, in one line on a terminal, in none elsewhere."""
+    """Progress, as one line on a terminal and nothing elsewhere."""
 
     def __init__(self, quiet):
         self.shown = not quiet and sys.stderr.isatty()
@@ -48,23 +47,23 @@ class Progress:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("artifacts", type=Path, help="the folder that holds all tables, such as artifacts/smoke")
+    parser.add_argument("artifacts", type=Path, help="folder of all tables, such as artifacts/smoke")
     parser.add_argument(
-        "--only", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="verify these families of tables alone"
+        "--only", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="verify only these families of tables"
     )
     parser.add_argument(
         "--every-step",
         action="store_true",
-        help="follow the generated texts of every step; without it, where that takes long, of the last step alone",
+        help="recompute attention during generation at every step; otherwise, if that takes long, only at the last step",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="print no progress")
     return parser.parse_args()
 
 
 def leave_out(report):
-    """What is not recomputed, and why."""
+    """Records what is not recomputed, and why."""
     keys, clock, streams = (
-        "keys, or what a row is about",
+        "keys of the rows",
         "measured with a clock",
         "needs the random streams of the training",
     )
@@ -90,8 +89,8 @@ def leave_out(report):
         "vocabulary": ["token"],
     }.items():
         report.leave_out(table, columns, keys)
-    report.leave_out("corpus", ["token"], "comes from a text outside of the folder")
-    report.leave_out("vocabulary", ["symbol", "code_point"], "comes from a text outside of the folder")
+    report.leave_out("corpus", ["token"], "comes from a text outside the folder")
+    report.leave_out("vocabulary", ["symbol", "code_point"], "comes from a text outside the folder")
     report.leave_out("training_log", ["loss", "grad_norm"], streams)
     report.leave_out("evaluations", ["train_loss", "val_loss", "train_loss_stderr", "val_loss_stderr"], streams)
     report.leave_out("tracking", ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass"], streams)
@@ -100,24 +99,24 @@ def leave_out(report):
     report.leave_out("optimizer", ["step", "tensor", "moment", "shape", "values"], streams)
     report.leave_out("samples", ["tokens"], "needs the random stream of sampling")
     report.leave_out("timings", ["activity", "step", "sample", "wall_secs", "characters"], clock)
-    report.leave_out("correlations", ["reason"], "words")
-    report.leave_out("onsets", ["reason"], "words")
-    report.leave_out("results", ["label", "training_of"], "words")
-    report.leave_out("findings", ["statement", "statistic", "reason"], "words")
-    diary = ["node", "stage", "command", "fingerprint", "status", "wall_secs", "peak_rss_bytes", "started_at_secs"]
-    report.leave_out("lineage", diary, "the driver's diary")
+    report.leave_out("correlations", ["reason"], "text")
+    report.leave_out("onsets", ["reason"], "text")
+    report.leave_out("results", ["label", "training_of"], "text")
+    report.leave_out("findings", ["statement", "statistic", "reason"], "text")
+    executions = ["node", "stage", "command", "fingerprint", "status", "wall_secs", "peak_rss_bytes", "started_at_secs"]
+    report.leave_out("lineage", executions, "recorded by the driver")
 
 
 def main():
     given = arguments()
     if not given.artifacts.is_dir():
         sys.exit(
-            f"{given.artifacts} is no folder: run the pipeline first, e.g. ./scripts/run_pipeline.sh --profile smoke"
+            f"error: {given.artifacts} does not exist; run the pipeline first, e.g. ./scripts/run_pipeline.sh --profile smoke"
         )
     store, report, progress = Store(given.artifacts), Report(), Progress(given.quiet)
     tables = store.tables()
     if not tables:
-        sys.exit(f"{given.artifacts} holds no table: name the folder of one profile, such as artifacts/laptop")
+        sys.exit(f"error: {given.artifacts} has no tables; give the folder of a profile, such as artifacts/laptop")
     leave_out(report)
     lineage.verify(store, report, progress)
     whole = not report.failed
@@ -127,13 +126,13 @@ def main():
             try:
                 verify(store, report, progress, **options)
             except Missing as missing:
-                report.note(f"{family} is not verified to the end: {missing}")
+                report.note(f"{family} is not fully verified: {missing}")
             except (pa.ArrowException, OSError) as error:
-                report.fail(f"{family} is not verified to the end: {error}")
+                report.fail(f"{family} is not fully verified: {error}")
             except LookupError as error:
                 if whole:
                     raise
-                report.note(f"{family} is not verified to the end, as tables are missing: {error}")
+                report.note(f"{family} is not fully verified, as tables are missing: {error}")
     progress.done()
     print(report.text(tables))
     sys.exit(1 if report.failed else 0)

@@ -1,9 +1,9 @@
-"""How fast the pipeline is beside PyTorch and NumPy on this machine.
+"""Benchmarks the pipeline against PyTorch and NumPy on this machine.
 
-./scripts/benchmark.sh                       everything but the curve: about an hour on 2 cores; writes docs/performance.md
-./scripts/benchmark.sh --only training       one part, printed alone
-./scripts/benchmark.sh --only curve          the study's model learns 500 updates, ours and the peer's: under an hour
-./scripts/benchmark.sh --turns 1             a first look
+./scripts/benchmark.sh                       all parts but the curve: about an hour on 2 cores; writes docs/performance.md
+./scripts/benchmark.sh --only training       one part, only printed
+./scripts/benchmark.sh --only curve          loss curves over the first 500 steps of the study's model: under an hour
+./scripts/benchmark.sh --rounds 1            one round, for a quick estimate
 """
 
 import argparse
@@ -23,42 +23,42 @@ MODES = {"float32": "PyTorch, float32", "bf16": "PyTorch, bf16 autocast", "compi
 
 def training(tables, arguments):
     rows = []
-    for name, mine, theirs in comparisons.training(tables, arguments.turns, arguments.modes.split(",")):
+    for name, mine, theirs in comparisons.training(tables, arguments.rounds, arguments.modes.split(",")):
         for contest in mine:
             who = [f"`{name}`" if contest is mine[0] else "", f"this project, {contest.name}"]
             rows.append([*who, page.spread(contest.seconds), page.memory(contest.peak_bytes), *("" for _ in mine)])
         for contest in theirs:
             ratios = [f"{one.times_faster_than(contest):.2f} ×" for one in mine]
             rows.append(["", MODES[contest.name], page.spread(contest.seconds), page.memory(contest.peak_bytes), *ratios])
-    header = ["setting", "", "a training step: median (least – most)", "peak memory"]
-    header += [f"our {precision} is faster by" for precision in comparisons.PRECISIONS]
+    header = ["setting", "", "training step: median (min – max)", "peak memory"]
+    header += [f"speedup of our {precision}" for precision in comparisons.PRECISIONS]
     imported = page.memory(comparisons.imported())
-    return page.table(header, rows) + f"\nOf PyTorch's memory, {imported} are held once it is imported.\n"
+    return page.table(header, rows) + f"\nOf PyTorch's memory, {imported} are in use after the import.\n"
 
 
 def generation(tables, arguments):
     rows = []
-    for name, mine, theirs in comparisons.generation(tables, arguments.turns):
+    for name, mine, theirs in comparisons.generation(tables, arguments.rounds):
         speeds = [f"{1 / contest.median:.0f}" for contest in (mine, theirs)]
         rows.append([name, *speeds, f"{mine.times_faster_than(theirs):.1f} ×"])
     return (
-        page.table(["characters a second", "this project", "PyTorch", "we are faster by"], rows)
-        + "\nThe peer generates as nanoGPT does, without a cache: each character is a whole pass over the context.\n"
+        page.table(["characters per second", "this project", "PyTorch", "speedup"], rows)
+        + "\nPyTorch generates as nanoGPT does, without a KV cache: every character takes a forward pass over the whole context.\n"
     )
 
 
 def snapshot(tables, arguments):
-    stage, forward, writing = comparisons.snapshot(tables, arguments.turns)
+    stage, forward, writing = comparisons.snapshot(tables, arguments.rounds)
     parts = [one + other for one, other in zip(forward.seconds, writing.seconds)]
     ratio = statistics.median(whole / part for whole, part in zip(stage.seconds, parts))
     rows = [
-        ["`snapshot`, whole program", page.spread(stage.seconds), page.memory(stage.peak_bytes)],
-        ["a plain forward pass over as many characters", page.spread(forward.seconds), ""],
+        ["`snapshot`, the whole program", page.spread(stage.seconds), page.memory(stage.peak_bytes)],
+        ["a plain forward pass over the same number of characters", page.spread(forward.seconds), ""],
         ["the same rows written by Arrow C++", page.spread(writing.seconds), ""],
     ]
     return (
         page.table(["one checkpoint, 12 windows", "time", "peak memory"], rows)
-        + f"\n`snapshot` takes {ratio:.2f} × the two together.\n"
+        + f"\n`snapshot` takes {ratio:.2f} × the sum of the other two.\n"
     )
 
 
@@ -66,9 +66,9 @@ def metrics(tables, arguments):
     if not tables.path("attention", step=0).exists():
         ours.untrained(tables, comparisons.STUDY)
         tables.stage("snapshot", "--steps", 0)
-    stage, numpy, reading = comparisons.metrics(tables, arguments.turns)
+    stage, numpy, reading = comparisons.metrics(tables, arguments.rounds)
     rows = [
-        [f"`metrics`, whole program, on {os.cpu_count()} threads", page.spread(stage.seconds), page.memory(stage.peak_bytes), ""],
+        [f"`metrics`, the whole program, on {os.cpu_count()} threads", page.spread(stage.seconds), page.memory(stage.peak_bytes), ""],
         [
             "NumPy, vectorised, on one thread",
             page.spread(numpy.seconds),
@@ -76,20 +76,20 @@ def metrics(tables, arguments):
             f"{stage.times_faster_than(numpy):.1f} ×",
         ],
         [
-            "reading and decompressing alone, by Arrow C++",
+            "reading and decompressing only, by Arrow C++",
             page.spread(reading.seconds),
             "",
             f"{stage.times_faster_than(reading):.2f} ×",
         ],
     ]
-    return page.table(["one checkpoint, 12 windows", "time", "peak memory", "we are faster by"], rows)
+    return page.table(["one checkpoint, 12 windows", "time", "peak memory", "speedup"], rows)
 
 
 def rest(tables, arguments):
     rows = []
-    for contest, bound in comparisons.rest(tables, arguments.turns, arguments.study):
+    for contest, bound in comparisons.rest(tables, arguments.rounds, arguments.study):
         rows.append([contest.name, page.spread(contest.seconds), page.memory(contest.peak_bytes), bound])
-    return page.table(["", "took: median (least – most)", "peak memory", "at most"], rows)
+    return page.table(["", "time: median (min – max)", "peak memory", "target"], rows)
 
 
 def grown(tables, _):
@@ -100,19 +100,19 @@ def grown(tables, _):
     header = ["", "", "training step", "memory", "snapshot", "memory", "metrics", "memory"]
     return (
         page.table(header, lines)
-        + "\nOne run a cell.\n"
+        + "\nOne measurement per cell.\n"
         + "\n![Time and peak memory against block size, layers, windows and snapshots](figures/growth.svg)\n"
     )
 
 
 def learning(tables, arguments):
-    """What is learned, beside how fast: the same losses in every precision and by the peer."""
+    """Validation losses in every precision and of PyTorch, which should agree."""
     small, seeds = comparisons.TRAININGS["small"], [1337, 1338, 1339]
     return losses(comparisons.learning(tables, small, 2000, 2000, seeds, comparisons.PRECISIONS, "float32"))
 
 
 def curve(tables, arguments):
-    """The study's model, its first 500 updates: ours in float32 and in its fastest mode here, the peer in its faster one."""
+    """The first 500 steps of the study's model: ours in float32 and in the fastest precision here, PyTorch in its faster mode."""
     fastest = ours.fastest_precision()
     precisions = list(dict.fromkeys(["float32", fastest]))
     peer = "bf16" if fastest == "bf16" else "float32"
@@ -122,26 +122,26 @@ def curve(tables, arguments):
 
 
 def losses(contests):
-    """Mean and standard deviation of validation loss over seeds, a row an update, a column a contender."""
+    """Mean and standard deviation of validation loss over seeds: a row per step, a column per implementation."""
     names, curves = zip(*contests)
     rows = []
     for step in curves[0]:
         cells = [curve[step] for curve in curves]
         spread = lambda values: f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
         rows.append([step, *(f"{statistics.mean(values):.3f}{spread(values)}" for values in cells)])
-    return page.table(["update", *names], rows)
+    return page.table(["step", *names], rows)
 
 
 WORK = dict(zip(PARTS, [training, learning, generation, snapshot, metrics, rest, grown, curve]))
 TITLES = {
     "training": "Training",
-    "learning": "Learning",
+    "learning": "Loss curves",
     "generation": "Generation",
     "snapshot": "Snapshots",
     "metrics": "Metrics",
-    "rest": "The rest",
-    "growth": "How cost grows",
-    "curve": "The first 500 updates of the study's model",
+    "rest": "Other stages",
+    "growth": "Scaling",
+    "curve": "The first 500 steps of the study's model",
 }
 
 
@@ -160,14 +160,14 @@ def main():
     parser = argparse.ArgumentParser(
         prog="benchmark.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
-    parser.add_argument("--turns", type=int, default=5, help="how often contenders take turns (5)")
-    parser.add_argument("--modes", default="float32,bf16,compile", help="the peer's modes of training (all three)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="run this part only; repeatable")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (5)")
+    parser.add_argument("--modes", default="float32,bf16,compile", help="PyTorch's training modes (all three)")
     parser.add_argument(
         "--setting", choices=["paper16", "paper64"], default="paper16",
-        help="whose updates --only curve follows (paper16; paper64, the study's batch, takes hours)",
+        help="model of --only curve (paper16; paper64, with the study's batch_size, takes hours)",
     )  # fmt: skip
-    parser.add_argument("--study", type=Path, help="an artifacts folder, to time correlate and plot on")
+    parser.add_argument("--study", type=Path, help="folder of artifacts to time correlate and plot on")
     arguments = parser.parse_args()
     sections = [machine() + "\n"]
     print(sections[0])

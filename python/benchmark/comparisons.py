@@ -1,5 +1,5 @@
-"""What is held against what. Contenders take turns, so that a machine that slows down slows all of them; a ratio is that
-of one turn, and the median over turns is what is told."""
+"""The comparisons. Implementations alternate in rounds, so that a change in the machine's speed affects all of them.
+A ratio is that of one round; the median over rounds is reported."""
 
 import json
 import os
@@ -16,11 +16,11 @@ from benchmark import ours
 from benchmark.process import run
 
 PRECISIONS = ["float32", "bf16", "int16"]
-"""What our matrix products multiply."""
+"""Precisions of our matrix products."""
 STUDY = (6, 6, 384, 256)
-"""The study's model: layers, heads, width, block."""
+"""The study's model: n_layer, n_head, n_embd, block_size."""
 TRAININGS = {
-    # name: shape, dropout, batch, updates a stretch, the peer's modes
+    # name: shape, dropout, batch_size, steps per interval, PyTorch's modes
     "small": ((4, 4, 128, 64), 0.0, 12, 40, ["float32", "bf16", "compile"]),
     "paper16": (STUDY, 0.2, 16, 3, ["float32", "bf16", "compile"]),
     "paper64": (STUDY, 0.2, 64, 1, ["float32", "bf16"]),
@@ -29,7 +29,7 @@ TRAININGS = {
 
 @dataclass
 class Contest:
-    """What one contender took in every turn, and the most memory it held."""
+    """The times of one implementation in every round, and its peak memory."""
 
     name: str
     seconds: list[float]
@@ -48,54 +48,54 @@ def say(text):
 
 
 def peer(work, shape, *flags):
-    """What the peer printed, and the run."""
+    """What the PyTorch baseline printed, and its run."""
     shape = ",".join(map(str, shape))
-    # As our programs, it asks for huge pages.
+    # Huge pages, as in our programs.
     done = run([sys.executable, "-m", "benchmark.peer", work, "--shape", shape, *flags], THP_MEM_ALLOC_ENABLE="1")
     return json.loads(done.output.splitlines()[-1]), done
 
 
-def training(tables, turns, chosen):
-    """A training step, by setting: ours in every precision, then the peer's modes. A mode that is much slower than the peer's
-    float32 in the first turn, as bf16 is where the processor has no such products, sits the others out. `chosen` are the
-    peer's modes that play."""
+def training(tables, rounds, chosen):
+    """Seconds of a training step, by setting: ours in every precision, then PyTorch in its modes. A mode that is much slower
+    than PyTorch's float32 in the first round, as bf16 is on a CPU without bf16 products, is skipped in the others. `chosen`
+    are the modes of PyTorch to run."""
     for name, (shape, dropout, batch, steps, modes) in TRAININGS.items():
         mine = [Contest(precision, []) for precision in PRECISIONS]
         theirs = [Contest(mode, []) for mode in modes if mode in chosen]
-        for turn in range(turns):
-            say(f"training {name}, turn {turn + 1} of {turns}")
+        for number in range(rounds):
+            say(f"training {name}, round {number + 1} of {rounds}")
             for contest in mine:
                 seconds, done = ours.train(tables, shape, dropout, batch, 3, steps, "--precision", contest.name)
                 contest.seconds.append(statistics.median(seconds))
                 contest.peak_bytes = max(contest.peak_bytes, done.peak_bytes)
             for contest in theirs:
-                if turn > 0 and contest.seconds[0] > 1.3 * theirs[0].seconds[0]:
+                if number > 0 and contest.seconds[0] > 1.3 * theirs[0].seconds[0]:
                     continue
                 flags = ["--dropout", dropout, "--batch", batch, "--mode", contest.name, "--steps", 3 * steps]
                 seconds, done = peer("train", shape, *flags)
-                # The first stretch warms up, for both; the peer's first step also compiles.
+                # The first interval is a warm-up for both; torch.compile compiles in the first step.
                 contest.seconds.append(statistics.median(seconds[steps:]))
                 contest.peak_bytes = max(contest.peak_bytes, done.peak_bytes)
         yield name, mine, theirs
 
 
 def imported():
-    """The memory that the peer holds before it has done anything."""
+    """PyTorch's memory after the import."""
     return run([sys.executable, "-c", "import torch"], THP_MEM_ALLOC_ENABLE="1").peak_bytes
 
 
-def learning(tables, setting, updates, decayed, seeds, precisions, mode):
-    """Validation losses by update, a list over seeds, of ours in some precisions and of the peer in a mode. The learning rate
-    has come down at update `decayed`. Random streams are each contender's own, so losses agree but for their spread."""
+def learning(tables, setting, max_iters, lr_decay_iters, seeds, precisions, mode):
+    """Validation losses by step, a list over seeds, of ours in some precisions and of PyTorch in a mode. The random streams
+    differ, so losses agree only up to their spread over seeds."""
     shape, dropout, batch, _, _ = setting
-    every, batches = updates // 4, 50
+    every, batches = max_iters // 4, 50
     for precision in precisions:
         curve = {}
         for seed in seeds:
             say(f"learning, ours in {precision}, seed {seed}")
             tables.stage(
-                "train", *ours.shape_flags(shape, dropout), "--batch-size", batch, "--max-iters", updates,
-                "--lr-decay-iters", decayed, "--eval-interval", every, "--eval-iters", batches, "--precision", precision,
+                "train", *ours.shape_flags(shape, dropout), "--batch-size", batch, "--max-iters", max_iters,
+                "--lr-decay-iters", lr_decay_iters, "--eval-interval", every, "--eval-iters", batches, "--precision", precision,
                 "--run", precision, "--seed", seed,
             )  # fmt: skip
             evaluations = tables.path("evaluations", run=precision, seed=seed)
@@ -104,8 +104,8 @@ def learning(tables, setting, updates, decayed, seeds, precisions, mode):
         yield f"this project, {precision}", curve
     curve = {}
     for seed in seeds:
-        say(f"learning, the peer's, seed {seed}")
-        flags = ["--dropout", dropout, "--batch", batch, "--mode", mode, "--steps", updates, "--end", decayed]
+        say(f"learning, PyTorch in {mode}, seed {seed}")
+        flags = ["--dropout", dropout, "--batch", batch, "--mode", mode, "--steps", max_iters, "--end", lr_decay_iters]
         corpus = ",".join(map(str, tables.splits()))
         flags += ["--every", every, "--eval-iters", batches, "--corpus", corpus, "--seed", seed]
         losses, _ = peer("learn", shape, *flags)
@@ -114,26 +114,26 @@ def learning(tables, setting, updates, decayed, seeds, precisions, mode):
     yield f"PyTorch, {mode}", curve
 
 
-def generation(tables, turns):
-    """Characters a second at the study's size, ours and the peer's."""
+def generation(tables, rounds):
+    """Seconds per character with the study's model, ours and PyTorch's."""
     block = STUDY[3]
     past = 64
     ours.untrained(tables, STUDY)
     works = {
-        f"one text of {block} characters": (1, [block], "exact"),
-        f"ten texts of {block} characters together": (10, [block], "exact"),
-        f"one text of {4 * block} characters, `rollover`": (1, [4 * block], "rollover"),
-        "one text past the block, `exact`": (1, [block, block + past], "exact"),
+        f"one sample of {block} characters": (1, [block], "exact"),
+        f"ten samples of {block} characters, batched": (10, [block], "exact"),
+        f"one sample of {4 * block} characters, `rollover`": (1, [4 * block], "rollover"),
+        "one sample beyond block_size, `exact`": (1, [block, block + past], "exact"),
     }
     for name, (samples, lengths, policy) in works.items():
         mine, theirs = Contest("ours", []), Contest("float32", [])
-        # Past the block is what a longer text takes more than one of a block.
+        # The time beyond block_size is the difference between a longer sample and one of block_size.
         characters = samples * (lengths[-1] - (lengths[0] if len(lengths) > 1 else 0))
-        for turn in range(turns):
-            say(f"generation of {name}, turn {turn + 1} of {turns}")
+        for number in range(rounds):
+            say(f"generation of {name}, round {number + 1} of {rounds}")
             took = [ours.generate(tables, samples, length, policy) for length in lengths]
             mine.seconds.append((took[-1] - sum(took[:-1])) / characters)
-            # The peer's speed past the block does not change any more, so a shorter text stands for a long one.
+            # PyTorch's speed beyond block_size is constant, so a shorter sample gives it too.
             longest = min(lengths[-1], block + past)
             took, _ = peer(
                 "generate", STUDY, "--samples", samples, "--lengths", ",".join(map(str, [*lengths[:-1], longest]))
@@ -143,13 +143,13 @@ def generation(tables, turns):
         yield name, mine, theirs
 
 
-def snapshot(tables, turns):
-    """Seconds of `snapshot`; of a plain forward pass over as many characters; of writing the same rows by Arrow."""
+def snapshot(tables, rounds):
+    """Seconds of `snapshot`; of a plain forward pass over the same number of characters; of writing the same rows by Arrow."""
     windows = 12
     stage, forward, writing = Contest("snapshot", []), Contest("forward", []), Contest("writing", [])
     copy = tables.folder / "copy.parquet"
-    for turn in range(turns):
-        say(f"snapshot, turn {turn + 1} of {turns}")
+    for number in range(rounds):
+        say(f"snapshot, round {number + 1} of {rounds}")
         tables.forget_training()
         ours_of = ["--batch-size", windows, "--max-iters", 1, "--eval-iters", 4]
         tables.stage("train", *ours.shape_flags(STUDY), *ours_of)
@@ -174,12 +174,12 @@ def snapshot(tables, turns):
     return stage, forward, writing
 
 
-def metrics(tables, turns):
-    """Seconds of `metrics`; of vectorised NumPy; of reading and decompressing the file alone."""
+def metrics(tables, rounds):
+    """Seconds of `metrics`; of vectorised NumPy; of only reading and decompressing the file."""
     attention, windows = tables.path("attention", step=0), tables.path("windows")
     stage, numpy, reading = Contest("metrics", []), Contest("numpy", []), Contest("reading", [])
-    for turn in range(turns):
-        say(f"metrics, turn {turn + 1} of {turns}")
+    for number in range(rounds):
+        say(f"metrics, round {number + 1} of {rounds}")
         done = tables.stage("metrics", "--steps", 0, "--layer-similarity", "true")
         stage.seconds.append(done.seconds)
         stage.peak_bytes = max(stage.peak_bytes, done.peak_bytes)
@@ -192,8 +192,8 @@ def metrics(tables, turns):
     return stage, numpy, reading
 
 
-def nothing_to_do(folder):
-    """The command of a pipeline that has run, 14 nodes a seed and three for all of them; the least work that each can have."""
+def up_to_date(folder):
+    """The command of a pipeline whose jobs are all up to date: 14 jobs per seed and three for all, each as small as possible."""
     seeds = list(range(1, 73))
     least = {
         "seeds": seeds,
@@ -210,24 +210,24 @@ def nothing_to_do(folder):
     return command
 
 
-def rest(tables, turns, study):
-    """What has no peer, and what is asked of it."""
+def rest(tables, rounds, study):
+    """What has no counterpart in PyTorch or NumPy, each with its target."""
     say("the other stages")
 
     def timed(name, command):
-        runs = [run(command) for _ in range(turns)]
+        runs = [run(command) for _ in range(rounds)]
         return Contest(name, [done.seconds for done in runs], max(done.peak_bytes for done in runs))
 
     yield timed("`--help` of a stage", [ours.PROGRAMS / "train", "--help"]), "0.05 s"
-    yield timed("a pipeline of 1,000 nodes with nothing to do", nothing_to_do(tables.folder / "nodes")), "1 s"
+    yield timed("a pipeline of 1,000 jobs that are all up to date", up_to_date(tables.folder / "jobs")), "1 s"
     text = tables.folder / "hundred_megabytes.txt"
-    # A text of any kind will do: the one that was prepared, over and over.
+    # Any text will do: the prepared one, repeated.
     symbols = pq.read_table(tables.splits()[0])["token"].to_numpy().astype("uint8") + 32
     text.write_bytes((symbols.tobytes() * (100_000_000 // len(symbols) + 1))[:100_000_000])
-    # What was just written is on its way to the disk still, and what is written next would wait for it.
+    # Otherwise the next writes would wait for this file to reach the disk.
     os.sync()
-    place = ["--artifacts", tables.folder, "--dataset", text.stem, "--source", text]
-    yield timed("`prep` on 100 MB", [ours.PROGRAMS / "prep", *place, "--quiet"]), "1 s"
+    job = ["--artifacts", tables.folder, "--dataset", text.stem, "--source", text]
+    yield timed("`prep` on 100 MB", [ours.PROGRAMS / "prep", *job, "--quiet"]), "1 s"
     text.unlink()
     if study is None:
         return

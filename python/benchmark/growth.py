@@ -1,4 +1,4 @@
-"""How time and memory grow: one dimension varied at a time, the others as in the small model."""
+"""Scaling of time and memory: one dimension varies at a time, the others are those of the small model."""
 
 import statistics
 
@@ -16,7 +16,7 @@ DIMENSIONS = {
 
 
 def measure(tables):
-    """Rows of dimension, value, and for each stage seconds and peak bytes; those of training are of one step."""
+    """Rows: dimension, value, and for each stage seconds and peak bytes; seconds of training are per step."""
     for dimension, values in DIMENSIONS.items():
         for value in values:
             say(f"growth: {dimension} {value}")
@@ -44,16 +44,16 @@ def measure(tables):
 
 
 def draw(rows, path):
-    """Time above memory, a column a dimension, both axes logarithmic."""
+    """Draws time above memory, a column per dimension, with logarithmic axes."""
     import matplotlib
 
     matplotlib.use("svg")
-    # Text stays text, and the file is the same for the same numbers.
+    # Text stays text, and the file is deterministic.
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "growth", "font.size": 9})
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, len(DIMENSIONS), figsize=(11, 5.2), sharey="row", layout="constrained")
-    styles = [("train, a step", "#0072B2", "o"), ("snapshot", "#D55E00", "s"), ("metrics", "#009E73", "^")]
+    styles = [("train, per step", "#0072B2", "o"), ("snapshot", "#D55E00", "s"), ("metrics", "#009E73", "^")]
     for column, (dimension, values) in enumerate(DIMENSIONS.items()):
         ours_of = [row for row in rows if row[0] == dimension]
         for stage, (label, colour, marker) in enumerate(styles):

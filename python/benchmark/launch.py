@@ -1,7 +1,7 @@
-"""Runs a command and writes the seconds and the peak bytes that it took to a file: `launch.py FILE COMMAND…`.
+"""Runs a command and writes its seconds and peak memory in bytes to a file: `launch.py FILE COMMAND…`.
 
-A process of its own, and a small one: what a process held before it became another program counts as that program's peak,
-so one that the benchmark itself started would seem as large as the benchmark.
+This is a small process of its own, because the peak memory of a program includes what its process held before exec: a command
+that the benchmark started directly would appear as large as the benchmark.
 """
 
 import resource

@@ -1,9 +1,9 @@
-"""The peer: nanoGPT's model in PyTorch, as its users run it on a processor.
+"""The baseline: nanoGPT's model in PyTorch, as its users run it on a CPU.
 
 Written from nanoGPT's architecture: pre-LayerNorm blocks, a fused query-key-value projection, PyTorch's fused causal
 attention, exact GELU, learned positions, the output head tied to the token embedding, no biases; and its optimizer, AdamW
-over two groups after clipping the global norm. Generation is nanoGPT's: no cache, every character is a whole forward pass
-over the last block of characters.
+over two groups after clipping the global norm. Generation is nanoGPT's, without a KV cache: every character takes a forward
+pass over the last block_size characters.
 """
 
 from dataclasses import dataclass
@@ -82,9 +82,9 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def generate(self, tokens, length, temperature=0.8, top_k=200):
-        """`length` more tokens after tokens [batch, time]."""
+        """Generates `length` tokens after tokens [batch, time]."""
         for _ in range(length):
-            # As nanoGPT, the head is applied to the last position alone.
+            # As in nanoGPT, the output head is applied only to the last position.
             context = tokens[:, -self.config.block_size :]
             x = self.wte(context) + self.wpe.weight[: context.shape[1]]
             for block in self.blocks:
@@ -98,7 +98,7 @@ class GPT(nn.Module):
 
 
 class Trainer:
-    """One model that learns, in `float32`, `bf16` (autocast) or `compile` (torch.compile, float32)."""
+    """Trains one model, in `float32`, `bf16` (autocast) or `compile` (torch.compile, float32)."""
 
     def __init__(self, config, mode, learning_rate=1e-3):
         self.model = GPT(config).train()
@@ -118,7 +118,7 @@ class Trainer:
             return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     def step(self, inputs, targets):
-        """One update; returns the loss before it."""
+        """Does one optimizer step; returns the loss before it."""
         loss = self.loss(inputs, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -1,5 +1,5 @@
-"""The peer of `metrics`: the same numbers from the same file by vectorised NumPy, a window at a time, as a notebook would
-hold it: a dense array [layer, head, query, key] in float64.
+"""The baseline for `metrics`: the same numbers from the same file in vectorised NumPy, a window at a time, as in a notebook:
+a dense array [layer, head, query, key] in float64.
 
     python -m benchmark.numpy_metrics attention.parquet windows.parquet
 """
@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 
 def entropy(rows):
-    """Of the last axis; the logarithms of what a query does not see are not taken."""
+    """Entropy over the last axis; masked and zero weights count as 0."""
     logarithms = np.log(rows, out=np.zeros_like(rows), where=rows > 0)
     return -np.einsum("...k,...k->...", rows, logarithms)
 
 
 def dense(table, layers, heads, length):
-    """[layer, head, query, key] from the stored triangles, each row summing to one."""
+    """[layer, head, query, key] from the stored triangles, each row normalized to sum to one."""
     square = np.zeros((layers * heads, length, length))
     triangle = np.tri(length, dtype=bool)
     square[:, triangle] = table["weights"].combine_chunks().values.to_numpy().reshape(layers * heads, -1)
@@ -27,13 +27,13 @@ def dense(table, layers, heads, length):
 
 
 def val(square, tokens):
-    """Sums over the queries but the first: by head, by layer, by pair of layers."""
+    """Sums over all queries but the first: by head, by layer, by pair of layers."""
     layers, _, length, _ = square.shape
     index = np.arange(length)
     rows, keys = square[:, :, 1:], index[1:] + 1
     distance = index[1:, None] - index
     nats = entropy(rows)
-    # Attention by distance, nearest first: the row reversed, whatever lies after the query being zero.
+    # Cumulative attention by distance, nearest first: the row reversed; keys after the query have zero.
     near = np.cumsum(rows[..., ::-1], axis=-1)
     same = (tokens[1:, None] == tokens) & (distance > 0)
     weighted = lambda factors: np.einsum("lhqk,qk->lhq", rows, factors.astype(np.float64))
@@ -50,7 +50,7 @@ def val(square, tokens):
     ]
     mean = rows.mean(axis=1)
     of_mean = entropy(mean)
-    # The mean of squares less the square of the mean.
+    # The mean of squares minus the square of the mean.
     variance = np.einsum("lhqk,lhqk->lq", rows, rows) / rows.shape[1] - np.einsum("lqk,lqk->lq", mean, mean)
     divergence = (of_mean - nats.mean(axis=1)) / np.log(2)
     centered = np.where(distance >= 0, mean - 1 / keys[:, None], 0.0)
@@ -68,14 +68,14 @@ def val(square, tokens):
 
 
 def cosines(layers):
-    """Of every pair of layers, [layer, layer]."""
+    """Cosine similarity of every pair of layers, [layer, layer]."""
     flat = layers.reshape(len(layers), -1)
     products = flat @ flat.T
     return products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
 
 
 def repeat(square):
-    """The sum over the second half of the attention to what followed the earlier copy."""
+    """Sum over the queries of the second copy of the attention to what followed the first copy of the current character."""
     half = square.shape[-1] // 2
     queries = np.arange(half, 2 * half)
     return square[:, :, queries, queries - half + 1].sum(axis=-1)

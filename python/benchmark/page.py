@@ -1,4 +1,4 @@
-"""Results as Markdown: between two marks in docs/performance.md, the prose around them being kept."""
+"""Results as Markdown, written between two marks of docs/performance.md; the text around them is kept."""
 
 import statistics
 from pathlib import Path
@@ -12,14 +12,14 @@ def table(header, rows):
 
 
 def time(seconds):
-    """Three digits, in the unit that suits."""
+    """A time with three digits, in ms or s."""
     if seconds < 1:
         return f"{1e3 * seconds:.3g} ms"
     return f"{seconds:.3g} s"
 
 
 def spread(values):
-    """The median, least and most."""
+    """Median, minimum and maximum."""
     low, high = min(values), max(values)
     return f"{time(statistics.median(values))} ({time(low)} – {time(high)})"
 

@@ -1,4 +1,4 @@
-"""One piece of the peer's work, in a process of its own so that its memory can be told; prints seconds as JSON.
+"""One measurement of the PyTorch baseline, in its own process so that its memory can be measured; prints seconds as JSON.
 
 python -m benchmark.peer train    --shape 6,6,384,256 --batch 16 --mode bf16 --steps 5
 python -m benchmark.peer generate --shape 6,6,384,256 --samples 1 --lengths 256,320
@@ -30,7 +30,7 @@ def train(arguments):
 
 
 def generate(arguments):
-    """Seconds to write texts of each length."""
+    """Seconds to generate samples of each length."""
     model = GPT(shape(arguments)).eval()
     seconds = []
     for length in map(int, arguments.lengths.split(",")):
@@ -42,7 +42,7 @@ def generate(arguments):
 
 
 def learn(arguments):
-    """Validation loss on real text every so many steps."""
+    """Validation loss on the dataset, every `every` steps."""
     import pyarrow.parquet as pq
 
     config = shape(arguments)
@@ -91,7 +91,7 @@ def shape(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", choices=["train", "generate", "learn"])
-    parser.add_argument("--shape", required=True, help="layers,heads,width,block")
+    parser.add_argument("--shape", required=True, help="n_layer,n_head,n_embd,block_size")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--mode", choices=["float32", "bf16", "compile"], default="float32")
@@ -101,7 +101,7 @@ def main():
     parser.add_argument("--corpus", help="two files: the train and the val split")
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--eval-iters", type=int, default=20)
-    parser.add_argument("--end", type=int, default=5000, help="when the learning rate has come down")
+    parser.add_argument("--end", type=int, default=5000, help="lr_decay_iters")
     parser.add_argument("--seed", type=int, default=1337)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)

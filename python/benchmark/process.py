@@ -1,4 +1,4 @@
-"""Running one command and seeing what it took."""
+"""Runs a command and measures its time and memory."""
 
 import os
 import subprocess
@@ -13,15 +13,14 @@ LAUNCH = Path(__file__).with_name("launch.py")
 @dataclass(frozen=True)
 class Run:
     seconds: float
-    """By the clock, from start to end."""
+    """Wall-clock time."""
     peak_bytes: int
-    """The most memory that the process held at a time."""
+    """Peak resident memory."""
     output: str
 
 
 def run(command, **environment):
-    """Runs a command to its end, with more variables in its environment; a failure ends the benchmark with what the command
-    said."""
+    """Runs a command with additional environment variables. If it fails, the benchmark exits with the command's output."""
     words = [str(word) for word in command]
     with tempfile.NamedTemporaryFile("r") as took:
         launch = [sys.executable, "-S", LAUNCH, took.name, *words]
@@ -30,6 +29,6 @@ def run(command, **environment):
             launch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment
         )
         if done.returncode != 0:
-            sys.exit(f"error: {' '.join(words)}\nended with {done.returncode}:\n{done.stdout}")
+            sys.exit(f"error: {' '.join(words)}\nexited with code {done.returncode}:\n{done.stdout}")
         seconds, peak_bytes = took.read().split()
     return Run(float(seconds), int(peak_bytes), done.stdout)

@@ -1,4 +1,4 @@
-"""`correlations`: each metric of attention against each outcome, once a seed, then over seeds."""
+"""`correlations`: each attention metric against each outcome, once per seed, then over seeds."""
 
 import math
 
@@ -42,8 +42,8 @@ def verify(store, report, progress):
 
 
 def row(scope, x, layer, y, pairs):
-    """What both scopes have. `pairs` are arrays (x, y) of each seed; those without a correlation do not count, if
-    others have one."""
+    """The columns that both scopes have. `pairs` are arrays (x, y) of each seed. Seeds without a correlation are left out,
+    unless no seed has one."""
     used = correlated(pairs)
     mean, low, high = statistics.correlations_over_seeds(used)
     pearson = np.mean([statistics.pearson(*pair) for pair in used]) if used else np.nan
@@ -51,13 +51,13 @@ def row(scope, x, layer, y, pairs):
         **{"scope": scope, "x": x, "layer": layer, "y": y},
         **{"n": sum(len(pair[0]) for pair in used or pairs), "seeds": len(used)},
         **{"pearson": pearson, "spearman": mean, "spearman_low": low, "spearman_high": high},
-        # `allowed`: what p_value may differ by; `unknown`: it is not recomputed.
+        # `allowed`: the tolerance of p_value; `unknown`: p_value is not recomputed.
         **{"partial_spearman": np.nan, "p_value": np.nan, "allowed": 1e-9, "unknown": False},
     }
 
 
 def correlated(pairs):
-    """The seeds' pairs that have a correlation: three observations, and neither side constant."""
+    """The pairs that have a correlation: three observations or more, neither side constant."""
     return [pair for pair in pairs if not math.isnan(statistics.spearman(*pair))]
 
 
@@ -69,7 +69,7 @@ def training_rows(store, report, keys, draws):
     exact = math.factorial(len(of_run)) <= draws
     if not exact:
         report.note(
-            f"correlations of {keys}: p_value of the training scope is of random permutations there, and not verified"
+            f"correlations of {keys}: p_value of the training scope comes from random permutations and is not verified"
         )
     rows = []
     for x, layer in metrics[0] if metrics else []:
@@ -83,13 +83,12 @@ def training_rows(store, report, keys, draws):
 
 
 def by_name(frames):
-    """Frames with a column a layer as mappings, by (metric, layer)."""
+    """Frames with a column per layer as dicts, by (metric, layer)."""
     return {(name, layer): known(frame[layer]) for name, frame in frames.items() for layer in frame.columns}
 
 
 def partial(series, exact):
-    """Of the steps that all seeds have: the correlation of deviations, and its p-value over permutations of the
-    seeds."""
+    """The partial correlation over the common steps of all seeds, and its p-value over permutations of the seeds."""
     steps = sorted(set.intersection(*(x.keys() & y.keys() for x, y in series)))
     if len(steps) < 3:
         return {}

@@ -17,19 +17,19 @@ from .study import ALL, known, last_samples, metric_series, outcome_series, pair
 
 
 class NotTested(Exception):
-    """The data lack what a claim needs."""
+    """The data that a claim needs are missing."""
 
 
 LEVEL = 0.05  # of the family-wise type-I error
-MOST_SEEDS = 9  # whose pairings are counted here; the pipeline counts those of ten
+MOST_SEEDS = 9  # up to which all pairings are enumerated here; the pipeline enumerates those of ten
 UNKNOWN = object()  # a p-value that is not recomputed
 
 
 @dataclass(frozen=True)
 class Found:
-    """A statistic over `n` seeds. `test` gives the two-sided p-value against a threshold; where `p_value` is given, it
-    stands in its place. `verdict` is the one if the null hypothesis is rejected, where the side of the threshold does not
-    decide; without a p-value it is exact."""
+    """A statistic over `n` seeds. `test` gives the two-sided p-value against a threshold; `p_value`, if given,
+    replaces it. `verdict`, if given, is the verdict when the null hypothesis is rejected, instead of one by the side of the
+    threshold; without a p-value it is exact."""
 
     value: float = np.nan
     low: float = np.nan
@@ -42,15 +42,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Claim:
-    """It holds above the one and below the other; where both are equal, on either side; where both are null, by a rule of
-    its own."""
+    """Holds above `above` and below `below`; if both are equal, on either side; if both are null, its statistic gives the
+    verdict."""
 
     statistic: Callable
     above: float = np.nan
     below: float = np.nan
 
     def p_value(self, found):
-        """Null where there is no test; against two thresholds the larger."""
+        """Null if there is no test; the larger of two if there are two thresholds."""
         if found.p_value is not None or not found.n:
             return np.nan if found.p_value is None else found.p_value
         thresholds = [threshold for threshold in (self.above, self.below) if not math.isnan(threshold)]
@@ -65,7 +65,7 @@ class Claim:
             return "inconclusive"
         if found.verdict is not None:
             return found.verdict
-        # Nothing compares with null: most claims have one threshold.
+        # Comparisons with NaN are false: most claims have one threshold.
         short = found.value <= self.above or found.value >= self.below
         if self.above == self.below:
             short = False
@@ -88,10 +88,10 @@ def verify(store, report, progress):
         for at, finding in enumerate(stored.itertuples()):
             where = f"dataset={dataset} {finding.claim}"
             if finding.claim not in CLAIMS:
-                report.note(f"findings: {where} is not recomputed, its formula is not here")
+                report.note(f"findings: {where} is not recomputed: there is no formula")
                 continue
             claim = CLAIMS[finding.claim]
-            # Of a claim that was not tested for want of a run no run may have what it needs.
+            # A claim without a run was not tested: no run may have the data it needs.
             found = first_tested(claim, [evidence[run] for run in ([finding.run] if finding.run else runs)])
             for column in ("value", "low", "high"):
                 report.compare("findings", column, [getattr(finding, column)], [getattr(found, column)], FLOAT64, where)
@@ -123,13 +123,13 @@ def first_tested(claim, evidence):
 
 
 class Evidence:
-    """The tables of a run's trainings on a dataset, by seed. `runs` are all of the study, in its order."""
+    """The tables of a run's trainings on a dataset, by seed. `runs` are all runs of the study, in order."""
 
     def __init__(self, store, dataset, run, runs):
         self.store, self.dataset, self.run, self.runs = store, dataset, run, runs
 
     def read(self, table):
-        """A table of each seed; it must be there."""
+        """A table of each seed, which must exist."""
         frames = [self.store.read(table, **keys) for keys in trainings(self.store, table, self.dataset, self.run)]
         if not frames:
             raise NotTested(f"no {table}")
@@ -152,7 +152,7 @@ class Evidence:
     def samples(self):
         keys = trainings(self.store, "sample_attention", self.dataset, self.run)
         if not keys:
-            raise NotTested("no attention while generating")
+            raise NotTested("no attention during generation")
         return [last_samples(self.store, of_seed) for of_seed in keys]
 
     def last(self, table):
@@ -175,12 +175,12 @@ def of_values(values, half_step=0.0):
 
 
 def half_gap(evidence):
-    """Half of the widest gap between snapshots: what the step of a snapshot leaves unknown."""
+    """Half of the widest gap between snapshots: the resolution of a step."""
     return np.diff(evidence.metrics[0]["entropy_nats"].index).max() / 2
 
 
 def correlation_over_seeds(pairs):
-    """The same where the statistic is Spearman's correlation of (x, y) of each seed."""
+    """A claim whose statistic is Spearman's correlation of (x, y) in each seed."""
 
     def claim(evidence):
         found = pairs(evidence)
@@ -198,7 +198,7 @@ def tracking_is_free(evidence):
     """The largest difference of final weights of the first run without tracking and the first with it, same seed: one
     seed is enough, and there is no interval."""
     store, dataset = evidence.store, evidence.dataset
-    # The table is there without tracking too, and is empty.
+    # Without tracking the table exists and is empty.
     of_dataset = [keys for keys in store.partitions("tracking") if keys["dataset"] == dataset]
     tracked = {keys["run"] for keys in of_dataset if store.file("tracking", **keys).metadata.num_rows}
     without, within = ([run for run in evidence.runs if (run in tracked) == wanted] for wanted in (False, True))
@@ -244,8 +244,8 @@ def similarity_tracks_loss(evidence):
 
 
 def partial_claim(evidence, series):
-    """The mean over seeds of Spearman's correlation of what remains of x and of val_loss after taking out, at each
-    step, the mean over seeds."""
+    """The mean over seeds of Spearman's correlation of the deviations of x and of val_loss from their means over seeds at
+    each step."""
     if len(series) < 2:
         raise NotTested("one seed")
     x = pd.concat(series, axis=1, join="inner").dropna()
@@ -257,17 +257,17 @@ def partial_claim(evidence, series):
     if np.isnan(correlations.diagonal()).any():
         raise NotTested("constant")
     n = len(correlations)
-    # Two seeds mirror each other, so that there is nothing to test.
+    # The deviations of two seeds are opposite, so there is nothing to test.
     p_value = None if n == 2 else UNKNOWN if n > MOST_SEEDS else statistics.seed_permutation_p(correlations)
     return Found(*statistics.partial_interval(correlations, len(steps)), n, p_value=p_value)
 
 
-# ── Spans and layers ──
+# ── Attention distances and layers ──
 
 
 def span_rises_then_settles(evidence):
-    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps; supported if the rise is
-    significant too. Where a first slope is not above 0 there is no value, and where none is, the slopes' test refutes."""
+    """abs(slope in the last quarter) over the slope in the first, of the mean distance over steps; supported only if the
+    rise is significant too. If a first slope is not above 0 there is no value; if none is, the test of the slopes refutes."""
     slopes = []
     for metrics in evidence.metrics:
         series = metrics["mean_distance"][ALL]
@@ -287,7 +287,7 @@ def span_rises_then_settles(evidence):
 
 
 def slope(series):
-    """Null where there are fewer than three snapshots."""
+    """The slope of a line; null with fewer than three snapshots."""
     return np.polyfit(series.index.to_numpy(dtype=float), series.to_numpy(), 1)[0] if len(series) > 2 else np.nan
 
 
@@ -298,8 +298,8 @@ def early_local_late_global(evidence):
 
 
 def local_specialists(evidence):
-    """The share of seeds where a head has `local_mass_3` above 0.8 and another below 0.3, at the last step: all or none
-    decide, if a sign test rejects one half."""
+    """The share of seeds where a head has `local_mass_3` above 0.8 and another below 0.3, at the last step. The
+    verdict needs all seeds or none, and a sign test that rejects one half."""
     masses = [frame["local_mass_3"] for frame in evidence.last("head_metrics")]
     if len(masses[0]) < 2:
         raise NotTested("one head")
@@ -325,12 +325,12 @@ def specialisation_onset(evidence):
     """The step at which the mean divergence changes: two levels, least squares."""
     last = evidence.last("layer_similarity")[0]["step"].iloc[0]
     if evidence.dataset != "shakespeare_char" or last < 4000:
-        raise NotTested("another text, or fewer than 4000 iterations")
+        raise NotTested("another dataset, or fewer than 4000 steps")
     return of_values([change_point(metrics["js_divergence"][ALL]) for metrics in evidence.metrics], half_gap(evidence))
 
 
 def change_point(series):
-    """The first step of the second of two levels, each of two steps or more, with the least squares in all."""
+    """The first step of the second of two levels, of two snapshots or more each, with the least squared error."""
     values, steps = series.to_numpy(), series.index.to_numpy()
     if len(values) < 4 or statistics.constant(values):
         return np.nan
@@ -361,8 +361,8 @@ def last_layers_diverse(evidence):
 
 @over_seeds
 def enwik8_more_uniform(evidence):
-    """The variance of js_similarity over pairs of layers, less that on shakespeare_char with the same seed; one pair
-    has none."""
+    """The variance of js_similarity over pairs of layers, minus that on shakespeare_char with the same seed; null for one
+    pair."""
     spreads = []
     for dataset in (evidence.dataset, "shakespeare_char"):
         keys = trainings(evidence.store, "layer_similarity", dataset, evidence.run)
@@ -404,8 +404,8 @@ def layered_spans(metrics, _):
 
 
 def quality_wants_balance(evidence):
-    """The quadratic term of quality on the sample's mean normalized_entropy, linear term included. It supports the
-    claim where the vertex is inside the data in every seed, and refutes it where it is in none."""
+    """The quadratic term of quality on the sample's mean normalized_entropy, linear term included. A negative
+    one supports the claim if the vertex is inside the data in every seed, and refutes it if it is inside in none."""
     terms, inside = [], []
     for metrics, scores, _ in evidence.samples:
         x, y = paired(known(metrics["normalized_entropy"][ALL]), known(scores["quality"]))
@@ -430,8 +430,8 @@ def generation_differs_slightly(evidence):
 
 @over_seeds
 def shakespeare_strongest(evidence):
-    """The mean size of Spearman's correlation of quality with each metric over all layers, less its mean over the other
-    datasets; over the seeds that all have, each cut to as many samples as the smallest has."""
+    """The mean absolute Spearman correlation of quality with each metric averaged over layers, minus its mean over the other
+    datasets; over the common seeds, and over as many samples as the smallest dataset has."""
     store, run = evidence.store, evidence.run
     others = {keys["dataset"] for keys in store.partitions("sample_scores")} - {evidence.dataset}
     by_dataset = []
@@ -456,10 +456,10 @@ def strength(samples, count):
 
 
 def at_snapshots(evidence):
-    """Validation loss, repetition of the generated texts and entropy of attention of each seed, by snapshot."""
+    """Validation loss, repetition of samples and attention entropy of each seed, by snapshot."""
     for metrics, outcomes in zip(evidence.metrics, evidence.outcomes):
         if "repetition_4" not in outcomes:
-            raise NotTested("no scored texts")
+            raise NotTested("no scored samples")
         entropy = metrics["normalized_entropy"][ALL]
         loss = outcomes["val_loss"]
         yield loss[loss.index.isin(entropy.index)], outcomes["repetition_4"].dropna(), entropy
@@ -500,5 +500,5 @@ CLAIMS = {
     "poor_is_inconsistent": Claim(quality_against(lambda metrics, _: metrics["js_divergence"][ALL]), below=0),
     "val_tracks_train": Claim(val_tracks_train, above=0.9),
 }
-# The claims that are about one dataset alone, and that no other has.
+# Claims about one dataset, which the findings of the others do not have.
 ABOUT = {"enwik8_more_uniform": "enwik8", "shakespeare_strongest": "shakespeare_char"}

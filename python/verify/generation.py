@@ -1,4 +1,4 @@
-"""Attention while text is generated: the stored texts are read once more by the stored checkpoints."""
+"""Attention during generation: the stored checkpoints process the stored samples again."""
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ from .store import Missing
 from .texts import validation_windows
 
 METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"]
-# Contexts that go through the model at once.
+# Contexts per batch.
 BATCH = 32
-# Multiplications up to which a training's texts are followed at every step, and not at the last one alone: about half a
-# minute of one core.
+# Multiplications up to which a training's samples are recomputed at every step, not only at the last one: about half a
+# minute on one core.
 AFFORDABLE = 2e11
 
 
@@ -33,7 +33,7 @@ def verify_training(store, report, progress, keys, every_step):
     steps = sorted(stored["step"].unique())
     config = store.config("checkpoints", **keys, step=int(steps[-1]))
     if not every_step and 2 * cost(samples, config) > AFFORDABLE and len(steps) > 1:
-        alone = f"of {len(steps)} steps the last one, {steps[-1]}, alone (--every-step: all)"
+        alone = f"only the last of {len(steps)} steps, {steps[-1]} (--every-step: all)"
         report.note(f"sample_attention and sample_layers of {where}: {alone}")
         steps = steps[-1:]
     for step in map(int, steps):
@@ -45,8 +45,8 @@ def verify_training(store, report, progress, keys, every_step):
         policy = from_step["context_policy"].iloc[0]
         frames, pairs = [], []
         for source, sample, prompt, tokens in texts(store, keys["dataset"], from_step, of_step):
-            progress(f"attention while generating, {where} step {step} {source} {sample}")
-            heads, adjacent = followed(model, tokens, prompt, policy)
+            progress(f"attention during generation, {where} step {step} {source} {sample}")
+            heads, adjacent = recomputed(model, tokens, prompt, policy)
             frames.append(heads.assign(source=source, sample=sample))
             if source == "model":
                 pairs.append(adjacent.assign(sample=sample))
@@ -59,8 +59,8 @@ def verify_training(store, report, progress, keys, every_step):
 
 
 def texts(store, dataset, samples, stored):
-    """What the model read, as (source, sample, characters of the prompt, tokens): each sample after its prompt; and
-    after the same prompt as many of the `validation` windows that scores are held against as are stored, evenly spaced."""
+    """The model's input, as (source, sample, length of the prompt, tokens): each sample after its prompt; and evenly spaced
+    `validation` windows, those of the scores, after the same prompt, as many as are stored."""
     tokens_of = store.read("vocabulary", dataset=dataset).set_index("symbol")["token"]
     for sample in samples.itertuples():
         prompt = tokens_of[list(sample.prompt)].to_numpy()
@@ -74,17 +74,17 @@ def texts(store, dataset, samples, stored):
 
 
 def cost(samples, config):
-    """Multiplications of reading all samples once: each character past the block size reads a whole block."""
-    block, width = config["block_size"], config["n_embd"]
+    """Multiplications of processing all samples once: each character beyond block_size takes a whole block."""
+    block, embd = config["block_size"], config["n_embd"]
     blocks = sum(max(len(tokens) - block, 0) + 1 for tokens in samples["tokens"])
-    return blocks * block * config["n_layer"] * (12 * width**2 + 2 * block * width)
+    return blocks * block * config["n_layer"] * (12 * embd**2 + 2 * block * embd)
 
 
 def contexts(length, prompt, block, policy):
-    """What the model saw: (first character, first and last position whose rows predicted). The rows that predicted
-    the text's characters are those of the positions `prompt − 1` to `length − 2`. `exact`: past the block size the
-    last `block` characters are read anew for each prediction. `rollover`: the last `block / 2` are read once the
-    block is full, and more come to them."""
+    """The model's contexts: (first character, first and last position whose rows predicted a character). The rows that
+    predicted the sample's characters are those of the positions `prompt − 1` to `length − 2`. `exact`: beyond block_size,
+    the last `block` characters are recomputed for each prediction. `rollover`: when the block is full, its last `block / 2`
+    characters start a new one."""
     position, end = prompt - 1, length - 1
     start = max(0, position + 1 - block)
     while position < end:
@@ -94,9 +94,9 @@ def contexts(length, prompt, block, policy):
         start = position + 1 - (block if policy == "exact" else max(block // 2, 1))
 
 
-def followed(model, tokens, prompt, policy):
-    """The metrics of each head, and of each pair of adjacent layers, over the rows that predicted a text's
-    characters, rows of a one-character context left out."""
+def recomputed(model, tokens, prompt, policy):
+    """The metrics of each head, and of each pair of adjacent layers, over the rows that predicted a sample's
+    characters, without rows of a one-character context."""
     head_sums, pair_sums, count = 0.0, 0.0, 0
     whole = list(contexts(len(tokens), prompt, model.block, policy))
     last_rows = [(start, first) for start, first, last in whole if first == last == start + model.block - 1]
@@ -111,7 +111,7 @@ def followed(model, tokens, prompt, policy):
         windows = np.stack([tokens[start : at + 1] for start, at in last_rows[batch : batch + BATCH]])
         heads, pairs, rows_summed = summed(model.attention(windows, last_row=True))
         head_sums, pair_sums, count = head_sums + heads, pair_sums + pairs, count + rows_summed
-    # A block of one character has no row of more than one key.
+    # With a block_size of 1, no row has more than one key.
     means = head_sums / count if count else np.full((len(METRICS), model.layers, model.heads), np.nan)
     columns = np.moveaxis(means, 0, -1)
     layer, head = np.indices(columns.shape[:2])
@@ -123,8 +123,8 @@ def followed(model, tokens, prompt, policy):
 
 
 def summed(layers):
-    """Sums over rows [text, head, row, key]: of the metrics [metric, layer, head], of the divergences of adjacent
-    layers; and how many rows there were."""
+    """Sums over rows [text, head, row, key] of the metrics [metric, layer, head] and of the divergences of adjacent layers,
+    and the number of rows."""
     sums, pairs, below, count = [], [], None, 0
     for weights, norms in layers:
         length, row_count = weights.shape[-1], weights.shape[-2]

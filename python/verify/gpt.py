@@ -1,8 +1,8 @@
 """nanoGPT's forward pass in NumPy, in float64.
 
-Pre-LayerNorm blocks on learned positions: `x ← x + attn(LN(x))`, `x ← x + mlp(LN(x))`, LayerNorm with epsilon 1e-5,
-queries, keys and values by one projection, `softmax(q·k / √(embd / heads))` over the keys up to the query, GELU by the
-error function.
+Pre-LayerNorm blocks on learned position embeddings: `x ← x + attn(LN(x))`, `x ← x + mlp(LN(x))`, LayerNorm with epsilon 1e-5,
+one projection for queries, keys and values, `softmax(q·k / √(embd / heads))` over the keys up to the query, exact GELU
+(by the error function).
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ class Gpt:
 
     def attention(self, tokens, last_row=False):
         """Yields, layer by layer, the attention rows [text, head, query, key] of texts of equal length and the L2 norms
-        [text, head, query] of what each head adds to the residual stream. With `last_row`, of the last query alone."""
+        [text, head, query] of what each head adds to the residual stream. With `last_row`, only of the last query."""
         tokens = np.atleast_2d(tokens)
         length = tokens.shape[1]
         x = self.tensors["transformer.wte.weight"][tokens] + self.tensors["transformer.wpe.weight"][:length]
@@ -46,8 +46,8 @@ class Gpt:
         return weights / weights.sum(axis=-1, keepdims=True), values
 
     def norms(self, block, added):
-        """‖(Σ_j A[i,j] v_j) W_O^h‖₂, `W_O^h` being the head's slice of the output projection; without its bias,
-        which no head adds."""
+        """‖(Σ_j A[i,j] v_j) W_O^h‖₂, where `W_O^h` is the head's slice of the output projection. Its bias belongs to no
+        head."""
         projection = self.tensors[f"{block}.attn.c_proj.weight"]
         slices = projection.reshape(len(projection), self.heads, -1)
         return np.stack(

@@ -1,4 +1,4 @@
-"""`lineage`: whether the folder has every table that an execution of a stage is said to have written."""
+"""`lineage`: whether the folder has every table that a recorded execution of a job wrote."""
 
 import json
 import shlex
@@ -9,11 +9,11 @@ TRAINING = ("dataset", "run", "seed")
 
 def verify(store, report, progress):
     if not store.has("lineage"):
-        report.note("there is no lineage, so what tables should be there is not known")
+        report.note("there is no lineage, so it is unknown which tables should exist")
         return
     progress("lineage")
     lineage = store.read("lineage")
-    # A node's last execution is the one that its files are of.
+    # A job's files are those of its last execution.
     done = lineage.drop_duplicates("node", keep="last").query("status == 'done'")
     first, counts = {}, Counter()
     for execution in done.itertuples():
@@ -21,13 +21,13 @@ def verify(store, report, progress):
             if not store.has(table, **keys):
                 first.setdefault(table, (execution.node, keys))
                 counts[table] += 1
-    for table, (node, keys) in first.items():
-        place = "/".join(f"{key}={value}" for key, value in keys.items())
-        report.fail(f"{table}: {counts[table]} files that were written are not there, the first of `{node}`: {place}")
+    for table, (job, keys) in first.items():
+        partition = "/".join(f"{key}={value}" for key, value in keys.items())
+        report.fail(f"{table}: {counts[table]} files that were written are missing, the first of `{job}`: {partition}")
 
 
 def flags(command):
-    """The flags of a command, each with all its values."""
+    """The flags of a command, each with its values."""
     words = iter(shlex.split(command)[1:])
     values = {}
     for word in words:
@@ -46,21 +46,21 @@ def written(stage, values):
         splits = [("corpus", {**keys, "split": split}) for split in ("train", "val")]
         return [*splits, ("vocabulary", keys), ("semantic_space", keys)]
     if stage == "train":
-        tables = ["training_log", "evaluations", "optimizer", *asked(values, tracking=["tracking"])]
+        tables = ["training_log", "evaluations", "optimizer", *enabled(values, tracking=["tracking"])]
         return of_training(keys, tables, "checkpoints", values["checkpoint-steps"][0], stage)
     if stage == "snapshot":
         return of_training(keys, ["windows", "head_outputs"], "attention", values["steps"][0])
     if stage == "metrics":
-        similarity = asked(values, **{"layer-similarity": ["layer_similarity"]})
+        similarity = enabled(values, **{"layer-similarity": ["layer_similarity"]})
         return of_training(keys, ["head_metrics", "layer_metrics", "baselines", *similarity])
     if stage == "generate":
-        optional = asked(values, score=["sample_scores"], track=["sample_attention", "sample_layers"])
+        optional = enabled(values, score=["sample_scores"], track=["sample_attention", "sample_layers"])
         return of_training(keys, ["samples", *optional], stage=stage)
     return []
 
 
-def asked(values, **tables):
-    """The tables of those flags that are true."""
+def enabled(values, **tables):
+    """The tables of the flags that are true."""
     return [table for flag, names in tables.items() if values.get(flag) == ["true"] for table in names]
 
 
@@ -71,8 +71,8 @@ def of_training(keys, tables, of_step=None, steps="", stage=None):
 
 
 def of_study(values):
-    study = json.loads(values["study"][0])
     files = [("results", {})]
+    study = json.loads(values["study"][0])
     for dataset in (dataset["name"] for dataset in study["datasets"]):
         files.append(("findings", {"dataset": dataset}))
         for run in study["runs"]:

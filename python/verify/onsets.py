@@ -19,7 +19,7 @@ SCORE_OF = {
 }
 HEAD_MARGIN, LAYER_MARGIN = 0.1, 0.05
 LEAST_EXPLAINED = 0.5
-# What heads are matched by.
+# The metrics that heads are matched by.
 MATCHED_BY = [name for name in HEAD_MEASURES if name not in REDUNDANT]
 
 
@@ -28,7 +28,7 @@ def verify(store, report, progress):
         for keys in store.partitions(table):
             progress(f"{table} of {keys['dataset']} {keys['run']}")
             of_run = trainings(store, "head_metrics", **keys)
-            # In the study's order, whose first seed is the one that heads are matched with.
+            # In the study's order: heads are matched with those of the first seed.
             config = store.config(table, **keys)
             order = next(dataset["seeds"] for dataset in config["datasets"] if dataset["name"] == keys["dataset"])
             of_run.sort(key=lambda training: order.index(training["seed"]))
@@ -43,7 +43,7 @@ def verify(store, report, progress):
 
 def verify_onsets(report, store, stored, of_run, where):
     computed = pd.DataFrame(list(events(store, of_run)))
-    computed["rank"] = computed.groupby("layer")["value"].transform(places)
+    computed["rank"] = computed.groupby("layer")["value"].transform(time_ranks)
     stored = stored.assign(layer=stored["layer"].fillna(ALL).astype(int))
     keys, float64 = ["event", "metric", "layer"], ["value", "low", "high", "change", "explained"]
     tolerances = dict.fromkeys(float64, FLOAT64) | dict.fromkeys(["n", "seeds", "rank"], EXACT)
@@ -55,10 +55,10 @@ def verify_onsets(report, store, stored, of_run, where):
         report.compare_equal("onsets", column, same, [True] * len(same), where)
 
 
-def places(values):
-    """Places in time, the first being 1; what is at the same time but for rounding shares a place."""
+def time_ranks(values):
+    """Ranks in time, the first being 1. Values that are equal up to rounding share the lowest rank."""
     known = values.dropna()
-    # The mean rank of equal values, brought down to the first of their places.
+    # From the mean rank of equal values to their lowest.
     mean_rank = pd.Series(ranks(known), index=known.index)
     return (mean_rank - (mean_rank.groupby(mean_rank).transform("size") - 1) / 2).reindex(values.index)
 
@@ -72,7 +72,7 @@ def events(store, of_run):
     for event, metric in SCORE_OF.items():
         for layer in layers:
             best = [highest(frame, metric, layer) for frame in heads]
-            # A metric without a baseline is null itself.
+            # A metric without a baseline has a null baseline.
             base = [baseline.get(metric, np.nan) for baseline in uniform]
             occurrences = [onset(series, at, HEAD_MARGIN) for series, at in zip(best, base, strict=True)]
             yield row(event, metric, layer, seeds, occurrences)
@@ -94,9 +94,10 @@ def highest(frame, metric, layer):
 
 
 def onset(series, baseline, margin):
-    """The onset of a score that starts at a baseline, as (position or null, change, null): the first snapshot of
-    two in a row that are at least half-way between the baseline and the maximum, the maximum being of two in a row
-    too. Not if the maximum is within the margin of the baseline, nor if the first snapshot is half-way already."""
+    """The onset of a score that starts at a baseline, as (series, position or None, change, null): the first of two
+    consecutive snapshots that are at least half-way between the baseline and the maximum, where the maximum is over
+    minima of two consecutive snapshots. None if the maximum is within the margin of the baseline, or if the first snapshot
+    is at least half-way."""
     if len(series) < 2:
         return series, None, np.nan, np.nan
     pairs = np.minimum(series.to_numpy()[:-1], series.to_numpy()[1:])
@@ -106,15 +107,16 @@ def onset(series, baseline, margin):
 
 
 def change_point(series):
-    """The change point of a series: the first snapshot of the second of the two levels, of two snapshots or more
-    each, that leave the least weighted squared error; they have to explain at least half of the variance."""
+    """The change point of a series, as (series, position or None, change, explained variance): the first snapshot of the
+    second of two levels, of two snapshots or more each, with the least weighted squared error. None if the levels explain
+    less than half of the variance."""
     series = series.dropna()
     values, weights = series.to_numpy(), trapezoid_weights(series.index.to_numpy())
     if len(values) < 4 or constant(values):
         return series, None, np.nan, np.nan
     whole = spread(values, weights)
     left = {cut: spread(values[:cut], weights[:cut]) + spread(values[cut:], weights[cut:]) for cut in cuts(values)}
-    # The earliest of those that are equal but for rounding.
+    # The earliest of those that are equal up to rounding.
     cut = next(cut for cut in left if left[cut] <= min(left.values()) + 1e-11 * whole)
     levels = [np.average(values[part], weights=weights[part]) for part in (slice(cut), slice(cut, None))]
     explained = 1 - left[cut] / whole
@@ -143,7 +145,7 @@ def trapezoid_weights(steps):
 
 
 def row(event, metric, layer, seeds, occurrences):
-    """The geometric mean over the seeds in which it happens; the interval is that of the logarithms, taken back."""
+    """A row of `onsets`: the geometric mean over the seeds that have the event, and the interval of the logarithms."""
     seen = [(seed, *occurrence) for seed, occurrence in zip(seeds, occurrences, strict=True) if occurrence[1] is not None]
     steps = [int(series.index[at]) for _, series, at, _, _ in seen]
     value, low, high = np.exp(interval(np.log(steps))) if steps else (np.nan, np.nan, np.nan)
@@ -167,16 +169,16 @@ def verify_matches(report, store, stored, of_run, where):
 
 
 def matches(seeds, frames):
-    """Each seed's heads, layer by layer, by the assignment to the first seed's whose sum of squared distances is
-    least."""
+    """Matches each seed's heads with the first seed's, layer by layer, by the assignment with the least sum of squared
+    distances."""
     common = functools.reduce(np.intersect1d, [frame["step"].unique() for frame in frames])
     weights = trapezoid_weights(common)
-    developments = [developed(frame[frame["step"].isin(common)]) for frame in frames]
+    series = [by_head(frame[frame["step"].isin(common)]) for frame in frames]
     scales = [
-        deviation(np.stack([of_seed[metric] for of_seed in developments]), weights) for metric in range(len(MATCHED_BY))
+        deviation(np.stack([of_seed[metric] for of_seed in series]), weights) for metric in range(len(MATCHED_BY))
     ]
     varying = [metric for metric, scale in enumerate(scales) if scale > 0]
-    scaled = [np.stack([of_seed[metric] / scales[metric] for metric in varying]) for of_seed in developments]
+    scaled = [np.stack([of_seed[metric] / scales[metric] for metric in varying]) for of_seed in series]
     for seed, of_seed in zip(seeds, scaled, strict=True):
         for layer in range(of_seed.shape[2]):
             apart = of_seed[:, :, layer, :, None] - scaled[0][:, :, layer, None, :]
@@ -191,17 +193,16 @@ def matches(seeds, frames):
                 }
 
 
-def developed(frame):
-    """[metric, step, layer, head]."""
+def by_head(frame):
+    """The metrics as [metric, step, layer, head]."""
     frame = frame.sort_values(["step", "layer", "head"])
     shape = [frame[name].nunique() for name in ("step", "layer", "head")]
     return np.stack([frame[metric].to_numpy(dtype=np.float64).reshape(shape) for metric in MATCHED_BY])
 
 
 def deviation(values, weights):
-    """The standard deviation of [seed, step, layer, head] between the heads of a layer at one step, over all seeds:
-    of the variances (one degree of freedom less than there are heads) the mean over layers and, weighted, over
-    steps."""
+    """The pooled standard deviation of [seed, step, layer, head] between the heads of a layer at one step: over the heads
+    of all seeds (ddof 1), the mean variance over layers and, weighted, over steps."""
     if np.isnan(values).any() or np.ptp(values) <= ROUNDING * np.abs(values).max():
         return 0.0
     heads = np.moveaxis(values, 0, 2).reshape(*values.shape[1:3], -1)

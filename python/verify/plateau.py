@@ -1,5 +1,5 @@
 """Two claims from the literature: generations are repetitive on the early plateau of the loss, and attention settles before
-repetition falls. Series are over steps; the step of what does not occur is null."""
+repetition falls. Series are indexed by step; the step of an event that does not occur is null."""
 
 import numpy as np
 
@@ -37,12 +37,12 @@ def fastest(loss, steps):
 
 
 def repetition_on_plateau(loss, repetition):
-    """The mean repetition on the plateau, less that in the last quarter of the steps."""
+    """The mean repetition on the plateau, minus that in the last quarter of the steps."""
     return repetition[repetition.index.isin(plateau(loss))].mean() - repetition[last_quarter(repetition)].mean()
 
 
 def settled_before_fall(repetition, entropy):
-    """The step at which repetition has half fallen, less the step at which entropy has settled."""
+    """The step at which repetition has half fallen, minus the step at which entropy has settled."""
     return half_fallen(repetition) - settled(entropy)
 
 

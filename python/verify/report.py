@@ -1,4 +1,4 @@
-"""Stored numbers held against recomputed ones, and what is said of them."""
+"""Comparison of stored with recomputed numbers, and its report."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pandas as pd
 @dataclass(frozen=True)
 class Tolerance:
     """A difference is allowed if it is at most `absolute`, or at most `relative` times the recomputed value; with
-    `chance`, what is allowed is said value by value, since both are estimates from random draws."""
+    `chance`, each value has its own tolerance, since both are Monte Carlo estimates."""
 
     absolute: float = 0.0
     relative: float = 0.0
@@ -32,25 +32,25 @@ FLOAT32 = Tolerance(1e-4, 1e-4)
 
 
 class Column:
-    """What is known of one column so far."""
+    """The comparison of one column so far."""
 
     def __init__(self, tolerance):
         self.tolerance = tolerance
         self.rows = 0
         self.absolute = self.relative = 0.0
         self.failed = 0
-        self.worst = None  # how many times its allowance a failing difference is, and where
+        self.worst = None  # the largest ratio of a difference to its tolerance, and where it is
 
     def add(self, stored, computed, allowed, places, values=None):
-        """Holds arrays against each other; NaN is null. `places` names the element of an index, `values` says both
-        where they are no numbers."""
+        """Compares arrays; NaN is null. `places` names the element at an index; `values` describes the two values at an
+        index where they are not numbers."""
         stored, computed = np.asarray(stored, dtype=np.float64), np.asarray(computed, dtype=np.float64)
         self.rows += stored.size
         known = ~(np.isnan(stored) & np.isnan(computed))
         with np.errstate(invalid="ignore", divide="ignore"):
             difference = np.where(known, np.abs(stored - computed), 0.0)
             relative = np.where(difference == 0, 0.0, difference / np.abs(computed))
-        # A null against a number is a failure that no tolerance allows.
+        # A null in place of a number, or the reverse, always fails.
         difference = np.nan_to_num(difference, nan=math.inf)
         self.absolute = max(self.absolute, difference.max(initial=0.0))
         self.relative = max(self.relative, np.where(np.isnan(relative), math.inf, relative).max(initial=0.0))
@@ -67,7 +67,7 @@ class Column:
 
 
 class Report:
-    """All columns that were compared, and what could not be."""
+    """All compared columns, and those that could not be compared."""
 
     def __init__(self):
         self.columns = {}  # (table, column) to Column
@@ -76,7 +76,7 @@ class Report:
         self.reasons = {}  # (table, column) to why it is not recomputed
 
     def compare(self, table, column, stored, computed, tolerance, where="", allowed=None, places=None, values=None):
-        """Adds values to a column. `allowed` is what each value may differ by, where that is not the same for all."""
+        """Adds values to a column. `allowed` is the tolerance of each value, where it is not the same for all."""
         entry = self.columns.setdefault((table, column), Column(tolerance))
         if np.shape(stored) != np.shape(computed):
             self.fail(f"{table}.{column}, {where}: {np.shape(stored)} stored, {np.shape(computed)} recomputed")
@@ -84,7 +84,7 @@ class Report:
         entry.add(stored, computed, allowed, places or (lambda at: f"{where}, value {at}"), values)
 
     def compare_equal(self, table, column, stored, computed, where=""):
-        """The same for what is equal or not, texts and symbols: one that is not differs by 1."""
+        """Compares values for equality, such as texts; a difference counts as 1."""
         stored, computed = list(stored), list(computed)
         different = [float(a != b) for a, b in zip(stored, computed, strict=True)]
         self.compare(
@@ -98,10 +98,10 @@ class Report:
         joined = computed.merge(stored, on=keys, how="outer", suffixes=(" computed", ""), indicator=True)
         missing = joined[joined["_merge"] == "left_only"]
         surplus = joined[joined["_merge"] == "right_only"]
-        for rows, what in [(missing, "is missing"), (surplus if complete else surplus[:0], "should not be there")]:
+        for rows, what in [(missing, "is missing"), (surplus if complete else surplus[:0], "should not exist")]:
             if len(rows):
                 first = label(rows.iloc[0], keys)
-                self.fail(f"{table}, {where}: {len(rows)} rows' presence is wrong; the one of {first} {what}")
+                self.fail(f"{table}, {where}: {len(rows)} rows differ in presence; the one of {first} {what}")
         both = joined[joined["_merge"] == "both"]
         for column, tolerance in tolerances.items():
             values = [both[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in (column, f"{column} computed")]
@@ -117,7 +117,7 @@ class Report:
             self.notes.append(what)
 
     def leave_out(self, table, columns, reason):
-        """Says why columns are not recomputed."""
+        """Records why columns are not recomputed."""
         self.reasons.update({(table, column): reason for column in columns})
 
     @property
@@ -125,8 +125,8 @@ class Report:
         return bool(self.failures) or any(column.failed for column in self.columns.values())
 
     def text(self, stored_columns):
-        """The report. `stored_columns` are the tables that the folder has, each with its columns: what was neither
-        compared nor explained is said too."""
+        """The report. `stored_columns` are the folder's tables, each with its columns; columns that were neither compared
+        nor left out for a reason are reported too."""
         lines = [f"{'table':<17}{'column':<27}{'rows':>10}{'largest abs':>13}{'largest rel':>13}  tolerance"]
         order = list(stored_columns)
         for (table, name), column in sorted(self.columns.items(), key=lambda item: order.index(item[0][0])):
@@ -142,7 +142,7 @@ class Report:
         for table, names in stored_columns.items():
             known = {name for of, name in [*self.columns, *self.reasons] if of == table}
             if unknown := [name for name in names if name not in known]:
-                lines.append(f"  {table} ({', '.join(unknown)}): NOT COVERED, no formula of it is here")
+                lines.append(f"  {table} ({', '.join(unknown)}): NOT COVERED: there is no formula")
         if self.notes:
             lines += ["\nnotes:", *(f"  {note}" for note in self.notes)]
         for (table, name), column in self.columns.items():
@@ -156,5 +156,5 @@ class Report:
 
 
 def label(row, keys):
-    """A row by its keys, in words."""
+    """A row's keys as text."""
     return ", ".join(f"{key} {'null' if pd.isna(row[key]) else row[key]}" for key in keys)

@@ -1,12 +1,11 @@
-"""The formulas of attention rows: arrays whose last axis is the key, and whose last but one the query where it says
-so."""
+"""Formulas of attention rows: arrays whose last axis is the key and, where stated, whose last but one is the query."""
 
 import numpy as np
 from scipy.special import entr
 
 
 def renormalized(weights):
-    """Stored float32 rows sum to 1 again, in float64."""
+    """Stored float32 rows in float64, renormalized to sum to 1."""
     weights = np.asarray(weights, dtype=np.float64)
     return weights / weights.sum(axis=-1, keepdims=True)
 
@@ -17,7 +16,7 @@ def entropy(rows):
 
 
 def by_distance(square):
-    """[…, query i, distance d] from [query, key]: A[i, i−d], 0 where there is no such key."""
+    """[…, query i, distance d] from [query, key]: A[i, i−d], 0 if there is no such key."""
     length = square.shape[-1]
     query, distance = np.indices((length, length))
     aligned = np.take_along_axis(square, np.broadcast_to(np.maximum(query - distance, 0), square.shape), axis=-1)
@@ -42,8 +41,7 @@ def heads_js_divergence(heads):
 
 
 def head_columns(square, tokens):
-    """For [layer, head, query, key] of one `val` window: each column of `head_metrics`, summed over the queries i ≥
-    1."""
+    """Each column of `head_metrics` for one `val` window [layer, head, query, key], summed over the queries i ≥ 1."""
     length = square.shape[-1]
     index = np.arange(length)
     rows, aligned = square[..., 1:, :], by_distance(square)[..., 1:, :]
@@ -64,8 +62,8 @@ def head_columns(square, tokens):
 
 
 def induction(square):
-    """For [layer, head, query, key] of one `repeat` window of 2L characters: the sum of `A[i, i−L+1]` for `L ≤ i <
-    2L`, and how many there are: none if L < 2."""
+    """For one `repeat` window [layer, head, query, key] of 2L characters: the sum of `A[i, i−L+1]` over `L ≤ i < 2L`, and
+    the number of these queries, which is 0 if L < 2."""
     half = square.shape[-1] // 2
     if half < 2:
         return np.zeros(square.shape[:2]), 0
@@ -74,13 +72,13 @@ def induction(square):
 
 
 def baselines(length, half):
-    """What uniform causal attention gives in windows of `length` characters, `half` being L of the `repeat` windows."""
+    """Each metric of uniform causal attention in windows of `length` characters; `half` is L of the `repeat` windows."""
     keys = np.arange(2, length + 1)
     known = {
         "entropy_nats": np.log(keys),
         "normalized_entropy": np.ones(len(keys)),
         "mean_distance": (keys - 1) / 2,
-        # ⌈0.9 keys⌉ − 1 in whole numbers: 0.9 has no exact float.
+        # ⌈0.9 keys⌉ − 1 in integers, since 0.9 is not a float.
         "span_90": -(-9 * keys // 10) - 1,
         "local_mass_3": np.minimum(3, keys) / keys,
         "first_token_mass": 1 / keys,

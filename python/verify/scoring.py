@@ -1,4 +1,4 @@
-"""Generated text and its scores, from the samples, the corpus and the semantic space."""
+"""Samples and their scores, from the corpus and the semantic space."""
 
 import pandas as pd
 
@@ -63,11 +63,11 @@ def verify_scores(report, stored, models, references, where):
     report.compare_frames("sample_scores", of_model, models, ["step", "sample"], tolerances, f"{where} model")
     real = stored[stored["source"] == "validation"]
     report.compare_frames("sample_scores", real, references, ["sample"], tolerances, f"{where} validation")
-    # Characters in another order: how many different ones there are is the same.
+    # Shuffling keeps the number of distinct characters.
     shuffled = stored[stored["source"] == "shuffled"]
     one = references[["sample", "distinct_1"]]
     report.compare_frames("sample_scores", shuffled, one, ["sample"], {"distinct_1": FLOAT64}, f"{where} shuffled")
     report.compare("sample_scores", "quality", stored["quality"], quality(stored), FLOAT64, where)
     report.note(
-        "sample_scores: the `shuffled` and `trigram` texts are not stored: only distinct_1 (shuffled) and quality"
+        "sample_scores: the `shuffled` and `trigram` texts are not stored: only quality and distinct_1 (shuffled)"
     )

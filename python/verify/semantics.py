@@ -12,9 +12,9 @@ from .texts import counted_words, decode, segments
 
 DIMENSIONS = 64
 MOST_SEGMENTS = MOST_WORDS = 20_000
-# A residual of 1e-8 moves a singular vector by that over the gap to its neighbours.
+# A residual of 1e-8 moves a singular vector by 1e-8 over the gap to the next singular values.
 LOADINGS = Tolerance(1e-6)
-# Singular values closer than this (relative to the largest) have vectors that are determined only together.
+# Singular values closer than this (relative to the largest) determine only the subspace of their vectors.
 SAME = 1e-6
 
 
@@ -31,7 +31,7 @@ def verify(store, report, progress):
 
 
 def pieces(train, code_points):
-    """The train split's segments, evenly spaced ones if there are too many, without ever having the whole as text."""
+    """The train split's segments, evenly spaced ones if there are too many; the whole text is never in memory."""
     whole, rest = divmod(len(train), 100)
     count = whole + (rest >= 50)
     chosen = range(count) if count <= MOST_SEGMENTS else (i * count // MOST_SEGMENTS for i in range(MOST_SEGMENTS))
@@ -72,8 +72,8 @@ def matrix(found, order, idf):
 
 
 def right_singular_vectors(weights, count):
-    """The leading singular values and right singular vectors (as columns), the largest first; by ARPACK where the
-    matrix is large enough for it."""
+    """The leading singular values and right singular vectors (as columns), the largest first; by ARPACK if the matrix
+    is large enough."""
     if min(weights.shape) <= 4 * count:
         _, values, vectors = np.linalg.svd(weights.toarray(), full_matrices=False)
     else:
@@ -83,8 +83,8 @@ def right_singular_vectors(weights, count):
 
 
 def loadings(report, stored, weights, where):
-    """Holds stored loadings [word, dimension] against the singular vectors. Vectors of equal singular values are
-    determined only together, so such a group is turned onto the stored one first."""
+    """Compares stored loadings [word, dimension] with the singular vectors. Equal singular values determine only a
+    subspace, so such a group of vectors is first rotated onto the stored one."""
     values, vectors = right_singular_vectors(weights, DIMENSIONS + 8)
     rank = int((values > 1e-9 * values[0]).sum())
     dimensions = min(DIMENSIONS, rank)
@@ -96,7 +96,7 @@ def loadings(report, stored, weights, where):
         if first >= dimensions:
             break
         if end > dimensions:
-            report.note(f"semantic_space.loadings of {where}: {dimensions - first} dimensions are one choice of many")
+            report.note(f"semantic_space.loadings of {where}: {dimensions - first} dimensions are not determined")
             break
         group = vectors[:, first:end]
         if end - first == 1:
@@ -104,5 +104,5 @@ def loadings(report, stored, weights, where):
         else:
             left, _, right = np.linalg.svd(group.T @ stored[:, first:end])
             group = group @ left @ right
-        place = f"{where} dimensions {first} to {end - 1}"
-        report.compare("semantic_space", "loadings", stored[:, first:end], group, LOADINGS, place)
+        group_name = f"{where} dimensions {first} to {end - 1}"
+        report.compare("semantic_space", "loadings", stored[:, first:end], group, LOADINGS, group_name)

@@ -1,4 +1,4 @@
-"""Attention in probe windows, from checkpoints; and what is computed of it, from the attention that is stored."""
+"""Attention in probe windows, from checkpoints; and its metrics, from the stored attention."""
 
 import itertools
 from collections import defaultdict
@@ -61,7 +61,7 @@ def verify_training(store, report, progress, training, steps):
 
 
 def compare_windows(store, report, training, windows):
-    """A `val` window is the text at its place in the validation split; a window's text is its symbols'."""
+    """Compares `val` windows with the validation split, and every window's text with its tokens."""
     split = store.read("corpus", dataset=training["dataset"], split="val")["token"].to_numpy()
     code_points = store.read("vocabulary", dataset=training["dataset"])["code_point"].to_numpy()
     texts = [decode(tokens, code_points) for tokens in windows["tokens"]]
@@ -73,13 +73,13 @@ def compare_windows(store, report, training, windows):
         first, second = np.split(np.asarray(window.tokens, dtype=np.int64), 2)
         if len(set(first)) != len(first):
             report.fail(
-                f"windows, {named(training)} window={window.window}: a symbol stands twice in the repeated block"
+                f"windows, {named(training)} window={window.window}: a symbol occurs twice in the repeated block"
             )
         report.compare("windows", "tokens", second, first, EXACT, named(training))
 
 
 def square(group):
-    """A row group of `attention`: its window's number and its rows as [layer, head, query, key], 0 past the query."""
+    """A row group of `attention`: its window and its rows as [layer, head, query, key], 0 for keys after the query."""
     layers, heads, queries = (int(group[name].to_numpy().max()) + 1 for name in ("layer", "head", "query"))
     weights = group["weights"].combine_chunks().flatten().to_numpy()
     dense = np.zeros((layers, heads, queries, queries), dtype=np.float32)
@@ -88,19 +88,18 @@ def square(group):
 
 
 def forward(report, model, tokens, stored, where):
-    """Compares stored rows with the model's; the norms [layer, head, query] of what the heads add."""
+    """Compares stored rows with the model's; returns the norms [layer, head, query] of the heads' outputs."""
     norms = []
     for layer, (weights, added) in enumerate(model.attention(tokens)):
         lower = np.tril_indices(len(tokens))
-        place = f"{where} layer={layer}"
-        report.compare("attention", "weights", stored[layer][:, *lower], weights[0][:, *lower], FLOAT32, place)
+        of_layer = f"{where} layer={layer}"
+        report.compare("attention", "weights", stored[layer][:, *lower], weights[0][:, *lower], FLOAT32, of_layer)
         norms.append(added[0])
     return np.stack(norms)
 
 
 class Snapshot:
-    """What the tables should have at one step: means over the rows of all windows, and their standard errors over
-    windows."""
+    """The expected tables at one step: means over the rows of all windows, and their standard errors over windows."""
 
     def __init__(self, step, output_norms):
         self.step = step
@@ -181,12 +180,12 @@ def over_windows(measures, shape, nullable=()):
 
 
 def dominant_share(norms):
-    """The largest head's share of each group's output norms; heads that add nothing share equally."""
+    """The largest head's share of each group's output norms; equal shares if all norms are 0."""
     return (norms.max() / norms.sum()).where(norms.sum() > 0, 1 / norms.size())
 
 
 def cosine(p, q):
-    """The cosine of two arrays, each as one vector; 0 where a norm is 0. A norm that is rounding alone is 0 too."""
+    """The cosine of two arrays, each flattened; 0 if a norm is 0 or only rounding."""
     norms = np.linalg.norm(p) * np.linalg.norm(q)
     return np.clip((p * q).sum() / norms, -1.0, 1.0) if norms > 1e-28 else 0.0
 

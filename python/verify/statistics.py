@@ -6,13 +6,13 @@ import math
 import numpy as np
 from scipy import stats
 
-# Values closer than this, relative to the largest one that they were computed from, differ by rounding alone.
+# Values closer than this, relative to the largest one that they were computed from, differ by rounding only.
 ROUNDING = 1e-11
 
 
 def ranks(values, scale=None):
-    """Ranks of each value, the mean rank of equal ones. Values that differ by rounding alone are equal: a sum in
-    another order is no order. `scale` is the size of what the values were computed from."""
+    """Ranks of each value, the mean rank of equal ones. Values that differ by rounding only are equal, since
+    sums depend on their order. `scale` is the magnitude of the values that they were computed from."""
     values = np.asarray(values, dtype=np.float64)
     order = np.argsort(values, kind="stable")
     gaps = np.diff(values[order], prepend=values[order[:1]])
@@ -77,8 +77,8 @@ def correlation_interval(correlations, observations, inflation=1.0):
 
 def partial_interval(correlations, steps):
     """The mean of `correlations[s, s]`, each seed's partial correlation over so many steps, and its interval.
-    Deviations sum to zero over seeds, so its standard error is √((n−1)/(n−2)) times that of independent seeds; two
-    seeds mirror each other and give none."""
+    Deviations sum to zero over seeds, so its standard error is √((n−1)/(n−2)) times that of independent seeds; with
+    two seeds the deviations are opposite, and there is no interval."""
     diagonal = correlations.diagonal()
     seeds = len(diagonal)
     if seeds < 3:
@@ -88,7 +88,7 @@ def partial_interval(correlations, steps):
 
 def t_test(values, threshold, half_step=0.0):
     """The two-sided p-value of Student's t-test that the mean over seeds is the threshold; null with one seed. Of values
-    that are known to ±half_step alone, a mean within half a step is at the threshold."""
+    that are known only to ±half_step, a mean within half a step is at the threshold."""
     values = np.asarray([value for value in values if not math.isnan(value)])
     if len(values) < 2:
         return np.nan
@@ -152,8 +152,8 @@ def partial_correlations(x, y):
 
 
 def seed_permutation_p(correlations):
-    """The share of permutations π of the seeds whose mean over seeds of `correlations[s, π(s)]` is at least as large
-    in size as the observed one; exact, the identity counted."""
+    """The share of permutations π of the seeds whose mean over seeds of `correlations[s, π(s)]` is at least as large in
+    absolute value as the observed one; exact, including the identity."""
     seeds = np.arange(len(correlations))
     observed = abs(correlations.diagonal().mean())
     orders, means = itertools.permutations(seeds), []
@@ -163,10 +163,10 @@ def seed_permutation_p(correlations):
 
 
 def sample_permutation_p(pairs, draws, generator):
-    """The share of permutations of the samples within each seed whose mean Spearman is at least as large in size as
-    the observed one. `pairs` are (x, y) of each seed. Exact, with the identity counted, where there are no more
-    orders than draws; else `(1 + count) / (1 + draws)` of random ones. Also: what chance makes this differ by from
-    another such estimate."""
+    """The share of permutations of the samples within each seed whose mean Spearman is at least as large in
+    absolute value as the observed one. `pairs` are (x, y) of each seed. Exact, including the identity, if there are no more
+    orders than draws; else `(1 + count) / (1 + draws)` of random ones. Also returns the tolerance: how much two such
+    estimates can differ by chance."""
     ranked = [(centred(x), centred(y)) for x, y in pairs]
     observed = abs(np.mean([x @ y for x, y in ranked]))
     orders = math.prod(math.factorial(len(x)) for x, _ in ranked)
@@ -186,7 +186,7 @@ def sample_permutation_p(pairs, draws, generator):
 
 
 def centred(values):
-    """Ranks as a vector of length 1 about their mean: products of two such are Spearman's correlations."""
+    """Centred ranks as a vector of length 1: the inner product of two of them is Spearman's correlation."""
     ranked = ranks(values)
     ranked = ranked - ranked.mean()
     return ranked / np.linalg.norm(ranked)

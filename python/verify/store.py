@@ -1,4 +1,4 @@
-"""The folder of tables, read a file at a time."""
+"""Reads a folder of tables, a file at a time."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 
 class Missing(Exception):
-    """A table that something is recomputed from is not there."""
+    """A table that is needed for a recomputation is missing."""
 
 
 class Store:
@@ -17,7 +17,7 @@ class Store:
         self.root = Path(root)
 
     def tables(self):
-        """The tables that are there, each with its columns, in the order of the alphabet."""
+        """The tables that exist, each with its columns, in alphabetical order."""
         found = {}
         for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
             file = next(folder.rglob(f"{folder.name}.parquet"), None)
@@ -27,7 +27,7 @@ class Store:
 
     @functools.cache
     def partitions(self, table):
-        """The keys of each of a table's files, in their order; numbers as numbers."""
+        """The keys of each of a table's files, sorted; seeds and steps are integers."""
         keys = []
         for path in self.root.glob(f"{table}/**/{table}.parquet"):
             parts = (part.split("=", 1) for part in path.relative_to(self.root).parts[1:-1])
@@ -38,7 +38,7 @@ class Store:
         parts = [f"{key}={value}" for key, value in keys.items()]
         path = self.root.joinpath(table, *parts, f"{table}.parquet")
         if not path.is_file():
-            raise Missing(f"{path.relative_to(self.root)} is not there")
+            raise Missing(f"{path.relative_to(self.root)} is missing")
         return path
 
     def has(self, table, **keys):
@@ -56,7 +56,7 @@ class Store:
         return json.loads(self.file(table, **keys).metadata.metadata[b"config"])
 
     def trainings(self, table):
-        """The trainings, as keys, that a table keyed by them (and perhaps more) has files of."""
+        """The trainings, as (key, value) pairs, of a table that is keyed by training."""
         return list({tuple(key.items())[:3]: None for key in self.partitions(table)})
 
     def tensors(self, **keys):

@@ -1,15 +1,15 @@
-"""The tables of a training as series: each metric by step and layer, each outcome by step; each sample's attention."""
+"""A training's tables as series: each metric by step and layer, each outcome by step, and each sample's attention."""
 
 import numpy as np
 import pandas as pd
 from contract import HEAD_MEASURES, LAYER_MEASURES, PAIR_MEASURES
 
-ALL = -1  # in place of a layer's number: the mean over all layers
+ALL = -1  # instead of a layer: the mean over all layers
 SAMPLE_METRICS = ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"]
 
 
 def trainings(store, table, dataset, run):
-    """The trainings of a run, by seed, that the table has."""
+    """The trainings of a run that the table has, by seed."""
     return [keys for keys in store.partitions(table) if keys["dataset"] == dataset and keys["run"] == run]
 
 
@@ -51,8 +51,8 @@ def outcome_series(store, keys):
 
 
 def last_samples(store, keys):
-    """Of the final checkpoint's samples: metrics of attention (a frame by sample, with layers and ALL, each) and
-    scores."""
+    """The final checkpoint's samples: each metric of attention (a frame by sample, with a column per layer and ALL),
+    the scores, and the rows of `sample_attention`."""
     attention = store.read("sample_attention", **keys)
     last = attention["step"].max()
     attention = attention[(attention["step"] == last) & (attention["source"] == "model")]
@@ -71,11 +71,11 @@ def last_samples(store, keys):
 
 
 def known(series):
-    """A series as a mapping, without what is null."""
+    """A series as a dict, without nulls."""
     return series.dropna().to_dict()
 
 
 def paired(x, y):
-    """Two mappings over what both have, as arrays."""
+    """The values of two dicts at their common keys, as arrays."""
     keys = sorted(x.keys() & y.keys())
     return np.array([x[key] for key in keys], dtype=float), np.array([y[key] for key in keys], dtype=float)

@@ -15,12 +15,12 @@ SCORES += ["coherence", "compression_ratio", "novelty_16", "word_validity"]
 
 
 def decode(tokens, code_points):
-    """Tokens as text. A symbol of a dataset of bytes is the Latin-1 character of its byte."""
+    """Tokens as text. In a dataset of bytes, a token is the Latin-1 character of its byte."""
     return code_points[tokens].astype("<u4").tobytes().decode("utf-32-le")
 
 
 def validation_windows(split, length):
-    """200 windows evenly spaced from the split's start to its end; fewer, and shorter, where it is too short."""
+    """200 windows evenly spaced from the split's start to its end; fewer and shorter ones if it is too short."""
     length = min(length, len(split))
     last = len(split) - length
     count = min(VALIDATION_WINDOWS, last + 1)
@@ -34,7 +34,7 @@ def runs_of_letters(text):
 
 
 def words(text, least=1):
-    """The runs of at least so many letters, lower-cased."""
+    """The runs of at least `least` letters, in lower case."""
     return [run.lower() for run in runs_of_letters(text) if len(run) >= least]
 
 
@@ -65,7 +65,7 @@ def repetition(text, n):
 
 
 class SemanticSpace:
-    """The space that `coherence` lives in, as stored."""
+    """The latent semantic space of `coherence`, as stored."""
 
     def __init__(self, frame):
         self.index = {word: row for row, word in enumerate(frame["word"])}
@@ -73,7 +73,7 @@ class SemanticSpace:
         self.loadings = np.stack(frame["loadings"].to_list()) if len(frame) else np.zeros((0, 1))
 
     def vector(self, segment):
-        """The segment as a TF-IDF vector of unit length, projected; without a word of the space it is 0."""
+        """The segment's TF-IDF vector, normalized and projected; 0 if no word is in the space."""
         known = {self.index[word]: count for word, count in counted_words(segment).items() if word in self.index}
         at = np.array(list(known), dtype=int)
         weights = (1 + np.log(np.array(list(known.values()), dtype=float))) * self.idf[at]
@@ -91,17 +91,17 @@ class SemanticSpace:
 
 
 class Known:
-    """Which of the sought 16-grams occur in the train split, and which words do."""
+    """The words of the train split, and which of the given texts' 16-grams occur in it."""
 
     def __init__(self, parts, texts):
-        """`parts` are the split's pieces in their order. Each 16-gram and word is seen whole, across pieces too."""
+        """`parts` are consecutive pieces of the split. 16-grams and words across pieces count too."""
         sought = {gram for text in texts for gram in grams(text, 16)}
         self.grams, self.words, rest, open_word = set(), set(), "", ""
         for part in parts:
             joined = rest + part
             self.grams |= sought.intersection(grams(joined, 16))
             rest = joined[-15:]
-            # What stands after the last letterless symbol may go on in the next piece.
+            # A word at the end of a piece may continue in the next one.
             spoken = open_word + part
             end = len(spoken)
             while end and spoken[end - 1].isalpha():
@@ -122,7 +122,7 @@ class Known:
 
 
 def scores(text, known, space):
-    """All columns of `sample_scores` but `quality`, which needs the real texts."""
+    """All columns of `sample_scores` except `quality`, which needs the scores of real text."""
     result = {f"distinct_{n}": distinct(text, n) for n in (1, 2, 3, 4, 8)}
     result |= {f"repetition_{n}": repetition(text, n) for n in (4, 8, 16)}
     result["coherence"] = space.coherence(text)
@@ -134,14 +134,14 @@ def scores(text, known, space):
 
 
 def quality(frame):
-    """−mean_m abs(z_m) of each row, `z_m` being the distance of a member to the mean of the `validation` texts in their
-    standard deviations (ddof 1); members that are null or have deviation 0 are left out."""
+    """−mean_m abs(z_m) of each row, where `z_m` is the z-score of score `m` relative to the `validation` texts (ddof 1).
+    Scores that are null or have a standard deviation of 0 are left out."""
     real = frame[frame["source"] == "validation"]
     distances = []
     for member in MEMBERS:
         values = real[member].dropna().to_numpy(dtype=np.float64)
         deviation = values.std(ddof=1) if len(values) > 1 else 0.0
-        # Of equal values a deviation is rounding at most.
+        # Rounding gives equal values a tiny deviation.
         if deviation > 1e-12 * np.abs(values).max(initial=0.0):
             distances.append(((frame[member] - values.mean()) / deviation).abs())
     return -pd.concat(distances, axis=1).mean(axis=1) if distances else np.full(len(frame), np.nan)

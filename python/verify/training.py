@@ -1,4 +1,4 @@
-"""What follows from the tables that training writes: rates, bits, results."""
+"""What can be derived from the tables of `train`: learning rates, bits per character, results."""
 
 import math
 
@@ -28,7 +28,7 @@ def verify(store, report, progress):
 
 
 def learning_rate(step, config):
-    """nanoGPT's: a linear warm-up, then a cosine down to `min_lr`."""
+    """nanoGPT's schedule: linear warm-up, then cosine decay to `min_lr`."""
     most, least, warmup = config["learning_rate"], config["min_lr"], config["warmup_iters"]
     end = config["max_iters"] if config.get("lr_decay_iters") is None else config["lr_decay_iters"]
     if step < warmup:
@@ -52,8 +52,9 @@ def verify_results(store, report):
 
 
 def numbers(store, keys):
-    """One training's: the mean loss over the last tenth of the logged iterations (at least one), the lowest validation loss over multiples of the evaluation interval,
-    the time of all activities of training, and characters over seconds of the final checkpoint's samples."""
+    """The results of one training: the mean loss over the last tenth of the logged steps (at least one), the lowest
+    validation loss over multiples of eval_interval, the time of all activities of training, and characters per second of the
+    final checkpoint's samples."""
     interval = store.config("evaluations", **keys)["eval_interval"]
     evaluations = store.read("evaluations", **keys)
     training = store.read("timings", **keys, stage="train")
