@@ -101,7 +101,7 @@ impl Arguments {
         if let Some(folder) = &self.programs {
             return utf8("--programs", folder);
         }
-        let unknown = |error: std::io::Error| Fault::input(format!("cannot tell where the programs lie: {error}"));
+        let unknown = |error: std::io::Error| Fault::input(format!("cannot find the folder of the programs: {error}"));
         let driver = std::env::current_exe().map_err(unknown)?;
         let folder = driver.parent().unwrap_or(Path::new("."));
         let folder = match folder.strip_prefix(std::env::current_dir().map_err(unknown)?) {
@@ -150,8 +150,8 @@ impl Arguments {
         Ok(selected)
     }
 
-    /// Whether the selection leaves out a part of the study that stages of the whole study may need. Who selects such a
-    /// stage by name wants it run or refused.
+    /// Whether the selection leaves out jobs that a stage of the whole study may need; such a stage is then omitted. One that
+    /// is selected by --only is run or refused instead.
     pub(crate) fn is_partial(&self) -> bool {
         let all = self.datasets.is_empty() && self.runs.is_empty() && self.seeds.is_empty();
         !(all || self.only.iter().any(|stage| stage.whole_study()))
@@ -164,8 +164,8 @@ pub(crate) fn utf8(what: &str, path: &Path) -> Result<String, Fault> {
     text.ok_or_else(|| Fault::parameter(format!("{what} {}: the path is not UTF-8; rename it", path.display())))
 }
 
-/// The command that resumes this run: its own without --force, which would rerun what it has rerun already; what it has
-/// not is remembered.
+/// The command that resumes this run: the same command without --force, which would rerun finished jobs again. The state
+/// remembers the jobs that --force has not reached.
 pub(crate) fn resume_command(arguments: &Arguments) -> String {
     let build = arguments.built_with.iter().flat_map(|features| ["--features".to_owned(), features.clone()]);
     let mut given = std::env::args().skip(1);

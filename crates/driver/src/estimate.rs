@@ -41,7 +41,7 @@ impl Estimate {
         self.memory.sort_by(|one, other| other.total_cmp(one));
         let memory: f64 = self.memory.iter().take(parallel).sum();
         let time = duration(from_seconds(self.seconds / parallel as f64));
-        let basis = if self.measured { "from earlier runs" } else { "a rough guess: nothing was measured here yet" };
+        let basis = if self.measured { "from earlier runs" } else { "a rough guess: nothing has been measured yet" };
         format!("estimate: about {time} ({basis}), {} written, up to {} of memory", size(self.bytes), size(memory))
     }
 }

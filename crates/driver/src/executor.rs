@@ -1,4 +1,4 @@
-//! What is done with each job (run, skipped, omitted), decided alike for a dry run and a real one.
+//! Decides for each job whether it is run, skipped or omitted, in a dry run and in a real run.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub struct Executor<'plan> {
     pub jobs: &'plan [Job],
     /// Whether each job is selected.
     pub selected: Vec<bool>,
-    /// Whether only a part of the study is selected: then a stage that reads all of it is omitted where it cannot run.
+    /// Whether only a part of the study is selected; a stage that reads all of it is then omitted if it cannot run.
     pub partial: bool,
     /// Root of the artifacts.
     pub root: String,
@@ -65,8 +65,8 @@ impl Executor<'_> {
         })
     }
 
-    /// Whether a job is up to date. With --force only what this very run of the driver has made counts, which the caller
-    /// knows.
+    /// Whether a job is up to date. With --force, only jobs that this run of the driver has finished count; the caller tracks
+    /// those.
     pub(crate) fn is_up_to_date(&self, position: usize, state: &mut State, history: &History) -> bool {
         !self.force && matches!(self.action(&self.jobs[position], state, history), Ok(Action::Skip(_)))
     }
@@ -99,7 +99,7 @@ impl Executor<'_> {
         }
     }
 
-    /// A note on finished trainings that others with other parameters would replace; none without any.
+    /// A note on finished trainings that would be replaced by ones with other parameters, if there are any.
     pub(crate) fn note_replaced(&self, state: &State) -> Option<String> {
         let is_replaced = |(job, selected): &(&Job, &bool)| {
             let record = state.record(&job.name()).filter(|record| record.status == Status::Done);
@@ -142,8 +142,8 @@ impl Executor<'_> {
         }
     }
 
-    /// For each job the estimated seconds of the costliest chain that begins with it: those with the longest start first,
-    /// so that the end of the run is not one job on one core.
+    /// For each job, the estimated seconds of the longest chain that begins with it. Jobs with the longest chain start first,
+    /// so that the run does not end with one job on one core.
     pub(crate) fn critical_paths(&self) -> Vec<f64> {
         let mut seconds: Vec<f64> = self.jobs.iter().map(|job| job.cost.seconds).collect();
         // Jobs are in topological order, so backwards each is final before its dependencies are computed.

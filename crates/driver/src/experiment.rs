@@ -1,6 +1,6 @@
 //! The experiment as `pipeline.yaml` states it: datasets, runs, seeds, profiles, and a section of parameters per stage.
 //!
-//! The stages' sections, and the changes that profiles, datasets and runs make to them, come from the stages' declarations.
+//! The stages' sections, and the overrides of profiles, datasets and runs, come from the stages' declarations.
 
 use std::path::Path;
 
@@ -20,18 +20,18 @@ with_stages! {
         pub seeds: Vec<u64>,
         /// The runs.
         pub runs: IndexMap<String, RunConfig>,
-        /// Named sets of changes.
+        /// Named sets of overrides.
         pub profiles: IndexMap<String, Profile>,
     }
 }
 
 with_stages! {
     changes
-    /// What is changed together under one name; `--set` makes the same changes.
+    /// A named set of overrides; `--set` makes the same kind of overrides.
     #[derive(Clone, Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct Profile {
-        /// What it is for.
+        /// Its purpose.
         pub about: Option<String>,
         /// The datasets that are trained on.
         pub datasets: Option<Vec<String>>,
@@ -41,14 +41,14 @@ with_stages! {
         pub runs: Option<Vec<String>>,
         /// How many jobs run at once.
         pub jobs: Option<usize>,
-        /// Changes for one dataset alone.
+        /// Overrides for one dataset.
         pub per_dataset: IndexMap<String, DatasetChanges>,
     }
 }
 
 with_stages! {
     training changes
-    /// What a profile changes for one dataset alone.
+    /// A profile's overrides for one dataset.
     #[derive(Clone, Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct DatasetChanges {
@@ -59,19 +59,19 @@ with_stages! {
 
 with_stages! {
     training changes
-    /// A way to train and to measure what was trained.
+    /// A run: how it trains, and what it measures.
     #[derive(Clone, Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     pub struct RunConfig {
-        /// Its name for people.
+        /// Its label, as shown in tables and figures.
         pub label: String,
-        /// The stages that it goes through.
+        /// Its stages.
         pub stages: Vec<StageName>,
     }
 }
 
 impl Experiment {
-    /// Resolves the paths of texts against the folder of the experiment's file.
+    /// Resolves the paths of datasets relative to the folder of the experiment's file.
     pub fn place_sources(&mut self, folder: &Path) {
         for source in self.datasets.values_mut().filter_map(|dataset| dataset.source.as_mut()) {
             *source = folder.join(&*source).display().to_string();

@@ -11,10 +11,10 @@ use schemas::{Key, Partition};
 use crate::plan::Job;
 use crate::study::{Dataset, Run, Study};
 
-/// Every job of the study, in topological order but for dependencies, which are not linked yet.
+/// Every job of the study, in topological order, without dependencies, which are linked later.
 ///
 /// # Errors
-/// A parameter whose value cannot be.
+/// An invalid parameter.
 pub(crate) fn jobs(study: &Study) -> Result<Vec<Job>, Fault> {
     let mut jobs = Vec::new();
     for dataset in &study.datasets {

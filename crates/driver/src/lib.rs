@@ -1,8 +1,8 @@
 //! The driver: reads `pipeline.yaml`, plans the DAG of jobs, decides which are stale, and runs them.
 //!
-//! It knows the stages by their names, their flags and the tables that they read and write, and runs each job as a process
-//! of its own. Every command that it runs is printed and does the same when it is pasted in a shell. What has run is
-//! remembered beside the tables ([`state`]) and recorded in the table `lineage`.
+//! The driver knows stages only by their names, flags and tables, and runs each job as a process. It prints every command that
+//! it runs; pasted in a shell, the command does the same. It records what has run next to the tables ([`state`]) and in the table
+//! `lineage`.
 
 mod arguments;
 pub mod display;
@@ -148,7 +148,7 @@ fn lock(root: &Path) -> Result<File, Fault> {
     }
 }
 
-/// Refuses a folder in which the pipeline never ran and that has files which the whole study's stages would replace.
+/// Refuses a folder in which the pipeline never ran but which has files that stages of the whole study would replace.
 fn refuse_foreign_files(executor: &Executor<'_>, state: &State, history: &History) -> Result<(), Fault> {
     if !(state.is_empty() && history.is_empty()) {
         return Ok(());
@@ -166,7 +166,7 @@ fn refuse_foreign_files(executor: &Executor<'_>, state: &State, history: &Histor
     }
 }
 
-/// A note on tables of another study in the same folder, since readers of whole folders read them too.
+/// A note on tables of another study in the same folder, since reading a whole folder includes them.
 fn note_foreign_tables(executor: &Executor<'_>, state: &State) -> Option<String> {
     let names: BTreeSet<String> = executor.jobs.iter().map(Job::name).collect();
     let foreign: Vec<&str> = state.jobs().filter(|name| !names.contains(*name)).collect();

@@ -49,7 +49,7 @@ impl Job {
         format!("{} {}", self.stage, of.join("/")).trim_end().to_owned()
     }
 
-    /// The job that copies the training of another run in place of computing it. It writes the same.
+    /// The job that copies the training of another run instead of computing it, with the same outputs.
     pub(crate) fn duplicate_of(&self, run: &str) -> Job {
         let mut job = self.clone();
         job.cost = job.cost.of_a_copy();
@@ -64,8 +64,8 @@ impl Job {
 
     /// Its number of threads.
     pub(crate) fn threads(&self) -> usize {
-        let said = self.arguments.iter().find(|argument| argument.name == "threads");
-        said.and_then(|argument| argument.value.parse().ok()).unwrap_or(1)
+        let threads = self.arguments.iter().find(|argument| argument.name == "threads");
+        threads.and_then(|argument| argument.value.parse().ok()).unwrap_or(1)
     }
 
     /// The command line after the program.
@@ -80,7 +80,7 @@ impl Job {
         self.arguments.iter().flat_map(write).collect()
     }
 
-    /// The command as a person pastes it in a shell.
+    /// The command, quoted for a shell.
     pub fn command(&self, programs: &str) -> String {
         let program = Path::new(programs).join(self.stage.word()).display().to_string();
         let words: Vec<String> = std::iter::once(program).chain(self.flags()).map(|word| quote(&word)).collect();
@@ -109,7 +109,7 @@ pub struct Threads {
 /// All jobs of the study in topological order.
 ///
 /// # Errors
-/// A parameter whose value cannot be.
+/// An invalid parameter.
 pub fn plan(study: &Study, artifacts: &str, threads: Threads) -> Result<Vec<Job>, Fault> {
     let mut jobs = jobs::jobs(study)?;
     let mut writers: BTreeMap<PathBuf, usize> = BTreeMap::new();

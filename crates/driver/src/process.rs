@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use cli::{Notice, RELAY};
 use declarations::Fault;
 
-/// What happens to a process.
+/// An event of a process.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// It wrote a line: a notice, or any other text as it is.
+    /// It wrote a line: a notice, or other text.
     Line {
         /// The job that it runs.
         job: usize,
@@ -119,13 +119,13 @@ impl Process {
     }
 }
 
-/// Makes children wait to be reaped, which they do not where the parent of the driver ignored SIGCHLD.
+/// Lets exited children wait to be reaped, which they would not if the parent of the driver ignored SIGCHLD.
 pub(crate) fn keep_exited_children() {
     // SAFETY: the default action of SIGCHLD runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Whether a signal is ignored since the parent of this program wanted it so, as nohup does with SIGHUP.
+/// Whether the parent of this program made it ignore a signal, as nohup does with SIGHUP.
 pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
     // SAFETY: a zeroed sigaction is a valid one, and with no new action nothing but the local is written.
     unsafe {

@@ -1,4 +1,4 @@
-//! Running the DAG: ready jobs, several at once, until all are done or one fails.
+//! Runs the DAG: starts ready jobs, several at once, until all are done or one fails.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -58,7 +58,7 @@ struct Running {
     started: Instant,
     /// From 0 to 1, by its own progress.
     fraction: f64,
-    /// Why it failed, in its own words.
+    /// The error that it reported.
     error: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl Executor<'_> {
     /// Runs the selected jobs that are stale.
     ///
     /// # Errors
-    /// The driver itself cannot go on; a job that fails is an [`Outcome`].
+    /// An error of the driver itself; a failed job is an [`Outcome`].
     pub fn run(&self, state: &mut State, history: &mut History, display: &mut Display) -> Result<Outcome, Fault> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -308,7 +308,7 @@ impl Scheduler<'_> {
         let fingerprint = running.cache_key.fingerprint();
         let outcome = match &failure {
             None => Status::Done,
-            // Such a job resumes.
+            // An interrupted job resumes.
             Some(_) if interrupted => Status::Started,
             Some(_) => Status::Failed,
         };
@@ -368,7 +368,7 @@ impl Scheduler<'_> {
         let projected = |running: &Running| {
             (running.fraction > 0.02).then(|| running.started.elapsed().as_secs_f64() / running.fraction)
         };
-        // Running jobs tell how long others like them will take, before the first of them is done.
+        // The progress of running jobs predicts the time of similar ones before the first has finished.
         let mut pace = self.pace.clone();
         for (index, running) in self.running.iter().filter(|(_, running)| !running.is_duplicate) {
             if let Some(seconds) = projected(running) {
@@ -401,7 +401,7 @@ fn explain(status: ExitStatus, error: Option<String>, parallel: usize) -> (u8, S
             (code, error.unwrap_or_else(|| format!("exited with code {code}")))
         }
         (Some(code), _) => (1, error.unwrap_or_else(|| format!("exited with code {code}: internal error (bug)"))),
-        // The system kills with SIGKILL; a Rust program that cannot allocate aborts.
+        // The out-of-memory killer sends SIGKILL; a Rust program that cannot allocate aborts.
         (None, Some(signal @ (SIGKILL | SIGABRT))) => {
             let name = signal_name(signal).unwrap_or_default();
             let fewer = if parallel > 1 { "--jobs 1, or " } else { "" };

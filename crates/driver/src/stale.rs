@@ -10,24 +10,24 @@ use declarations::Fault;
 use crate::plan::Job;
 use crate::state::{CacheKey, Record, State, Status};
 
-/// What is to be done with a job.
+/// Whether a job must run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Decision {
-    /// Nothing: it is up to date.
+    /// No: it is up to date.
     Skip {
         /// Why.
         reason: String,
     },
-    /// It is stale.
+    /// Yes: it is stale.
     Run {
         /// Why.
         reason: String,
-        /// Whether what lies in its folders is removed first; it stays only for a job that resumes.
+        /// Whether its folders are removed first, unless it resumes.
         from_scratch: bool,
     },
 }
 
-/// What a job depends on now; else the first input that does not exist.
+/// What a job depends on now, or the first input that does not exist.
 ///
 /// # Errors
 /// The stage's program does not exist, or a file cannot be read.
@@ -79,7 +79,7 @@ pub fn outputs(job: &Job, root: &Path, state: &mut State) -> Result<BTreeMap<Str
     Ok(outputs)
 }
 
-/// The first output of a job that is not among those that exist.
+/// The first output of a job that does not exist.
 pub fn missing(job: &Job, outputs: &BTreeMap<String, String>) -> Option<String> {
     job.outputs.iter().map(|path| path.display().to_string()).find(|path| !outputs.contains_key(path))
 }
@@ -89,9 +89,9 @@ pub fn missing(job: &Job, outputs: &BTreeMap<String, String>) -> Option<String> 
 pub struct Evidence<'job> {
     /// What it depends on now.
     pub cache_key: &'job CacheKey,
-    /// What is remembered of it.
+    /// Its record.
     pub record: Option<&'job Record>,
-    /// The fingerprint of its last execution in the table `lineage`, if that succeeded. It counts if there is no record.
+    /// The fingerprint of its last execution in the table `lineage`, if that succeeded; used if there is no record.
     pub lineage: Option<&'job str>,
     /// The hash of each of its outputs that exists.
     pub outputs: &'job BTreeMap<String, String>,

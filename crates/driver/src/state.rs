@@ -1,7 +1,7 @@
-//! What the driver remembers between its runs: a record of each job, and the hashes of files.
+//! The driver's state between runs: a record of each job, and the hashes of files.
 //!
-//! Both lie beside the tables. If they are lost, the table `lineage` stands in: more is hashed and run than needed, and
-//! outputs that were modified before count as up to date.
+//! Both are stored next to the tables. If they are lost, the driver uses the table `lineage` instead: it hashes and runs more than
+//! needed, and does not notice outputs that were modified before.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,14 +25,14 @@ pub struct CacheKey {
 }
 
 impl CacheKey {
-    /// One hash of all of it.
+    /// A hash of the whole key.
     pub fn fingerprint(&self) -> String {
         let text = serde_json::to_vec(self).expect("plain data serialises");
         blake3::hash(&text).to_hex().to_string()
     }
 }
 
-/// How far a job came.
+/// The status of a job.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -42,12 +42,12 @@ pub enum Status {
     Done,
     /// It failed.
     Failed,
-    /// A run with --force was to rerun it and has not started it.
+    /// A run with --force selected it and did not reach it, so it is to be rerun.
     #[serde(alias = "asked")]
     Forced,
 }
 
-/// What is remembered of a job.
+/// The record of a job.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Record {
     /// Its status.

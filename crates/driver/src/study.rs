@@ -1,4 +1,4 @@
-//! What is run: the experiment after a profile, a dataset, a run and `--set` have made their changes, in this order.
+//! The resolved experiment: after the overrides of the profile, the dataset, the run and `--set`, in this order.
 
 use declarations::{
     Fault, Per, StageName, Steps, StudyDataset, StudyRun, StudySections, TrainingSections, file_name, prep,
@@ -40,9 +40,9 @@ pub struct Dataset {
 pub struct Run {
     /// Its name.
     pub name: String,
-    /// Its name for people.
+    /// Its label, as shown in tables and figures.
     pub label: String,
-    /// The stages that it goes through.
+    /// Its stages.
     pub stages: Vec<StageName>,
     /// The parameters of the stages with a job per training.
     pub sections: TrainingSections,
@@ -110,7 +110,7 @@ impl Study {
     }
 }
 
-/// The experiment and what changes its parameters.
+/// The experiment and its overrides.
 struct Overrides<'study> {
     experiment: &'study Experiment,
     profile: &'study Profile,
@@ -131,8 +131,8 @@ impl Overrides<'_> {
         let (max_iters, _, steps) = compared(&runs[0]);
         if let Some(run) = runs.iter().find(|run| compared(run) != compared(&runs[0])) {
             return Err(Fault::parameter(format!(
-                "`runs.{}` changes train.max_iters, train.eval_interval or snapshot.steps: they are one for all runs of a \
-                 dataset, so that runs can be compared; change them in a profile",
+                "`runs.{}` changes train.max_iters, train.eval_interval or snapshot.steps: they must be the same for all runs \
+                 of a dataset, so that runs can be compared; set them in a profile",
                 run.name
             )));
         }
@@ -143,7 +143,7 @@ impl Overrides<'_> {
         Ok(Dataset { name: name.to_owned(), config: config.clone(), seeds, steps, runs })
     }
 
-    /// The seeds of a dataset: of the last change that names any, a dataset's own before those of all.
+    /// The seeds of a dataset: those of the last override that has any, the dataset's own before those of all datasets.
     fn seeds(&self, dataset: &str) -> Vec<u64> {
         let of = |changes: &Profile| {
             let own = changes.per_dataset.get(dataset).and_then(|own| own.seeds.clone());
@@ -171,7 +171,7 @@ impl Overrides<'_> {
     }
 }
 
-/// Refuses stages that do not go together.
+/// Refuses an invalid combination of stages.
 fn check_stages(name: &str, config: &RunConfig) -> Result<(), Fault> {
     let has = |stage| config.stages.contains(&stage);
     if let Some(stage) = config.stages.iter().find(|stage| stage.per() != Per::Training) {
@@ -242,7 +242,7 @@ fn no_repetition<T: PartialEq + std::fmt::Display>(key: &str, values: &[T]) -> R
 /// Refuses a name, selected by a flag, that is not known.
 ///
 /// # Errors
-/// The first unknown name, and the known one it resembles.
+/// The first unknown name, with a similar known one.
 pub fn check_selected<T>(flag: &str, selected: &[String], known: &IndexMap<String, T>) -> Result<(), Fault> {
     match selected.iter().find(|name| !known.contains_key(*name)) {
         None => Ok(()),

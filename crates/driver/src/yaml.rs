@@ -1,4 +1,4 @@
-//! YAML with errors that name the path, the line, what was expected, and a near miss.
+//! Parses YAML, with errors that name the path, the line, what was expected, and similar names.
 
 use declarations::Fault;
 use serde::de::DeserializeOwned;
@@ -15,8 +15,8 @@ pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Fault> {
     read(text).map_err(|(error, path)| {
         let line = error.location().map(|location| location.line());
         let found = line.and_then(|line| text.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?));
-        let place = line.map_or(name.to_owned(), |line| format!("{name}, line {line}"));
-        Fault::parameter(explain(&place, &path, &error, found.unwrap_or_default().trim()))
+        let location = line.map_or(name.to_owned(), |line| format!("{name}, line {line}"));
+        Fault::parameter(explain(&location, &path, &error, found.unwrap_or_default().trim()))
     })
 }
 
@@ -25,15 +25,15 @@ pub fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Fault> {
 /// # Errors
 /// As for a file; or there is no key or no value.
 pub fn parse_setting<T: DeserializeOwned>(setting: &str) -> Result<T, Fault> {
-    let wrong = "is no setting: write --set SECTION.PARAMETER=VALUE, such as --set train.max_iters=500";
+    let wrong = "is not a setting: write --set SECTION.PARAMETER=VALUE, such as --set train.max_iters=500";
     let (key, value) = setting.split_once('=').ok_or_else(|| Fault::parameter(format!("--set {setting} {wrong}")))?;
     if key.trim().is_empty() || key.split('.').any(|part| part.trim().is_empty()) {
         return Err(Fault::parameter(format!("--set {setting} {wrong}")));
     }
-    // YAML reads these as nothing, and nothing changes nothing.
+    // YAML reads these as null, which would change nothing.
     if value.trim().is_empty() || value.trim_start().starts_with('#') || matches!(value.trim(), "null" | "~") {
         return Err(Fault::parameter(format!(
-            "--set {setting}: there is no value; write one after the `=`, in quotes if it is text"
+            "--set {setting}: the value is missing; write one after the `=`, in quotes if it is text"
         )));
     }
     let mut text = String::new();
@@ -56,9 +56,9 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, (Box<Error>, String)> {
     })
 }
 
-fn explain(place: &str, path: &str, error: &Error, found: &str) -> String {
+fn explain(location: &str, path: &str, error: &Error, found: &str) -> String {
     let found = if found.is_empty() { String::new() } else { format!(", found `{found}`") };
-    let at = |message: String| format!("{place}: `{path}` {message}");
+    let at = |message: String| format!("{location}: `{path}` {message}");
     match error.without_snippet() {
         Error::SerdeUnknownField { field, expected, .. } => {
             let near = nearest(field, expected.iter().copied());
@@ -70,26 +70,26 @@ fn explain(place: &str, path: &str, error: &Error, found: &str) -> String {
         }
         Error::SerdeMissingField { field, .. } => match path {
             "." => {
-                format!("{place}: `{field}` is missing: write it, its default is in the pipeline.yaml of the project")
+                format!("{location}: `{field}` is missing; add it, as in the project's own pipeline.yaml")
             }
-            path => format!("{place}: `{path}.{field}` is missing: every section of a stage is written whole"),
+            path => format!("{location}: `{path}.{field}` is missing; add it, as in the project's own pipeline.yaml"),
         },
         Error::DuplicateMappingKey { key, .. } => {
-            format!("{place}: `{}` is there twice; keep one", key.as_deref().unwrap_or("a key"))
+            format!("{location}: `{}` occurs twice; keep one", key.as_deref().unwrap_or("a key"))
         }
         other => {
             let message = other.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
             match expected(message) {
                 Some(expected) => at(format!("must be {expected}{found}")),
-                None if path.ends_with('?') || path == "." => format!("{place}: {message}{found}"),
+                None if path.ends_with('?') || path == "." => format!("{location}: {message}{found}"),
                 None => at(format!(": {message}")).replace("` : ", "`: "),
             }
         }
     }
 }
 
-/// What the parser expected, in the words of YAML in place of Rust's types.
+/// What the parser expected, in terms of YAML instead of Rust's types.
 fn expected(message: &str) -> Option<String> {
     let kind = message.strip_prefix("invalid ").or_else(|| message.strip_prefix("expected "))?;
     Some(match kind {

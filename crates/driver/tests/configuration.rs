@@ -1,4 +1,4 @@
-//! What `pipeline.yaml` says: what is wrong in it is said precisely, and what is right becomes the right commands.
+//! Errors in `pipeline.yaml` are precise, and its settings become the right commands.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use driver::yaml;
 const PIPELINE: &str = include_str!("../../../pipeline.yaml");
 
 fn experiment() -> Experiment {
-    yaml::parse(PIPELINE, "pipeline.yaml").expect("the project's own file is right")
+    yaml::parse(PIPELINE, "pipeline.yaml").expect("the project's own file is valid")
 }
 
 fn resolve(profile: &str, settings: &[&str]) -> Result<Study, String> {
@@ -33,7 +33,7 @@ fn wrong(old: &str, new: &str) -> String {
     let text = PIPELINE.replacen(old, new, 1);
     let resolved = yaml::parse::<Experiment>(&text, "pipeline.yaml")
         .and_then(|experiment| Study::resolve(&experiment, "laptop", &[]));
-    let fault = resolved.expect_err("the text is wrong");
+    let fault = resolved.expect_err("the text is invalid");
     assert_eq!(fault.kind(), Kind::Parameter, "{fault}");
     fault.to_string()
 }
@@ -43,7 +43,7 @@ fn line_of(text: &str) -> usize {
 }
 
 #[test]
-fn an_unknown_parameter_is_named_by_path_line_and_near_miss() {
+fn an_unknown_parameter_is_named_with_its_path_line_and_a_suggestion() {
     let said = wrong("      n_layer: 2\n", "      n_layers: 2\n");
     let line = line_of("      n_layer: 2");
     assert!(
@@ -55,7 +55,7 @@ fn an_unknown_parameter_is_named_by_path_line_and_near_miss() {
 }
 
 #[test]
-fn what_is_wrong_is_said_by_path_expectation_and_finding() {
+fn errors_name_the_path_what_was_expected_and_what_was_found() {
     let said = |old, new| wrong(old, new).split_once(": ").map(|(_, said)| said.to_owned()).expect("a message");
     assert_eq!(
         said("  n_layer: 6\n", "  n_layer: six\n"),
@@ -86,11 +86,11 @@ fn what_is_wrong_is_said_by_path_expectation_and_finding() {
             .starts_with("`snapshot.steps`: `5O` in `0,5O` is not a step: write numbers and ranges"),
     );
     assert!(said("\ncorrelate:\n  permutations: 10000", "\nx: 1 #").contains("`x` is not known"));
-    assert!(said("  n_head: 4\n", "  n_head: 4\n  n_head: 4\n").contains("`n_head` is there twice"));
+    assert!(said("  n_head: 4\n", "  n_head: 4\n  n_head: 4\n").contains("`n_head` occurs twice"));
     assert!(wrong("  n_head: 4\n", " n_head: 4\n").starts_with("pipeline.yaml, line "));
 }
 
-/// What the file leaves out has the default that is declared; and what the project's file says of a stage is that default.
+/// Parameters that are left out have their declared defaults, and the project's file states these defaults.
 #[test]
 fn the_file_states_the_declared_defaults() {
     let short = yaml::parse::<Experiment>(
@@ -103,7 +103,7 @@ fn the_file_states_the_declared_defaults() {
     assert_eq!(short.study_sections(), whole.study_sections());
 }
 
-/// Values that no data are needed to refuse are refused when jobs are planned, by their key and where they hold.
+/// Invalid values are refused when jobs are planned, before anything runs; the error names the key, run and dataset.
 #[test]
 fn impossible_values_are_refused_before_anything_runs() {
     let refused = |settings: &[&str]| {
@@ -145,7 +145,7 @@ fn impossible_values_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn what_makes_no_sense_together_is_said() {
+fn inconsistent_settings_are_refused() {
     assert_eq!(
         wrong("stages: [train, snapshot, metrics, generate]", "stages: [train, snapshot, generate]"),
         "`runs.run_1.stages` has one of snapshot and metrics: metrics measures what snapshot saved, so list both or none"
@@ -165,14 +165,14 @@ fn what_makes_no_sense_together_is_said() {
     assert!(runs.starts_with("`profiles.laptop.runs`: there is no `run_4`"), "{runs}");
     assert!(
         wrong("train: { tracking: true }               #", "train: { max_iters: 7 }               #")
-            .contains("one for all runs of a dataset")
+            .contains("must be the same for all runs of a dataset")
     );
     assert!(wrong("    jobs: 2\n\n  nanogpt", "    jobs: 0\n\n  nanogpt").contains("`jobs` must be at least 1"));
     assert!(wrong("seeds: [1337, 1338, 1339]", "seeds: [1337, 1337]").contains("`seeds` has `1337` twice"));
 }
 
 #[test]
-fn profiles_and_settings_are_refused_by_name() {
+fn unknown_profiles_and_settings_are_refused_by_name() {
     assert_eq!(
         resolve("labtop", &[]).unwrap_err(),
         "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, nanogpt, early, control, paper"
@@ -187,20 +187,20 @@ fn profiles_and_settings_are_refused_by_name() {
         "--set train.max_iters=many: `train.max_iters` must be a whole number from 0 to 4294967295, found `many`"
     );
     assert!(setting("trian.max_iters=5").contains("`trian` is not known (did you mean `train`?)"));
-    assert!(setting("train.max_iters").contains("is no setting: write --set SECTION.PARAMETER=VALUE"));
+    assert!(setting("train.max_iters").contains("is not a setting: write --set SECTION.PARAMETER=VALUE"));
     assert!(setting("datasets=[nothing]").contains("there is no `nothing`"));
     assert!(setting("runs=[run_9]").contains("`runs`: there is no `run_9`"));
     assert!(setting("runs=[]").contains("`runs` is empty"));
     assert!(setting("seeds=5").contains("must be a list such as [a, b]"));
     for nothing in ["train.max_iters=", "seeds=null", "snapshot.steps= ~", "generate.prompt=# a"] {
-        assert!(setting(nothing).contains("there is no value"), "{nothing}");
+        assert!(setting(nothing).contains("the value is missing"), "{nothing}");
     }
     assert!(setting("per_dataset.text9.train.max_iters=5").contains("`per_dataset`: there is no `text9`"));
     assert!(setting("snapshot.steps=0-4294967295").contains("more than 1000000 steps"));
 }
 
 #[test]
-fn the_last_change_holds() {
+fn the_last_override_wins() {
     // The section, the profile, the profile's dataset.
     let paper = resolve("paper", &[]).expect("a profile");
     let text = |study: &Study, name: &str| {
@@ -213,7 +213,7 @@ fn the_last_change_holds() {
     assert_eq!((first.n_layer, first.batch_size, first.max_iters, first.beta2), (6, 64, 5000, 0.99));
     assert_eq!((second.n_layer, second.batch_size, second.max_iters, second.min_lr), (6, 32, 100_000, 5e-5));
     assert_eq!(enwik8.steps.to_string(), "0-100000/5000");
-    // The run, and `--set` behind it.
+    // The run, then `--set`.
     let study = resolve("laptop", &["train.max_iters=250", "train.tracking=false", "generate.samples=3"]).unwrap();
     let text = &study.datasets[0];
     assert_eq!(text.steps.to_string(), "0,50,100,200,250");
@@ -235,14 +235,14 @@ fn a_schedule_can_grow_by_a_factor() {
     let text = &early.datasets[0];
     assert_eq!(text.steps.as_slice(), [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
     assert!(text.steps.is_log_spaced() && !resolve("laptop", &[]).unwrap().datasets[0].steps.is_log_spaced());
-    // The star means nothing to a shell that it is pasted into.
+    // The star is quoted, so that a shell does not expand it.
     let command = |job: &Job| job.command("target/release");
     let snapshot = jobs("early").iter().find(|job| job.stage == StageName::Snapshot).map(command).unwrap();
     assert!(snapshot.contains("--steps '0,1-512*2,600-2000/100'"), "{snapshot}");
 }
 
 #[test]
-fn correlate_writes_for_each_run_what_the_run_has() {
+fn the_tables_of_correlate_and_plot_follow_from_the_runs() {
     let jobs = jobs("smoke");
     let job = |stage: StageName| jobs.iter().find(|job| job.stage == stage).expect("a job");
     let (correlate, plot) = (job(StageName::Correlate), job(StageName::Plot));
@@ -259,13 +259,13 @@ fn correlate_writes_for_each_run_what_the_run_has() {
         let path = format!("plots/{figure}_shakespeare_char.svg");
         assert!(plot.outputs.iter().any(|file| file == Path::new(&path)), "{figure}");
     }
-    // It depends on what it draws from and on nothing else.
+    // It depends only on the tables that it reads.
     let reads = |table: &str| plot.inputs.iter().filter(|file| file.starts_with(table)).count();
     assert_eq!([reads("timings"), reads("layer_metrics"), reads("head_outputs"), reads("tracking")], [0; 4]);
     assert_eq!([reads("head_metrics"), reads("baselines"), reads("attention")], [2, 1, 3], "of run_3");
 }
 
-/// A label is any text: it reaches the stages as it is written.
+/// A label can be any text and reaches the stages unchanged.
 #[test]
 fn a_label_survives_the_command_line() {
     let label = "plain parts=quality  a label=b 'x' \"y\" é";
@@ -304,14 +304,14 @@ fn every_job_comes_after_its_dependencies() {
         assert_eq!(jobs.len(), count, "{profile}");
         for (position, job) in jobs.iter().enumerate() {
             assert!(job.dependencies.iter().all(|before| *before < position), "{}", job.name());
-            // Whatever is read, some job writes: nothing is read that nobody makes.
+            // Every input is the output of one job.
             for input in &job.inputs {
                 let writers = jobs.iter().filter(|writer| writer.outputs.contains(input)).count();
                 assert_eq!(writers, 1, "{} reads {}", job.name(), input.display());
             }
             assert!(job.outputs.iter().all(|output| job.owned_folders.iter().any(|folder| output.starts_with(folder))));
         }
-        // Two jobs never write one file, and no job removes another's.
+        // No two jobs write the same file, and no job removes another's files.
         for (position, job) in jobs.iter().enumerate() {
             for other in &jobs[..position] {
                 let apart = |one: &Job, other: &Job| {
@@ -326,7 +326,7 @@ fn every_job_comes_after_its_dependencies() {
 }
 
 #[test]
-fn commands_are_as_a_person_would_type_them() {
+fn commands_can_be_pasted() {
     let jobs = jobs("laptop");
     let command = |stage: StageName, run: Option<&str>| {
         let job = jobs.iter().find(|job| job.stage == stage && job.run.as_deref() == run).expect("a job");
@@ -395,7 +395,7 @@ fn commands_are_as_a_person_would_type_them() {
 }
 
 #[test]
-fn a_text_of_ones_own_is_handed_to_prep() {
+fn a_custom_dataset_is_passed_to_prep() {
     let text = PIPELINE.replace(
         "  text8: {}\n",
         "  text8: {}\n  mine: { source: a b.txt, encoding: bytes, train_fraction: 0.8, val_fraction: 0.1 }\n",

@@ -1,4 +1,4 @@
-//! Who may know whom: `stages, driver → model → schemas`.
+//! Allowed dependencies between crates: `stages, driver → model, cli → declarations → schemas → atomic_file`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "
 
 fn metadata() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
-    // This platform's crates alone: they are here, since these tests were built with them.
+    // Only this platform's crates: they are available, since these tests were built with them.
     let version = Command::new("rustc").arg("-vV").output().expect("rustc built these tests");
     let version = String::from_utf8(version.stdout).expect("rustc speaks UTF-8");
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc says what it is for");
@@ -18,7 +18,7 @@ fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(manifest).other_options(options).exec().expect("cargo knows the workspace")
 }
 
-/// The direct dependencies of each member of the workspace, but those of its tests.
+/// The direct dependencies of each member of the workspace, without those of its tests.
 fn direct(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let names = |package: &cargo_metadata::Package| {
         let built = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
@@ -52,7 +52,7 @@ fn built_into(metadata: &Metadata, package: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn no_stage_knows_another_and_nobody_below_knows_a_stage() {
+fn no_crate_depends_on_a_stage_or_on_the_driver() {
     for (package, dependencies) in direct(&metadata()) {
         let stages: Vec<_> = STAGES.iter().filter(|stage| dependencies.contains(**stage)).collect();
         assert!(stages.is_empty(), "{package} depends on {stages:?}");
@@ -61,7 +61,7 @@ fn no_stage_knows_another_and_nobody_below_knows_a_stage() {
 }
 
 #[test]
-fn only_those_who_need_the_model_build_burn() {
+fn only_stages_that_run_the_model_build_burn() {
     let metadata = metadata();
     for package in [
         "prep",
@@ -86,18 +86,18 @@ fn only_those_who_need_the_model_build_burn() {
 }
 
 #[test]
-fn only_the_model_names_burn_and_only_schemas_parquet() {
+fn only_the_model_depends_on_burn_and_only_schemas_on_parquet() {
     for (package, dependencies) in direct(&metadata()) {
         let names = |prefix: &str| dependencies.iter().any(|name| name.starts_with(prefix));
-        assert!(package == "model" || !names("burn"), "{package} names burn");
+        assert!(package == "model" || !names("burn"), "{package} depends on burn");
         let tables = names("parquet") || names("arrow");
-        assert!(package == "schemas" || !tables, "{package} opens tables by itself");
-        assert!(package == "query" || !names("polars"), "{package} names polars");
+        assert!(package == "schemas" || !tables, "{package} depends on Parquet or Arrow");
+        assert!(package == "query" || !names("polars"), "{package} depends on polars");
     }
 }
 
 #[test]
-fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
+fn schemas_builds_neither_polars_nor_clap_and_the_lowest_crates_depend_on_no_other() {
     let metadata = metadata();
     let built = built_into(&metadata, "schemas");
     let heavy: Vec<_> = built.iter().filter(|name| name.starts_with("polars") || name.starts_with("clap")).collect();
@@ -109,11 +109,11 @@ fn schemas_builds_neither_polars_nor_clap_and_the_bottom_knows_nobody() {
         assert!(members(bottom).is_empty(), "{bottom} depends on {:?}", members(bottom));
     }
     assert_eq!(members("schemas"), ["atomic_file"]);
-    assert_eq!(members("declarations"), ["schemas"], "what a stage is builds on what tables are");
+    assert_eq!(members("declarations"), ["schemas"], "declarations of stages depend only on those of tables");
     assert_eq!(members("cli"), ["declarations"]);
     assert_eq!(
         direct["attention_metrics"],
         BTreeSet::from(["simd_dispatch".to_owned()]),
-        "formulas know nothing but how to be fast"
+        "formulas depend only on SIMD dispatch"
     );
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use scene::{Said, Scene, alive, signal, wait_until};
 
 #[test]
-fn everything_runs_once_and_then_nothing_does() {
+fn a_second_run_has_nothing_to_do() {
     let scene = Scene::new();
     let said = scene.run_well(&[]);
     assert_eq!(scene.ran().len(), 31);
@@ -39,7 +39,7 @@ fn everything_runs_once_and_then_nothing_does() {
     assert_eq!(scene.ran(), [""; 0]);
     said.has("· plot · up to date");
     assert_eq!(scene.lineage().len(), 31);
-    // The number of threads changes nothing, and without state lineage stands in.
+    // The number of threads is irrelevant, and without state the lineage is used.
     fs::remove_file(scene.path("artifacts/smoke/.state.json")).unwrap();
     fs::remove_file(scene.path("artifacts/smoke/.hashes.json")).unwrap();
     scene.run_well(&["--jobs", "5"]).has("· plot · up to date (by lineage)");
@@ -50,7 +50,7 @@ fn everything_runs_once_and_then_nothing_does() {
 }
 
 #[test]
-fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
+fn changed_parameters_rerun_the_jobs_that_depend_on_them_and_remove_old_outputs() {
     let scene = Scene::new();
     scene.run_well(&[]);
     scene.ran();
@@ -65,7 +65,7 @@ fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
     assert!(!scene.has(stray));
     assert!(scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1338/step=20"));
     assert_eq!(fs::read_to_string(scene.path("data/download")).unwrap(), "keep me");
-    // Back again: the training runs, and what reads the same bytes from it does not.
+    // With the old parameters again: the training runs, and jobs that read the same bytes do not.
     let said = scene.run_well(&[]);
     said.has("train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps changed: 0,5,10 → 0,5,10,20");
     said.has("snapshot shakespeare_char/run_1/1337 · up to date");
@@ -73,7 +73,7 @@ fn other_parameters_run_what_depends_on_them_and_remove_what_was_there() {
 }
 
 #[test]
-fn whatever_changed_is_the_reason_to_run() {
+fn the_reason_to_run_is_what_changed() {
     let scene = Scene::new();
     scene.run_well(&[]);
     scene.ran();
@@ -91,13 +91,13 @@ fn whatever_changed_is_the_reason_to_run() {
     assert_eq!(scene.ran().len(), 3);
     scene.run_well(&["--force", "--only", "metrics", "--run", "run_2"]).has("run: --force");
     assert_eq!(scene.ran().len(), 2);
-    // A forced training is not copied from one of before.
+    // A forced training is not copied from an earlier one.
     let said = scene.run_well(&["--force", "--only", "train", "--run", "run_2"]);
     said.has("train shakespeare_char/run_2/1337 · run: --force\n");
 }
 
 #[test]
-fn a_custom_text_is_an_input() {
+fn a_custom_dataset_is_an_input() {
     let scene = Scene::new();
     let flags = ["--set", "datasets=[mine]", "--only", "prep"];
     fs::write(scene.path("min.txt"), "").unwrap();
@@ -184,7 +184,7 @@ fn jobs_that_force_did_not_reach_are_rerun_without_it() {
     said.has("run: was interrupted, resumes");
     said.has("run: --force of an interrupted run");
     let chosen = said.err.matches(" · up to date").count() + said.err.matches(" · run: ").count();
-    assert_eq!(before + scene.ran().len(), chosen + 1, "each once, but for the one that was interrupted");
+    assert_eq!(before + scene.ran().len(), chosen + 1, "each once, except the interrupted one");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_hangup_stops_nothing_under_nohup() {
 }
 
 #[test]
-fn files_that_the_pipeline_did_not_write_stay() {
+fn foreign_files_are_not_removed() {
     let scene = Scene::new();
     fs::create_dir_all(scene.path("artifacts/smoke/plots")).unwrap();
     fs::write(scene.path("artifacts/smoke/plots/mine.png"), "mine").unwrap();
@@ -224,7 +224,7 @@ fn files_that_the_pipeline_did_not_write_stay() {
 }
 
 #[test]
-fn a_killed_driver_takes_its_stages_along_and_leaves_whole_files() {
+fn a_killed_driver_kills_its_stages_and_leaves_complete_files() {
     let scene = Scene::new();
     let mut child = scene.start_slow("generate");
     let pid = fs::read_to_string(scene.path("slow_pid")).unwrap();
@@ -256,7 +256,7 @@ fn killed_at_any_moment_the_same_command_finishes() {
 }
 
 #[test]
-fn two_drivers_never_share_a_folder() {
+fn two_drivers_cannot_use_the_same_folder() {
     let scene = Scene::new();
     let child = scene.start_slow("prep");
     let said = scene.run(&[]);
