@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the pipeline beside PyTorch and NumPy on this machine; `--help` says what it takes. Builds the programs, and puts
-# PyTorch (some 6 GB with what it brings along) into an environment of its own, .venv-benchmark.
+# Benchmarks the pipeline against PyTorch and NumPy on this machine. `--help` lists the options. Builds the programs, and
+# installs PyTorch (about 6 GB with its dependencies) in its own environment, .venv-benchmark.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

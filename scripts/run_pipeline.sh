@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Builds what the pipeline needs and hands over to the driver, which reads pipeline.yaml; `--help` says what it takes.
+# Builds the pipeline and runs the driver, which reads pipeline.yaml. `--help` lists the options.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if ! command -v cargo >/dev/null; then
-    echo "error: cargo is not here: install Rust from https://rustup.rs, open a new shell, and run this again" >&2
+    echo "error: cargo not found: install Rust from https://rustup.rs, open a new shell, and run this again" >&2
     exit 2
 fi
 
-# `--features cuda` (or vulkan), given first, is for the build; everything else is for the driver, which is told of it so that
-# it can say how to go on.
+# `--features cuda` (or vulkan) must come first and is for the build; all other options are for the driver. The driver gets the
+# features too, for the command that it prints to resume.
 build=(cargo build --release --locked)
 if [ "${1:-}" = --features ] && [ $# -ge 2 ]; then
     build+=(--features "$2")
@@ -18,14 +18,14 @@ fi
 
 target=${CARGO_TARGET_DIR:-target}
 if [ -x "$target/release/driver" ]; then
-    # Mostly nothing is to be built, and then nothing is said.
-    # The pause holds no pipe open that somebody reads.
-    { sleep 3 >/dev/null 2>&1 && echo "building what has changed since the last time" >&2; } >/dev/null &
-    patience=$!
-    "${build[@]}" --quiet || { kill "$patience" 2>/dev/null; exit 1; }
-    kill "$patience" 2>/dev/null || true
+    # Prints a line only if the build takes a while; usually nothing has changed.
+    # The redirections keep `sleep` from holding the caller's pipes open.
+    { sleep 3 >/dev/null 2>&1 && echo "rebuilding what has changed" >&2; } >/dev/null &
+    notice=$!
+    "${build[@]}" --quiet || { kill "$notice" 2>/dev/null; exit 1; }
+    kill "$notice" 2>/dev/null || true
 else
-    echo "building; the first time takes about 10 minutes on 2 cores" >&2
+    echo "building; the first build takes about 10 minutes on 2 cores" >&2
     "${build[@]}"
 fi
 exec "$target/release/driver" "$@"

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Passes the tests. Needs Rust 1.95, gcc and Python 3.11; takes 20 to 40 minutes on 2 cores the first time.
+# Runs the tests. Needs Rust 1.95, gcc and Python 3.11; takes 20 to 40 minutes on 2 cores the first time.
 #
-#   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked by a reader that is not
-#                             the crate `schemas`, and their numbers recomputed from their formulas; every stage killed
-#                             again and again, which must spoil nothing; texts with a known structure, in which the
-#                             metrics must find what was planted and nothing else; questions to the tables answered
-#                             alike by Rust and by Python
-#   scripts/test.sh --quick   the crates' tests alone
+#   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked without the crate
+#                             `schemas`, and their numbers recomputed by a second implementation; every stage killed
+#                             many times, after which it must finish with the same bytes; the metrics on datasets with a
+#                             known structure; the same queries in Rust and in Python
+#   scripts/test.sh --quick   only the crates' tests
 #
-# Ends with what passed and how long it took, and the number of tests and checks that passed and failed.
+# Prints at the end which checks passed and how long they took, and the number of tests and checks that passed and failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,7 +19,7 @@ case "${*:-}" in
     exit 0
     ;;
 *)
-    echo "error: \`$*\` is not known: there is --quick" >&2
+    echo "error: unknown option \`$*\`; expected --quick or none" >&2
     exit 2
     ;;
 esac
@@ -32,29 +31,29 @@ trap 'rm -f "$log" "$log".*' EXIT
 checks_passed=0 checks_failed=0
 report=()
 
-# Runs a check, `NAME COMMAND…`, and notes how it ended and how long it took.
+# Runs a check, `NAME COMMAND…`, and records its result and its time.
 check() {
-    local name=$1 started=$SECONDS ended=passed
+    local name=$1 started=$SECONDS result=passed
     shift
     echo
     echo "== $name"
-    if "$@"; then checks_passed=$((checks_passed + 1)); else ended=FAILED checks_failed=$((checks_failed + 1)); fi
-    report+=("$ended: $name ($((SECONDS - started)) s)")
-    [ "$ended" = passed ]
+    if "$@"; then checks_passed=$((checks_passed + 1)); else result=FAILED checks_failed=$((checks_failed + 1)); fi
+    report+=("$result: $name ($((SECONDS - started)) s)")
+    [ "$result" = passed ]
 }
 
-# Cargo's own output is also where the tests are counted.
+# The tests are counted in cargo's output.
 cargo_test() {
     cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee -a "$log"
 }
 
-# Nothing that an earlier run left may pass for what this one makes.
+# From scratch, so that no files of an earlier run remain.
 smoke() {
     rm -rf "$artifacts"
     ./scripts/run_pipeline.sh --profile smoke
 }
 
-# As many layers, seeds and snapshots as the claims need, which smoke has not.
+# With enough layers, seeds and snapshots for the claims; smoke has too few.
 statistics() {
     local folder=artifacts/statistics_test
     rm -rf "$folder"
@@ -63,7 +62,7 @@ statistics() {
         python python/verify_tables.py "$folder" --only statistics
 }
 
-# One seed of the profile `control`, from nothing: under two minutes on 2 cores.
+# One seed of the profile `control`, from scratch: under two minutes on 2 cores.
 controls() {
     rm -rf artifacts/control_test
     ./scripts/run_pipeline.sh --profile control --set 'seeds=[1337]' --artifacts artifacts/control_test &&
@@ -89,34 +88,34 @@ queries() {
     return $failed
 }
 
-# The README's own blocks of Python, on the tables that are at hand.
+# The README's Python blocks, on the tables of the smoke profile.
 readme_queries() {
     local blocks
     blocks=$(sed -n '/^```python$/,/^```$/{/^```/!p}' README.md | sed "s#artifacts/laptop#$artifacts#")
     [ -n "$blocks" ] && python - <<<"$blocks"
 }
 
-check "tests of the crates" cargo_test
+check "the crates' tests" cargo_test
 if ! $quick; then
     if check "smoke profile, end to end" smoke; then
         if check "Python environment" environment; then
             check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
                 python python/check_tables.py --require-all "$artifacts"
-            check "numbers recomputed from their formulas, by NumPy and SciPy" \
+            check "numbers recomputed by NumPy and SciPy" \
                 python python/verify_tables.py "$artifacts"
             check "correlations and findings of a larger study, recomputed" statistics
-            check "every stage killed: no incomplete file, and then the same bytes" \
+            check "every stage killed: no incomplete file, and the same bytes after a rerun" \
                 python python/check_kills.py "$artifacts"
-            check "controls: what was planted is found, and nothing else" controls
+            check "controls: the metrics find what was planted, and nothing else" controls
         fi
-        check "the README's queries in Python" readme_queries
+        check "the README's Python blocks" readme_queries
         check "tests of the query program" cargo_test --package query &&
             check "query program" cargo build --release --locked --package query &&
             check "the same answers from Rust and Python" queries
     fi
 fi
 
-# Sums the word before `passed;`, `failed;` and `ignored;` over cargo's closing lines.
+# Sums the numbers before `passed;`, `failed;` and `ignored;` in cargo's result lines.
 count() {
     awk -v word="$1;" '/^test result: /{for (i = 2; i <= NF; i++) if ($i == word) sum += $(i - 1)} END {print sum + 0}' "$log"
 }

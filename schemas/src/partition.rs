@@ -9,15 +9,15 @@ use crate::enums::Split;
 /// A key of a table's path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Key {
-    /// The text that was learned.
+    /// The dataset.
     Dataset,
     /// The run of the study.
     Run,
     /// The seed of the run.
     Seed,
-    /// Optimizer updates done.
+    /// Steps (optimizer updates) done.
     Step,
-    /// The part of the text: `train`, `val` or `test`.
+    /// The split of the dataset: `train`, `val` or `test`.
     Split,
     /// The stage that measured.
     Stage,

@@ -1,24 +1,24 @@
 //! The tables. A row type's doc says what a row is, its fields' docs what the columns hold; both are also in the footer of every
-//! file. A measured column also says how it reads ([`crate::Quantity`]). Layers, heads and positions count from 0; a step counts
-//! optimizer updates done, 0 being the untrained model.
+//! file. A measured column also says how it reads ([`crate::Quantity`]). Layers, heads and positions count from 0. A step is one
+//! optimizer update; step 0 is the untrained model.
 
 use crate::enums::{Activity, ContextPolicy, Event, Moment, Scope, Status, TextSource, Verdict, WindowKind};
 use crate::table::tables;
 
 tables! {
-    /// One character of a text, in the order of the text.
+    /// One character of a split, in the order of the text.
     "corpus" version 1 by "prep" keyed [Dataset, Split]
     struct Corpus {
-        /// The character's symbol in `vocabulary`.
+        /// The character's token in `vocabulary`.
         token: u16 = "1",
     }
 
-    /// One symbol of a dataset's alphabet, sorted by code point.
+    /// One token of a dataset's vocabulary, sorted by code point.
     "vocabulary" version 1 by "prep" keyed [Dataset]
     struct Vocabulary {
-        /// The symbol's number, counted from 0.
+        /// The token's number, counted from 0.
         token: u16 = "1",
-        /// The symbol itself.
+        /// The token's character.
         symbol: String = "text",
         /// Its Unicode code point; the byte's value where the dataset is read as bytes.
         code_point: u32 = "1",
@@ -37,14 +37,14 @@ tables! {
         loadings: Vec<f64> = "1",
     }
 
-    /// One logged training iteration.
+    /// One logged training step.
     "training_log" version 1 by "train" keyed [Dataset, Run, Seed]
     struct TrainingLog {
-        /// Optimizer updates done before this batch.
-        step: u32 = "updates",
-        /// Cross-entropy of that batch, before the update.
+        /// Steps done before this one.
+        step: u32 = "steps",
+        /// Cross-entropy of the batch, before the update.
         loss: f64 = "nats per character",
-        /// The learning rate of the update.
+        /// The learning rate of the step.
         learning_rate: f64 = "1",
         /// The gradient's global L2 norm, before clipping.
         grad_norm: f64 = "1",
@@ -53,8 +53,8 @@ tables! {
     /// One evaluation of both splits.
     "evaluations" version 1 by "train" keyed [Dataset, Run, Seed]
     struct Evaluations {
-        /// Optimizer updates done.
-        step: u32 = "updates",
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
         /// Mean cross-entropy over the train split's evaluation batches.
         train_loss: f64 = "nats per character",
             measure "training loss" higher "worse prediction of training text",
@@ -68,17 +68,17 @@ tables! {
         /// `val_loss` in bits.
         val_bits_per_char: f64 = "bits per character",
             measure "validation bits per character" higher "worse prediction of unseen text",
-        /// The learning rate of the next update.
+        /// The learning rate of the next step.
         learning_rate: f64 = "1",
     }
 
     /// One timed activity of a stage.
     "timings" version 1 by "train or generate" keyed [Dataset, Run, Seed, Stage]
     struct Timings {
-        /// What was done: `steps` (training iterations since the row before), `evaluation`, `checkpoint`, `tracking`, `generation`.
+        /// What was done: `steps` (training steps since the previous row), `evaluation`, `checkpoint`, `tracking`, `generation`.
         activity: Activity = "text",
-        /// Optimizer updates done when the work ended.
-        step: u32 = "updates",
+        /// Steps done when the activity ended.
+        step: u32 = "steps",
         /// The generated sample; null in training.
         sample: Option<u16> = "1",
         /// Wall-clock time.
@@ -90,8 +90,8 @@ tables! {
     /// One head's attention in the forward pass of a training step, over every query but the first of all micro-batches.
     "tracking" version 1 by "train" keyed [Dataset, Run, Seed]
     struct Tracking {
-        /// Optimizer updates done before this batch.
-        step: u32 = "updates",
+        /// Steps done before this one.
+        step: u32 = "steps",
         /// The layer.
         layer: u16 = "1",
         /// The head in its layer.
@@ -121,11 +121,11 @@ tables! {
         values: Vec<f32> = "1",
     }
 
-    /// One moment of one tensor: what resuming needs beside the newest checkpoint.
+    /// One moment of one tensor: the state of AdamW that resuming needs in addition to the newest checkpoint.
     "optimizer" version 1 by "train" keyed [Dataset, Run, Seed]
     struct Optimizer {
-        /// Optimizer updates done.
-        step: u32 = "updates",
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
         /// The parameter's name.
         tensor: String = "text",
         /// `first` or `second`.
@@ -160,7 +160,7 @@ tables! {
         kind: WindowKind = "text",
         /// Where it starts in its split; 0 for `repeat`.
         start: u32 = "characters",
-        /// Its characters as symbols of `vocabulary`.
+        /// Its characters as tokens of `vocabulary`.
         tokens: Vec<u16> = "1",
         /// Its characters.
         text: String = "text",
@@ -169,8 +169,8 @@ tables! {
     /// What one head adds to the residual stream at one step.
     "head_outputs" version 1 by "snapshot" keyed [Dataset, Run, Seed]
     struct HeadOutputs {
-        /// Optimizer updates done.
-        step: u32 = "updates",
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
         /// The layer.
         layer: u16 = "1",
         /// The head in its layer.
@@ -183,8 +183,8 @@ tables! {
     /// One head at one step, over the `val` windows.
     "head_metrics" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct HeadMetrics {
-        /// Optimizer updates done.
-        step: u32 = "updates",
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
         /// The layer.
         layer: u16 = "1",
         /// The head in its layer.
@@ -234,8 +234,8 @@ tables! {
     /// One layer at one step, over the `val` windows.
     "layer_metrics" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct LayerMetrics {
-        /// Optimizer updates done.
-        step: u32 = "updates",
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
         /// The layer.
         layer: u16 = "1",
         /// Mean over queries of the variance over heads, summed over keys.
@@ -254,8 +254,8 @@ tables! {
     /// One pair of layers at one step, each layer being the mean of its heads, over the `val` windows.
     "layer_similarity" version 2 by "metrics" keyed [Dataset, Run, Seed]
     struct LayerSimilarity {
-        /// Optimizer updates done.
-        step: u32 = "updates",
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
         /// The lower layer.
         layer_a: u16 = "1",
         /// The upper layer.
@@ -290,19 +290,19 @@ tables! {
     /// One generated sample.
     "samples" version 1 by "generate" keyed [Dataset, Run, Seed]
     struct Samples {
-        /// Optimizer updates that the generating model had done.
-        step: u32 = "updates",
+        /// Steps of the generating model.
+        step: u32 = "steps",
         /// The sample's number.
         sample: u16 = "1",
         /// The text that the model was given.
         prompt: String = "text",
         /// The text that the model generated, without the prompt.
         text: String = "text",
-        /// That text as symbols of `vocabulary`.
+        /// That text as tokens of `vocabulary`.
         tokens: Vec<u16> = "1",
         /// The sampling temperature.
         temperature: f64 = "1",
-        /// The number of most likely symbols sampled from.
+        /// The number of most likely tokens sampled from.
         top_k: u32 = "1",
         /// What the model attends to past its block size: `exact` or `rollover`.
         context_policy: ContextPolicy = "text",
@@ -311,9 +311,9 @@ tables! {
     /// One head over one text, over the rows that predicted the text's characters.
     "sample_attention" version 1 by "generate" keyed [Dataset, Run, Seed]
     struct SampleAttention {
-        /// Optimizer updates that the model had done.
-        step: u32 = "updates",
-        /// `model`: while sampling; `validation`: real text fed with the same prompt length and policy.
+        /// Steps of the model.
+        step: u32 = "steps",
+        /// `model`: during generation; `validation`: on real text, with the same prompt length and policy.
         source: TextSource = "text",
         /// The text's number within its source.
         sample: u16 = "1",
@@ -341,8 +341,8 @@ tables! {
     /// One pair of adjacent layers over one generated sample.
     "sample_layers" version 1 by "generate" keyed [Dataset, Run, Seed]
     struct SampleLayers {
-        /// Optimizer updates that the generating model had done.
-        step: u32 = "updates",
+        /// Steps of the generating model.
+        step: u32 = "steps",
         /// The sample's number.
         sample: u16 = "1",
         /// The lower layer.
@@ -357,8 +357,8 @@ tables! {
     /// One scored text.
     "sample_scores" version 1 by "generate" keyed [Dataset, Run, Seed]
     struct SampleScores {
-        /// Optimizer updates that the generating model had done; null for the references.
-        step: Option<u32> = "updates",
+        /// Steps of the generating model; null for the references.
+        step: Option<u32> = "steps",
         /// `model`; `validation`: real text of the same length; `shuffled`: that text with its characters permuted; `trigram`: a character trigram model.
         source: TextSource = "text",
         /// The text's number within its source.
@@ -442,16 +442,16 @@ tables! {
     struct Onsets {
         /// An onset, `previous_token_head`, `induction_head`, `attention_sink` or `layer_specialisation`; or `change_point`: the level of `metric` changes.
         event: Event = "text",
-        /// The metric that decides: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
+        /// The metric of the event: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
         metric: String = "text",
         /// The layer; null for all of them.
         layer: Option<u16> = "1",
         /// The first snapshot at which the criterion holds: the geometric mean over the seeds that have the event.
-        value: Option<f64> = "updates",
+        value: Option<f64> = "steps",
         /// Lower end of the 95 % interval of `value` over seeds, computed on the logarithms; null with one seed.
-        low: Option<f64> = "updates",
+        low: Option<f64> = "steps",
         /// Upper end of that interval.
-        high: Option<f64> = "updates",
+        high: Option<f64> = "steps",
         /// Seeds that have the event.
         n: u32 = "seeds",
         /// All seeds.
@@ -459,9 +459,9 @@ tables! {
         /// The seeds that have the event, in the study's order.
         in_seeds: Vec<u64> = "1",
         /// The first snapshot at which the criterion holds, in each of those seeds.
-        steps: Vec<u32> = "updates",
+        steps: Vec<u32> = "steps",
         /// The snapshot before that one in each of those seeds: the event lies between the two.
-        steps_before: Vec<u32> = "updates",
+        steps_before: Vec<u32> = "steps",
         /// The metric's change, of an onset from its baseline to its maximum, of a change point from one level to the other: the mean over those seeds, over all seeds if none has the event.
         change: Option<f64> = "as the metric",
         /// The share of the metric's variance over training that two levels explain, 1 for a jump and 0.75 for a straight ramp: the mean over the same seeds as `change`; null for an onset.
@@ -492,7 +492,7 @@ tables! {
     /// One claim of the study, tested.
     "findings" version 2 by "correlate" keyed [Dataset]
     struct Findings {
-        /// The run whose artifacts decided.
+        /// The run whose artifacts were tested.
         run: String = "text",
         /// The claim's short name.
         claim: String = "text",
@@ -529,13 +529,13 @@ tables! {
         dataset: String = "text",
         /// The run.
         run: String = "text",
-        /// The run's name for people.
+        /// The run's label.
         label: String = "text",
-        /// The run whose training it is, timings included: another where this run copied one that is the same but for its name.
+        /// The run whose training it is, timings included: another run if this one's training is a copy of a duplicate.
         training_of: String = "text",
         /// Seeds, the replicates.
         seeds: u32 = "seeds",
-        /// Mean of the final training loss: of each seed the mean over the last tenth of the logged iterations, at least one.
+        /// Mean of the final training loss: of each seed the mean over the last tenth of the logged steps, at least one.
         final_train_loss_mean: f64 = "nats per character",
         /// Its standard error.
         final_train_loss_stderr: Option<f64> = "nats per character",
@@ -553,22 +553,22 @@ tables! {
         inference_tokens_per_sec_stderr: Option<f64> = "characters per second",
     }
 
-    /// One execution of a stage.
+    /// One execution of a job.
     "lineage" version 1 by "driver" keyed []
     struct Lineage {
-        /// The node of the graph: stage, dataset, run and seed.
+        /// The job: stage, dataset, run and seed.
         node: String = "text",
         /// The stage.
         stage: String = "text",
         /// The command that ran.
         command: String = "text",
-        /// What decides the content: program, parameters and inputs, hashed.
+        /// Hash of what the content depends on: program, parameters and inputs.
         fingerprint: String = "text",
         /// `done` or `failed`.
         status: Status = "text",
         /// Wall-clock time.
         wall_secs: f64 = "seconds",
-        /// Largest resident set size; null where the platform does not say.
+        /// Peak resident set size; null if the platform does not report it.
         peak_rss_bytes: Option<u64> = "bytes",
         /// When it started, since the Unix epoch.
         started_at_secs: f64 = "seconds",

@@ -1,7 +1,7 @@
-//! Questions to the study's tables, answered by Polars: an example of how the artifacts are read by anyone's own program.
+//! Example queries over the study's tables with Polars, as any program could run them.
 //!
-//! A table is a folder of hive-partitioned Parquet files, so [`scan`] is all that it takes to have it as one lazy frame,
-//! its keys (`dataset`, `run`, `seed`) among the columns. The [`questions`] are then ordinary queries.
+//! A table is a folder of Hive-partitioned Parquet files. [`scan`] opens it as one lazy frame with the keys (`dataset`, `run`,
+//! `seed`) as columns. The [`questions`] are ordinary queries.
 
 pub mod questions;
 mod text;
@@ -12,15 +12,15 @@ use clap::{Parser, ValueEnum};
 use declarations::Fault;
 use polars::prelude::{LazyFrame, PlRefPath, PolarsError, PolarsResult, ScanArgsParquet};
 
-/// Answers a question about the study, with the study's tables and Polars
+/// Query the study's tables with Polars
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
-    after_help = "Example: what each layer's attention does over training
+    after_help = "Example: mean attention entropy of each layer over training
   query entropy-by-layer --artifacts artifacts/laptop --dataset shakespeare_char"
 )]
 pub struct Arguments {
-    /// What is asked
+    /// The query
     #[arg(value_enum)]
     pub question: Question,
 
@@ -28,7 +28,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER", default_value = "artifacts/laptop", help_heading = "Where")]
     pub artifacts: PathBuf,
 
-    /// Text that was learned, such as shakespeare_char
+    /// Dataset, such as shakespeare_char
     #[arg(long, value_name = "NAME", default_value = "shakespeare_char", help_heading = "Where")]
     pub dataset: String,
 
@@ -44,14 +44,14 @@ pub enum Question {
     EntropyByLayer,
     /// Mean Jensen-Shannon similarity of each pair of layers over training
     Similarity,
-    /// Mean quality of generated and of real text over training, and the validation loss there
+    /// Mean quality of generated and of real text over training, and the validation loss
     Quality,
 }
 
-/// Asks and prints the answer.
+/// Runs the query and prints the answer.
 ///
 /// # Errors
-/// A fault that names the table if it is missing or unreadable, or holds nothing of the dataset and run.
+/// A table is missing or unreadable, or has no rows of the dataset and run.
 pub fn run(arguments: &Arguments) -> Result<(), Fault> {
     let (dataset, run) = (arguments.dataset.as_str(), arguments.run.as_str());
     let table = |name: &str| -> Result<LazyFrame, Fault> {
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
         if !folder.is_dir() {
             let folder = folder.display();
             return Err(Fault::input(format!(
-                "{folder} is missing: run the pipeline first, or name another --artifacts"
+                "{folder} is missing: run the pipeline first, or pass another --artifacts"
             )));
         }
         Ok(questions::of(scan(&folder).map_err(|error| Fault::input(error.to_string()))?, dataset, run))
@@ -74,18 +74,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
     if answer.height() == 0 {
         let artifacts = arguments.artifacts.display();
         return Err(Fault::parameter(format!(
-            "{artifacts} has no rows of the dataset `{dataset}` and the run `{run}` for this question: name others by \
-             --dataset and --run (similarity needs a run with layer similarities, quality one that scores its samples)"
+            "{artifacts} has no rows of the dataset `{dataset}` and the run `{run}` for this query: pass other ones as \
+             --dataset and --run (similarity needs a run with layer similarity, quality one with scored samples)"
         )));
     }
     print!("{}", text::aligned(&answer).map_err(unreadable)?);
     Ok(())
 }
 
-/// A whole table as one lazy frame, its keys among the columns; what a filter on them excludes is not read.
+/// A whole table as one lazy frame with its keys as columns. Files that a filter on the keys excludes are not read.
+///
+/// # Errors
+/// The folder cannot be scanned.
 pub fn scan(folder: &Path) -> PolarsResult<LazyFrame> {
     let mut arguments = ScanArgsParquet::default();
-    // No key is a date, and Polars, built without dates as it is here, panics where it looks for one.
+    // No key is a date, and Polars, built without dates, panics when it tries to parse one.
     arguments.hive_options.try_parse_dates = false;
     LazyFrame::scan_parquet(PlRefPath::try_from_path(folder)?, arguments)
 }

@@ -1,4 +1,4 @@
-//! Answers a question about the study. `query --help` lists them.
+//! Queries the tables of a study. `query --help` lists the queries.
 
 use std::process::ExitCode;
 

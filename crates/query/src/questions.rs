@@ -1,4 +1,4 @@
-//! The questions as lazy queries, each from tables to an answer; means are over seeds too, of one run.
+//! The questions as lazy queries. Means are over seeds too, within one run.
 
 use polars::prelude::{JoinArgs, JoinType, LazyFrame, SortMultipleOptions, col, len, lit};
 
@@ -7,7 +7,7 @@ pub fn of(table: LazyFrame, dataset: &str, run: &str) -> LazyFrame {
     table.filter(col("dataset").eq(lit(dataset)).and(col("run").eq(lit(run))))
 }
 
-/// `head_metrics` to (step, layer, mean entropy in nats, mean normalised entropy): how focused each layer is.
+/// `head_metrics` to (step, layer, mean entropy in nats, mean normalized entropy): how focused each layer is.
 pub fn entropy_by_layer(head_metrics: LazyFrame) -> LazyFrame {
     head_metrics
         .group_by([col("step"), col("layer")])
@@ -15,7 +15,7 @@ pub fn entropy_by_layer(head_metrics: LazyFrame) -> LazyFrame {
         .sort(["step", "layer"], SortMultipleOptions::default())
 }
 
-/// `layer_similarity` to (step, layer_a, layer_b, mean similarity): how alike each pair of layers is.
+/// `layer_similarity` to (step, layer_a, layer_b, mean similarity): how similar each pair of layers is.
 pub fn similarity(layer_similarity: LazyFrame) -> LazyFrame {
     layer_similarity
         .group_by([col("step"), col("layer_a"), col("layer_b")])
@@ -23,8 +23,8 @@ pub fn similarity(layer_similarity: LazyFrame) -> LazyFrame {
         .sort(["step", "layer_a", "layer_b"], SortMultipleOptions::default())
 }
 
-/// `sample_scores` and `evaluations` to (step, source, texts, mean quality, validation loss): whether text gets better as
-/// loss falls. The references have neither step nor loss.
+/// `sample_scores` and `evaluations` to (step, source, texts, mean quality, validation loss): whether samples improve as
+/// the loss falls. The references have neither step nor loss.
 pub fn quality(sample_scores: LazyFrame, evaluations: LazyFrame) -> LazyFrame {
     let val_loss = evaluations.group_by([col("step")]).agg([col("val_loss").mean()]);
     sample_scores
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn one_dataset_and_run_are_looked_at() {
+    fn one_dataset_and_run_are_selected() {
         let table = df!("dataset" => ["a", "a", "b"], "run" => ["r", "s", "r"], "value" => [1.0, 2.0, 3.0]).unwrap();
         let expected = df!("dataset" => ["a"], "run" => ["r"], "value" => [1.0]).unwrap();
         assert!(answer(of(table.lazy(), "a", "r")).equals(&expected));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_what_is_asked() {
+    fn the_readme_shows_these_queries() {
         let code = include_str!("questions.rs");
         let shown =
             include_str!("../../../README.md").split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -100,7 +100,7 @@ mod tests {
             shown.expect("a block of Rust").lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         assert!(lines.len() > 10, "three questions");
         for line in lines {
-            assert!(code.lines().any(|known| known.trim() == line), "the README's `{line}` is not asked");
+            assert!(code.lines().any(|known| known.trim() == line), "the README's `{line}` is not in the code");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A frame as text.
+//! Formats a frame as text.
 
 use polars::prelude::{AnyValue, DataFrame, PolarsResult};
 
-/// The whole frame, a line a row below a line of names, right-aligned; floats with six decimals.
+/// The whole frame, a line per row below a line of column names, right-aligned; floats have six decimals.
 pub(crate) fn aligned(frame: &DataFrame) -> PolarsResult<String> {
     let mut columns = Vec::new();
     for column in frame.columns() {
