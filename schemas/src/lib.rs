@@ -23,6 +23,8 @@
 mod artifacts;
 pub mod attention;
 mod cell;
+#[doc(hidden)]
+pub mod damage;
 pub mod enums;
 mod error;
 mod footer;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use atomic_file::AtomicFile;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
@@ -69,7 +69,8 @@ impl<T: Table> Encoder<T> {
 impl<T: Table> Writer<T> {
     pub(crate) fn create(path: PathBuf, partition: &Partition, provenance: &Provenance) -> Result<Self, Error> {
         let file = AtomicFile::create(&path).map_err(Error::Write)?;
-        let properties = properties::<T>().set_key_value_metadata(Some(provenance.footer::<T>(partition))).build();
+        let properties =
+            properties(&T::schema()).set_key_value_metadata(Some(provenance.footer::<T>(partition))).build();
         let (parquet, columns) = ArrowWriter::try_new(file, Arc::new(T::schema()), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|error| failed(error, &path))?;
@@ -118,16 +119,16 @@ impl<T: Table> Writer<T> {
 /// zstd everywhere, at the level that keeps up with the rest: higher ones make files of these numbers hardly smaller. Floats are
 /// split by byte, which takes effect only with their dictionary off. So are the characters of a text, the one column that is
 /// alone in its table: as bytes side by side zstd finds their repetitions, and in a dictionary's packed bits it finds none.
-fn properties<T: Table>() -> WriterPropertiesBuilder {
+pub(crate) fn properties(schema: &Schema) -> WriterPropertiesBuilder {
     let zstd = Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd"));
-    let columns = T::columns();
-    let alone = columns.len() == 1;
-    columns.iter().fold(WriterProperties::builder().set_compression(zstd), |properties, column| {
-        let (leaf, path) = match &column.data_type {
+    let alone = schema.fields().len() == 1;
+    schema.fields().iter().fold(WriterProperties::builder().set_compression(zstd), |properties, column| {
+        let name = column.name().as_str();
+        let (leaf, path) = match column.data_type() {
             DataType::List(element) => {
-                (element.data_type().clone(), vec![column.name.into(), "list".into(), "element".into()])
+                (element.data_type().clone(), vec![name.into(), "list".into(), "element".into()])
             }
-            scalar => (scalar.clone(), vec![column.name.into()]),
+            scalar => (scalar.clone(), vec![name.into()]),
         };
         if !(leaf.is_floating() || alone && leaf.is_integer()) {
             return properties;

@@ -8,6 +8,9 @@
 //!
 //! It is light: neither Burn nor Polars is below it.
 
+// So that `stage!` names this crate alike here and elsewhere.
+extern crate self as declarations;
+
 mod choice;
 pub mod command;
 mod cost;
@@ -31,8 +34,14 @@ pub use pipeline::{
     TrainingStage, TrainingVisitor,
 };
 pub use stage::{Flag, Job, Per, Pictures, Stage};
-pub use stages::{correlate, generate, metrics, plot, prep, snapshot, train};
+pub use stages::*;
 pub use steps::Steps;
 pub use study::{Part, Study, StudyDataset, StudyRun};
 pub use tables::{Member, Membership, Reads, Usage, Writes};
 pub use value::{Value, Words, check_range};
+
+/// What the code of [`stage!`] needs, so that the crate that declares a stage need not.
+#[doc(hidden)]
+pub mod dependencies {
+    pub use {clap, schemas, serde, serde_json};
+}

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::{Part, Per, Schedule, Stage, Steps, Study, correlate, generate, metrics, plot, prep, snapshot, train};
+use crate::stages::*;
+use crate::{Part, Per, Schedule, Stage, Steps, Study};
 
 /// A stage whose jobs are of one training.
 pub trait TrainingStage: Stage {

@@ -250,15 +250,15 @@ macro_rules! stage {
         }
 
         #[doc = concat!("What the driver derives for `", $name, "` from the rest of the study.")]
-        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
-        #[serde(deny_unknown_fields, default)]
+        #[derive(Clone, Debug, Default, PartialEq, $crate::dependencies::serde::Deserialize)]
+        #[serde(crate = "declarations::dependencies::serde", deny_unknown_fields, default)]
         pub struct Derived {
             $($($(#[doc = $derived_doc])+ pub $derived: $derived_type,)+)?
         }
 
         #[doc = concat!("The section `", $name, "` of `pipeline.yaml`.")]
-        #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
-        #[serde(deny_unknown_fields, default)]
+        #[derive(Clone, Debug, PartialEq, $crate::dependencies::serde::Deserialize)]
+        #[serde(crate = "declarations::dependencies::serde", deny_unknown_fields, default)]
         pub struct Section {
             $($($(#[doc = $parameter_doc])+ pub $parameter: $parameter_type,)+)*
             $($($(#[doc = $setting_doc])+ pub $setting: $setting_type,)+)?
@@ -281,8 +281,8 @@ macro_rules! stage {
         }
 
         #[doc = concat!("Changes of the section `", $name, "`, by a profile, a dataset, a run or `--set`.")]
-        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
-        #[serde(deny_unknown_fields, default)]
+        #[derive(Clone, Debug, Default, PartialEq, $crate::dependencies::serde::Deserialize)]
+        #[serde(crate = "declarations::dependencies::serde", deny_unknown_fields, default)]
         pub struct Changes {
             $($($(#[doc = $parameter_doc])+ pub $parameter: Option<$parameter_type>,)+)*
             $($($(#[doc = $setting_doc])+ pub $setting: Option<$setting_type>,)+)?
@@ -304,8 +304,8 @@ macro_rules! stage {
             }
         }
 
-        $(impl $crate::Reads<schemas::tables::$read> for $stage {})*
-        $(impl $crate::Writes<schemas::tables::$write> for $stage {})*
+        $(impl $crate::Reads<$crate::dependencies::schemas::tables::$read> for $stage {})*
+        $(impl $crate::Writes<$crate::dependencies::schemas::tables::$write> for $stage {})*
 
         impl $crate::Stage for $stage {
             const NAME: &'static str = $name;
@@ -353,15 +353,15 @@ macro_rules! stage {
                 flags
             }
 
-            fn config(parameters: &Parameters) -> serde_json::Map<String, serde_json::Value> {
+            fn config(parameters: &Parameters) -> $crate::dependencies::serde_json::Map<String, $crate::dependencies::serde_json::Value> {
                 let _ = parameters;
-                let mut config = serde_json::Map::new();
+                let mut config = $crate::dependencies::serde_json::Map::new();
                 $($($crate::Value::record(&parameters.$derived, stringify!($derived), &mut config);)+)?
                 $($($crate::Value::record(&parameters.$parameter, stringify!($parameter), &mut config);)+)*
                 config
             }
 
-            fn arguments() -> Vec<clap::Arg> {
+            fn arguments() -> Vec<$crate::dependencies::clap::Arg> {
                 vec![
                     $($($crate::Argument::<$derived_type>::new(stringify!($derived), concat!($($derived_doc, "\n"),+)).argument(),)+)?
                     $($(
@@ -384,7 +384,7 @@ macro_rules! stage {
                 ]
             }
 
-            fn from_matches(matches: &clap::ArgMatches) -> Parameters {
+            fn from_matches(matches: &$crate::dependencies::clap::ArgMatches) -> Parameters {
                 let _ = matches;
                 Parameters {
                     $($($derived: $crate::parsed(matches, stringify!($derived)).unwrap_or_default(),)+)?
@@ -401,11 +401,11 @@ macro_rules! stage {
             }
 
             fn reads() -> Vec<$crate::Usage<Parameters>> {
-                vec![$($crate::Usage::of::<schemas::tables::$read>()$(.$read_method($($read_argument),*))*),*]
+                vec![$($crate::Usage::of::<$crate::dependencies::schemas::tables::$read>()$(.$read_method($($read_argument),*))*),*]
             }
 
             fn writes() -> Vec<$crate::Usage<Parameters>> {
-                vec![$($crate::Usage::of::<schemas::tables::$write>()$(.$write_method($($write_argument),*))*),*]
+                vec![$($crate::Usage::of::<$crate::dependencies::schemas::tables::$write>()$(.$write_method($($write_argument),*))*),*]
             }
 
             $(fn pictures(parameters: &Parameters) -> $crate::Pictures {
