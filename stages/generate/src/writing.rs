@@ -114,7 +114,7 @@ impl Writer<'_> {
             written.attention.extend(tracked.heads(step, MODEL));
             written.layers.extend(tracked.layers(step));
         }
-        if track && last {
+        if track && last && !self.windows.is_empty() {
             // Evenly spaced over the validation split.
             let count = batch.min(self.windows.len());
             let real: Vec<Vec<u16>> =
