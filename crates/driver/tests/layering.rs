@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
-
-const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
+use declarations::StageName;
 
 fn metadata() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
@@ -54,9 +53,20 @@ fn built_into(metadata: &Metadata, package: &str) -> BTreeSet<String> {
 #[test]
 fn no_crate_depends_on_a_stage_or_on_the_driver() {
     for (package, dependencies) in direct(&metadata()) {
-        let stages: Vec<_> = STAGES.iter().filter(|stage| dependencies.contains(**stage)).collect();
+        let stages: Vec<_> = StageName::ALL.iter().filter(|stage| dependencies.contains(stage.word())).collect();
         assert!(stages.is_empty(), "{package} depends on {stages:?}");
         assert!(!dependencies.contains("driver"), "{package} depends on the driver");
+    }
+}
+
+#[test]
+fn the_tests_of_each_stage_and_nothing_else_check_its_conformance() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let conformance = package.dependencies.iter().filter(|dependency| dependency.name == "conformance");
+        let kinds: Vec<_> = conformance.map(|dependency| dependency.kind).collect();
+        let is_stage = StageName::ALL.iter().any(|stage| stage.word() == package.name.as_str());
+        assert_eq!(kinds, vec![DependencyKind::Development; usize::from(is_stage)], "{}", package.name);
     }
 }
 
@@ -72,6 +82,7 @@ fn only_stages_that_run_the_model_build_burn() {
         "schemas",
         "cli",
         "declarations",
+        "conformance",
         "random_streams",
         "simd_dispatch",
         "attention_metrics",

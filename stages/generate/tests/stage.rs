@@ -1,86 +1,23 @@
 //! The stage `generate` on small tables: its tables, reproducibility and errors.
 
+mod little;
+
 use std::error::Error;
 use std::path::Path;
 
 use cli::Terminal;
 use declarations::generate::Generate;
 use declarations::{Fault, Job, Kind};
+use little::{SYMBOLS, inputs, inputs_of, node};
 use model::GptConfig;
-use random_streams::{Distribution, RngExt, StandardNormal, stream};
+use schemas::Provenance;
 use schemas::enums::{Activity, ContextPolicy, Split, TextSource};
-use schemas::tables::{
-    Checkpoints, Corpus, SampleAttention, SampleLayers, SampleScores, Samples, SemanticSpace, Timings, Vocabulary,
-};
-use schemas::{Artifacts, Partition, Provenance};
+use schemas::tables::{Corpus, SampleAttention, SampleLayers, SampleScores, Samples, Timings, Vocabulary};
 
-const SYMBOLS: &str = "\n abcdefgh";
-const CONFIG: GptConfig =
-    GptConfig { n_layer: 3, n_head: 2, n_embd: 8, block_size: 12, vocab_size: 10, bias: false, dropout: 0.0 };
 /// The smallest vocabulary and context: two symbols, neither of them a letter, and a block of two.
 const LEAST_SYMBOLS: &str = "01";
 const LEAST_CONFIG: GptConfig =
     GptConfig { n_layer: 1, n_head: 1, n_embd: 4, block_size: 2, vocab_size: 2, bias: false, dropout: 0.0 };
-
-fn node() -> Partition {
-    Partition::dataset("little").run("run_3").seed(7)
-}
-
-fn text(split: &str, length: usize, symbols: &str) -> Vec<u16> {
-    let mut stream = stream("test text", &[&split]);
-    (0..length).map(|_| stream.random_range(0..symbols.len() as u32) as u16).collect()
-}
-
-/// The inputs: a text of random letters and a model with random weights at two steps.
-fn inputs(root: &Path) -> Result<Artifacts, schemas::Error> {
-    let words = [("a", [0.5, 0.1]), ("b", [0.2, 0.9]), ("cd", [-0.3, 0.4]), ("h", [0.1, -0.7])];
-    inputs_of(root, SYMBOLS, &words, &CONFIG)
-}
-
-fn inputs_of(
-    root: &Path,
-    symbols: &str,
-    words: &[(&str, [f64; 2])],
-    config: &GptConfig,
-) -> Result<Artifacts, schemas::Error> {
-    let artifacts = Artifacts::new(root);
-    let made = Provenance::new("test", serde_json::json!({}));
-    for (split, length) in [(Split::Train, 3000), (Split::Val, 400)] {
-        let rows: Vec<Corpus> =
-            text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
-        artifacts.write(&node().split(split), &made, &rows)?;
-    }
-    let symbol = |(token, symbol): (usize, char)| Vocabulary {
-        token: token as u16,
-        symbol: symbol.to_string(),
-        code_point: symbol.into(),
-        train_count: 300,
-    };
-    artifacts.write(&node(), &made, &symbols.chars().enumerate().map(symbol).collect::<Vec<_>>())?;
-    let word = |(word, loadings): &(&str, [f64; 2])| SemanticSpace {
-        word: (*word).to_owned(),
-        idf: 1.5,
-        loadings: loadings.to_vec(),
-    };
-    artifacts.write(&node(), &made, &words.iter().map(word).collect::<Vec<_>>())?;
-
-    let made = Provenance::new("train", serde_json::to_value(config).expect("plain data"));
-    for step in [0u32, 5] {
-        let rows: Vec<Checkpoints> = config
-            .parameters()
-            .into_iter()
-            .map(|parameter| {
-                let mut stream = stream("test weights", &[&parameter.name.as_str(), &u64::from(step)]);
-                let draws = StandardNormal.sample_iter(&mut stream);
-                let values = draws.take(parameter.len()).map(|value: f32| value * 0.3).collect();
-                let shape = parameter.shape.iter().map(|&size| size as u32).collect();
-                Checkpoints { tensor: parameter.name, shape, values }
-            })
-            .collect();
-        artifacts.write(&node().step(step), &made, &rows)?;
-    }
-    Ok(artifacts)
-}
 
 fn generate(root: &Path, flags: &str) -> Result<(), Fault> {
     let root = root.to_str().expect("a UTF-8 path");

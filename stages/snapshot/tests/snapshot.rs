@@ -1,39 +1,21 @@
 //! The stage on small tables: what it writes is what the model attends to.
 
+mod letters;
+
 use declarations::snapshot::Snapshot;
 use declarations::{Fault, Job, Kind};
+use letters::{CONFIG, partition};
 use model::{Device, GptConfig, Model, Weights};
-use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
-use schemas::{Artifacts, Partition, Provenance};
-
-const CONFIG: GptConfig =
-    GptConfig { n_layer: 2, n_head: 3, n_embd: 12, block_size: 9, vocab_size: 5, bias: true, dropout: 0.0 };
-
-fn partition() -> Partition {
-    Partition::dataset("letters").run("run_1").seed(3)
-}
+use schemas::tables::{Attention, Checkpoints, HeadOutputs, Windows};
+use schemas::{Artifacts, Provenance};
 
 fn study(symbols: u32) -> tempfile::TempDir {
     study_of(CONFIG, symbols)
 }
 
-/// A text of five symbols with a vocabulary of `symbols`, and a model of `config` at two steps.
 fn study_of(config: GptConfig, symbols: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let artifacts = Artifacts::new(folder.path());
-    let dataset = Partition::dataset("letters");
-    let prep = Provenance::new("prep", serde_json::json!({}));
-    let symbol =
-        |(token, code_point): (u16, u32)| Vocabulary { token, symbol: token.to_string(), code_point, train_count: 1 };
-    let vocabulary: Vec<_> = (0..=u16::MAX).zip(0..symbols).map(symbol).collect();
-    artifacts.write(&dataset, &prep, &vocabulary).expect("a vocabulary");
-    let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();
-    artifacts.write(&dataset.split(schemas::enums::Split::Val), &prep, &val).expect("a text");
-    for step in [0, 10] {
-        let provenance = Provenance::new("train", serde_json::to_value(config).expect("a configuration"));
-        let rows = Weights::initial(config, 3 + u64::from(step)).to_rows();
-        artifacts.write::<Checkpoints>(&partition().step(step), &provenance, &rows).expect("a checkpoint");
-    }
+    letters::write(folder.path(), config, symbols);
     folder
 }
 

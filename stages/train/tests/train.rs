@@ -1,42 +1,21 @@
 //! The program `train` on small tables: uninterrupted, evaluated more or less often, and killed.
 
+mod cycle;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use random_streams::RngExt;
+use cycle::SYMBOLS;
 use schemas::enums::Split;
 use schemas::tables::{Checkpoints, Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
-use schemas::{Artifacts, Partition, Provenance};
+use schemas::{Artifacts, Partition};
 
-const SYMBOLS: u16 = 11;
-
-/// A study with a text in which every character is one of two that can follow the one before: its entropy rate is ln 2.
+/// A study with that text.
 fn study() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let artifacts = Artifacts::new(folder.path());
-    let dataset = Partition::dataset("cycle");
-    let provenance = Provenance::new("prep", serde_json::json!({}));
-    let symbol = |token: u16| Vocabulary {
-        token,
-        symbol: char::from(b'a' + token as u8).to_string(),
-        code_point: u32::from(b'a') + u32::from(token),
-        train_count: 1,
-    };
-    let vocabulary: Vec<_> = (0..SYMBOLS).map(symbol).collect();
-    artifacts.write(&dataset, &provenance, &vocabulary).expect("the vocabulary is written");
-    let mut stream = random_streams::stream("a test's text", &[]);
-    for (split, length) in [(Split::Train, 2000), (Split::Val, 300)] {
-        let mut token = 0;
-        let rows = (0..length).map(|_| {
-            token = (token + stream.random_range(1..3)) % SYMBOLS;
-            Corpus { token }
-        });
-        artifacts
-            .write(&dataset.clone().split(split), &provenance, &rows.collect::<Vec<_>>())
-            .expect("the text is written");
-    }
+    cycle::write(folder.path());
     folder
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use declarations::StageName;
 use driver::experiment::Experiment;
 use driver::plan::{Job, Threads, plan};
 use driver::study::Study;
@@ -14,7 +15,6 @@ use schemas::tables::{Findings, Lineage, Results};
 use schemas::{Artifacts, Partition, Provenance};
 
 pub(crate) const PIPELINE: &str = include_str!("../../../../pipeline.yaml");
-const STAGES: [&str; 7] = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
 
 /// A folder with a pipeline.yaml and scripts for the jobs of the profile `smoke`.
 pub(crate) struct Scene {
@@ -36,8 +36,8 @@ impl Scene {
             jobs.push(plan(&study, "artifacts/smoke", Threads { shared: 1, alone: 1 }).unwrap());
         }
         let jobs: Vec<Job> = jobs.into_iter().flatten().collect();
-        for stage in STAGES {
-            scene.program(stage, &jobs);
+        for stage in StageName::ALL {
+            scene.program(stage.word(), &jobs);
         }
         scene.write_study();
         scene

@@ -1,0 +1,123 @@
+//! Checks a stage against its declaration: its command line, the files that it writes and the files that it reads. For tests.
+
+mod command_line;
+mod setup;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cli::Terminal;
+use declarations::{Fault, Job, Kind, Stage};
+use schemas::damage::{Damage, damage};
+
+use crate::setup::{Outcome, Setup};
+
+/// A stage's work.
+pub type Run<S> = fn(&Job<S>, &Terminal) -> Result<(), Fault>;
+
+/// The table of wall-clock times, the only one that differs from one execution to the next.
+const CLOCKS: &str = "timings";
+
+/// Checks a stage against its declaration. `good` writes inputs into a folder and returns the flags of a job on them, without
+/// `--artifacts`.
+///
+/// - Help names every flag. An unknown flag and an invalid value end with exit code 2.
+/// - A job writes every declared output, and nothing outside the declared folders. On another number of threads it writes the
+///   same bytes, but for times.
+/// - Each declared input is read: without it, truncated, of another version or without a column, it is an input error that
+///   names the file. Columns after the known ones are ignored. Without rows it may be refused, but is no bug.
+///
+/// # Panics
+/// If the stage does not conform, with all differences.
+pub fn conforms<S: Stage>(run: Run<S>, good: impl Fn(&Path) -> Vec<String>) {
+    let setup = Setup::new(run, &good);
+    let mut differences = command_line::check::<S>(setup.flags());
+    differences.extend(outputs(&setup, &Setup::new(run, &good)));
+    differences.extend(inputs(&setup));
+    assert!(differences.is_empty(), "{} does not conform to its declaration:\n{}", S::NAME, differences.join("\n"));
+}
+
+fn outputs<S: Stage>(setup: &Setup<S>, other: &Setup<S>) -> Vec<String> {
+    for (setup, threads) in [(setup, 1), (other, 3)] {
+        if let Some(problem) = setup.run(threads).problem() {
+            return vec![format!("on good inputs it {problem}")];
+        }
+    }
+    let Job { parameters, partition, .. } = &setup.job();
+    let declared = S::outputs(parameters, partition);
+    let folders = S::folders(parameters, partition);
+    let (written, again) = (setup.written(), other.written());
+    let mut differences = Vec::new();
+    let missing = declared.iter().filter(|path| !written.contains_key(*path));
+    differences.extend(missing.map(|path| format!("it does not write {}", path.display())));
+    let outside = written.keys().filter(|path| !folders.iter().any(|folder| path.starts_with(folder)));
+    differences.extend(outside.map(|path| format!("it writes {}, outside its folders", path.display())));
+    let paths: BTreeSet<&PathBuf> =
+        written.keys().chain(again.keys()).filter(|path| !path.starts_with(CLOCKS)).collect();
+    let changed = paths.into_iter().filter(|path| written.get(*path) != again.get(*path));
+    differences.extend(changed.map(|path| format!("{} depends on the number of threads", path.display())));
+    differences
+}
+
+fn inputs<S: Stage>(setup: &Setup<S>) -> Vec<String> {
+    let Job { parameters, partition, .. } = &setup.job();
+    let declared: BTreeSet<PathBuf> = S::inputs(parameters, partition).into_iter().collect();
+    let mut differences = Vec::new();
+    for path in &declared {
+        let file = setup.root().join(path);
+        let mut refused = |what: &str, change: &dyn Fn()| {
+            setup.reset();
+            change();
+            let problem = match setup.run(1) {
+                Outcome::Failed(fault) if fault.kind() != Kind::Input => {
+                    format!("it fails with another error: {fault}")
+                }
+                Outcome::Failed(fault) if !fault.to_string().contains(&*path.to_string_lossy()) => {
+                    format!("the error does not name the file: {fault}")
+                }
+                Outcome::Failed(_) => return,
+                Outcome::Done => "it succeeds: the file is not read".to_owned(),
+                Outcome::Panicked => "it panics".to_owned(),
+            };
+            differences.push(format!("{} {what}: {problem}", path.display()));
+        };
+        refused("missing", &|| fs::remove_file(&file).expect("a declared input is among the good ones"));
+        refused("truncated", &|| spoil(&file, Damage::Truncated));
+        refused("of the next version", &|| spoil(&file, Damage::NextVersion));
+        refused("without a column", &|| spoil(&file, Damage::ColumnMissing));
+    }
+    differences.extend(empty(setup, &declared));
+    setup.reset();
+    declared.iter().for_each(|path| spoil(&setup.root().join(path), Damage::ColumnAdded));
+    let problem = setup.run(1).problem();
+    differences.extend(problem.map(|problem| format!("on inputs with another column it {problem}")));
+    differences
+}
+
+/// The blocks of the manual.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/extending.md")]
+struct Extending;
+
+/// One file of each table without rows, since what follows may be a whole execution.
+fn empty<S: Stage>(setup: &Setup<S>, declared: &BTreeSet<PathBuf>) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut tables = BTreeSet::new();
+    for path in declared.iter().filter(|path| tables.insert(path.iter().next())) {
+        setup.reset();
+        spoil(&setup.root().join(path), Damage::Empty);
+        match setup.run(1) {
+            Outcome::Failed(fault) if fault.kind() == Kind::Bug => {
+                differences.push(format!("{} without rows: {fault}", path.display()));
+            }
+            Outcome::Panicked => differences.push(format!("{} without rows: it panics", path.display())),
+            Outcome::Failed(_) | Outcome::Done => {}
+        }
+    }
+    differences
+}
+
+fn spoil(file: &Path, how: Damage) {
+    damage(file, how).unwrap_or_else(|error| panic!("{} cannot be damaged: {error}", file.display()));
+}

@@ -1,0 +1,32 @@
+//! The stage does what its declaration says.
+
+mod synthetic;
+
+use std::path::Path;
+
+use conformance::conforms;
+use declarations::{StudyRun, Value};
+use schemas::Artifacts;
+
+/// Writes a study of the runs that are picked, and returns flags.
+fn good(root: &Path, runs: fn(&StudyRun) -> bool) -> Vec<String> {
+    let mut study = synthetic::study(&[1, 2], "0,50");
+    study.runs.retain(runs);
+    synthetic::write(&Artifacts::new(root), &study);
+    ["--study".to_owned(), study.argument().expect("a study has an argument")].to_vec()
+}
+
+#[test]
+fn a_whole_study_conforms() {
+    conforms(plot::run, |root| good(root, |run| [0, 4].contains(&run.parts.len())));
+}
+
+#[test]
+fn a_study_without_quality_conforms() {
+    conforms(plot::run, |root| good(root, |run| run.parts.len() == 2));
+}
+
+#[test]
+fn a_study_of_trainings_alone_conforms() {
+    conforms(plot::run, |root| good(root, |run| run.parts.is_empty()));
+}
