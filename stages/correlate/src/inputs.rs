@@ -178,6 +178,7 @@ impl Training<'_> {
                 self.covers::<HeadMetrics>(seed.head_metrics.iter().map(|row| row.step))?;
             }
             seed.head_metrics.retain(|row| self.dataset.steps.contains(row.step));
+            self.has_heads_of(run.seeds.first(), &seed)?;
             seed.layer_metrics = self.rows("", learned)?;
             if !seed.layer_metrics.is_empty() {
                 self.covers::<LayerMetrics>(seed.layer_metrics.iter().map(|row| row.step))?;
@@ -213,6 +214,20 @@ impl Training<'_> {
         let Loaded { rows, source, .. } = self.inputs.read::<T>(&self.partition().stage(stage))?;
         sources.push(source);
         Ok(rows)
+    }
+
+    /// That a seed has the heads of the first, with which they are matched.
+    fn has_heads_of(&self, first: Option<&Seed>, seed: &Seed) -> Result<(), Fault> {
+        let heads = |seed: &Seed| seed.head_metrics.iter().map(|row| (row.layer, row.head)).collect::<BTreeSet<_>>();
+        let Some(first) = first.filter(|first| heads(first) != heads(seed)) else { return Ok(()) };
+        let path = self.inputs.path::<HeadMetrics>(&self.partition())?;
+        Err(Fault::input(format!(
+            "{} has {} heads where the file of seed {} has {}, or others: rerun `metrics` for both",
+            path.display(),
+            heads(seed).len(),
+            first.seed,
+            heads(first).len()
+        )))
     }
 
     /// That a table has every snapshot step.
