@@ -65,15 +65,12 @@ impl<S: Stage> Setup<S> {
 
     /// Removes what was written and restores the inputs.
     pub(crate) fn reset(&self) {
-        for entry in fs::read_dir(self.root()).expect("a folder").flatten() {
-            let path = entry.path();
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.expect("the folder is the test's own");
+        let found = files(self.root());
+        for path in found.keys().filter(|path| !self.inputs.contains_key(*path)) {
+            fs::remove_file(self.root().join(path)).expect("the folder is the test's own");
         }
-        for (path, bytes) in &self.inputs {
-            let path = self.root().join(path);
-            fs::create_dir_all(path.parent().expect("it is below the root")).expect("a folder");
-            fs::write(path, bytes).expect("a file");
+        for (path, bytes) in self.inputs.iter().filter(|(path, bytes)| found.get(*path) != Some(*bytes)) {
+            fs::write(self.root().join(path), bytes).expect("a file");
         }
     }
 
