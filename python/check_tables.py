@@ -107,8 +107,9 @@ class Checker:
         if footer["schema.name"] != table or not footer["schema.version"].isdigit():
             self.fail("footer", where, f"says `{footer['schema.name']}` version {footer['schema.version']!r}")
         producer = footer["producer"].split(" ")
-        if producer[0] not in stages or len(producer) != 2 or ("stage" in partition and partition["stage"] != producer[0]):
-            self.fail("footer", where, f"producer {footer['producer']!r} is not one of {stages} and its version")
+        other = "stage" in partition and partition["stage"] != producer[0]
+        if producer[0] not in stages or len(producer) != 2 or not producer[1].isdigit() or other:
+            self.fail("footer", where, f"producer {footer['producer']!r} is not one of {stages} and the version of its results")
         found = as_json(footer["partition"])
         if not isinstance(found, dict) or {key: str(value) for key, value in found.items()} != partition:
             self.fail("footer", where, f"partition {found} is not the path's {partition}")

@@ -27,7 +27,7 @@ pub struct Source {
 /// Who made a file, with which parameters, from what.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Provenance {
-    /// The stage and its version: `train 0.1.0`.
+    /// The stage and the version of its results: `train 1`.
     pub producer: String,
     /// The parameters that decide the content: no paths, threads, device or verbosity.
     pub config: serde_json::Value,
@@ -38,9 +38,9 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Made by a stage of this release with these parameters, from nothing yet.
-    pub fn new(stage: &str, config: serde_json::Value) -> Self {
-        let producer = format!("{stage} {}", env!("CARGO_PKG_VERSION"));
+    /// Made by a stage whose results have this version, with these parameters, from nothing yet.
+    pub fn new(stage: &str, version: u32, config: serde_json::Value) -> Self {
+        let producer = format!("{stage} {version}");
         Self { producer, config, inputs: Vec::new(), extra: BTreeMap::new() }
     }
 

@@ -14,7 +14,7 @@
 //! let artifacts = Artifacts::new(folder.path());
 //! let partition = Partition::dataset("shakespeare_char").run("run_0").seed(1337);
 //! let rows = [TrainingLog { step: 0, loss: 4.17, learning_rate: 1e-5, grad_norm: 2.5 }];
-//! artifacts.write(&partition, &Provenance::new("train", serde_json::json!({"max_iters": 1})), &rows)?;
+//! artifacts.write(&partition, &Provenance::new("train", 1, serde_json::json!({"max_iters": 1})), &rows)?;
 //! assert_eq!(artifacts.read::<TrainingLog>(&partition)?.rows, rows);
 //! # Ok(())
 //! # }

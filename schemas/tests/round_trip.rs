@@ -67,7 +67,7 @@ fn everywhere() -> Partition {
 fn comes_back<T: Table + DeserializeOwned + PartialEq + std::fmt::Debug>() {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = Artifacts::new(folder.path());
-    let (partition, provenance) = (everywhere(), Provenance::new("test", Value::Null));
+    let (partition, provenance) = (everywhere(), Provenance::new("test", 1, Value::Null));
     let path = artifacts.path::<T>(&partition).unwrap();
     let mut runner = TestRunner::new(Config { cases: 16, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&vec(row(T::columns()), 0..12), |cells| {

@@ -167,7 +167,7 @@ impl<S: Stage> Job<S> {
 
     /// What the footers of its tables say: the stage, and the parameters that decide the content.
     pub fn provenance(&self) -> Provenance {
-        Provenance::new(S::NAME, S::config(&self.parameters).into())
+        Provenance::new(S::NAME, S::VERSION, S::config(&self.parameters).into())
     }
 
     /// The dataset's name; empty where the job is of the whole study.

@@ -49,7 +49,7 @@ impl History {
     /// The file cannot be written.
     pub fn add(&mut self, row: Lineage) -> Result<(), Fault> {
         self.rows.push(row);
-        let provenance = Provenance::new("driver", serde_json::json!({}));
+        let provenance = Provenance::new("driver", 1, serde_json::json!({}));
         Ok(self.artifacts.write(&Partition::study(), &provenance, &self.rows)?)
     }
 }

@@ -174,7 +174,7 @@ fn a_table_on_attention_is_of_the_study_or_empty() {
     let other = correlate::run(&job, &Terminal::silent()).expect_err("they are of other steps").to_string();
     assert!(other.contains("head_metrics") && other.contains("has no row of step 0"), "{other}");
 
-    let provenance = Provenance::new("metrics", serde_json::json!({}));
+    let provenance = Provenance::new("metrics", 1, serde_json::json!({}));
     for node in trainings() {
         if artifacts.has::<HeadMetrics>(&node) {
             artifacts.write::<HeadMetrics>(&node, &provenance, &[]).expect("written");

@@ -196,7 +196,7 @@ fn errors_say_what_is_wrong() -> Result<(), Box<dyn Error>> {
 
     let mut rows = artifacts.read::<Vocabulary>(&node())?.rows;
     rows.truncate(9);
-    artifacts.write(&node(), &Provenance::new("test", serde_json::json!({})), &rows)?;
+    artifacts.write(&node(), &Provenance::new("test", 1, serde_json::json!({})), &rows)?;
     let (kind, message) = fault("--steps 0");
     assert!(kind == Kind::Input && message.contains("10 symbols") && message.contains("has 9"), "{message}");
     Ok(())

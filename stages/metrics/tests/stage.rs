@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use declarations::Kind;
+use declarations::metrics::Metrics;
+use declarations::{Kind, Stage};
 use schemas::tables::{Attention, Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows};
 use schemas::{Artifacts, Measure, Table, Uniform};
 use snapshots::{Snapshots, arguments, node, run};
@@ -56,7 +57,7 @@ fn footers_say_from_what_and_how() {
     run(folder.path(), &ALL).expect("a run");
     let artifacts = Artifacts::new(folder.path());
     let heads = artifacts.read::<HeadMetrics>(&node()).expect("head_metrics").provenance;
-    assert!(heads.producer.starts_with("metrics "));
+    assert_eq!(heads.producer, format!("metrics {}", Metrics::VERSION));
     assert_eq!(heads.config, serde_json::json!({"steps": "0,100", "layer_similarity": true}));
     let paths: Vec<_> = heads.inputs.iter().map(|source| source.path.as_str()).collect();
     assert_eq!(
@@ -248,7 +249,7 @@ fn windows_of_other_numbers_or_lengths_are_named() {
     let mut snapshots = Snapshots::random(2, 2, 8, 2, 4, 1);
     let folder = written(&snapshots);
     let rewrite = |windows: &[Windows]| {
-        let provenance = schemas::Provenance::new("snapshot", serde_json::json!({}));
+        let provenance = schemas::Provenance::new("snapshot", 1, serde_json::json!({}));
         Artifacts::new(folder.path()).write(&node(), &provenance, windows).expect("windows");
         run(folder.path(), &ALL).expect_err("a fault").to_string()
     };

@@ -96,7 +96,7 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     })?;
     let partition = &job.partition;
     let source = Source { path: file, blake3: hash.to_hex().to_string() };
-    let provenance = Provenance::new(Prep::NAME, footer(settings)?).from_inputs([&source]);
+    let provenance = Provenance::new(Prep::NAME, Prep::VERSION, footer(settings)?).from_inputs([&source]);
     outputs.write(partition, &provenance, vocabulary.rows())?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
     let mut space = Vec::new();

@@ -65,7 +65,7 @@ fn writes_what_the_model_attends_to() {
 fn a_model_that_diverged_has_no_attention() {
     let folder = study(5);
     let artifacts = Artifacts::new(folder.path());
-    let provenance = Provenance::new("train", serde_json::to_value(CONFIG).expect("a configuration"));
+    let provenance = Provenance::new("train", 1, serde_json::to_value(CONFIG).expect("a configuration"));
     let mut rows = Weights::initial(CONFIG, 3).to_rows();
     rows[0].values[0] = f32::NAN;
     artifacts.write::<Checkpoints>(&partition().step(10), &provenance, &rows).expect("a checkpoint");

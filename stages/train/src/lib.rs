@@ -44,7 +44,8 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
     }
     let seed = job.seed();
     let sources = [&vocabulary.source, &train.source, &val.source];
-    let provenance = Provenance::new(Train::NAME, footer(parameters, &config, seed)?).from_inputs(sources);
+    let provenance =
+        Provenance::new(Train::NAME, Train::VERSION, footer(parameters, &config, seed)?).from_inputs(sources);
     let mut history = History::new(job.outputs.clone(), partition.clone(), provenance, config);
     if let Some(other) = &parameters.same_as {
         if *other == job.run() {

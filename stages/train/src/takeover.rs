@@ -36,7 +36,7 @@ pub(crate) fn take_over(
         return Err(differs("its parameters differ"));
     }
     if optimizer.provenance.inputs != provenance.inputs || optimizer.provenance.producer != provenance.producer {
-        return Err(differs("its text or program version differs"));
+        return Err(differs("its text or the version of its results differs"));
     }
     if optimizer.rows.first().is_none_or(|row| row.step != max_iters) {
         return Err(differs("it has not finished"));

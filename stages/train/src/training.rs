@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn history(job: &Job<Train>) -> History {
-        let provenance = Provenance::new(Train::NAME, Train::config(&job.parameters).into());
+        let provenance = Provenance::new(Train::NAME, Train::VERSION, Train::config(&job.parameters).into());
         History::new(job.outputs.clone(), job.partition.clone(), provenance, model_config(&job.parameters, 2))
     }
 

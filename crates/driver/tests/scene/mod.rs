@@ -88,7 +88,7 @@ impl Scene {
     /// The tables that `correlate` copies to their places.
     fn write_study(&self) {
         let artifacts = Artifacts::new(self.path("made"));
-        let provenance = Provenance::new("correlate", serde_json::json!({}));
+        let provenance = Provenance::new("correlate", 1, serde_json::json!({}));
         let results = Results {
             dataset: "shakespeare_char".into(),
             run: "run_0".into(),

@@ -61,7 +61,7 @@ struct Training<'study> {
 
 impl Training<'_> {
     fn put<T: Table>(&self, partition: &Partition, rows: &[T]) {
-        let provenance = Provenance::new("test", serde_json::Value::Null);
+        let provenance = Provenance::new("test", 1, serde_json::Value::Null);
         self.artifacts.write(partition, &provenance, rows).expect("the table is written");
     }
 

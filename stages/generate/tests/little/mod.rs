@@ -34,7 +34,7 @@ pub(crate) fn inputs_of(
     config: &GptConfig,
 ) -> Result<Artifacts, schemas::Error> {
     let artifacts = Artifacts::new(root);
-    let made = Provenance::new("test", serde_json::json!({}));
+    let made = Provenance::new("test", 1, serde_json::json!({}));
     for (split, length) in [(Split::Train, 3000), (Split::Val, 400)] {
         let rows: Vec<Corpus> =
             text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
@@ -54,7 +54,7 @@ pub(crate) fn inputs_of(
     };
     artifacts.write(&node(), &made, &words.iter().map(word).collect::<Vec<_>>())?;
 
-    let made = Provenance::new("train", serde_json::to_value(config).expect("plain data"));
+    let made = Provenance::new("train", 1, serde_json::to_value(config).expect("plain data"));
     for step in [0u32, 5] {
         let rows: Vec<Checkpoints> = config
             .parameters()

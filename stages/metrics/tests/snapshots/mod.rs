@@ -81,7 +81,7 @@ impl Snapshots {
 
     /// Writes them as `snapshot` does.
     pub(crate) fn write(&self, root: &Path) {
-        let (artifacts, provenance) = (Artifacts::new(root), Provenance::new("snapshot", serde_json::json!({})));
+        let (artifacts, provenance) = (Artifacts::new(root), Provenance::new("snapshot", 1, serde_json::json!({})));
         artifacts.write(&node(), &provenance, &self.windows).expect("windows");
         artifacts.write(&node(), &provenance, &self.head_outputs).expect("head_outputs");
         for (&step, by_window) in self.steps.iter().zip(&self.attention) {

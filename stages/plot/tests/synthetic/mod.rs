@@ -79,7 +79,7 @@ pub(crate) fn write(artifacts: &Artifacts, study: &Study) {
 
 fn training(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
     let config = serde_json::json!({"n_layer": LAYERS, "n_head": HEADS, "block_size": BLOCK, "note": "a < b"});
-    let made = Provenance::new("train", config);
+    let made = Provenance::new("train", 1, config);
     let loss = |step: u32, split: u64| {
         let gap = if split == 1 { 0.06 * progress(step) } else { 0.0 };
         let own = 0.012 * noise(&[seed, split]) + 0.006 * noise(&[seed, split, step.into()]);
@@ -111,7 +111,7 @@ fn training(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition
 }
 
 fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
-    let made = Provenance::new("snapshot", serde_json::json!({"val_windows": 1}));
+    let made = Provenance::new("snapshot", 1, serde_json::json!({"val_windows": 1}));
     let text = "First Citizen:\nBefore we <go>,\n";
     let windows =
         [Windows { window: 0, kind: WindowKind::Val, start: 7, tokens: vec![1; BLOCK.into()], text: text.into() }];
@@ -214,11 +214,11 @@ fn similarity(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
         }
     };
     let rows: Vec<_> = dataset.steps.iter().flat_map(|step| pairs().map(move |pair| row(step, pair))).collect();
-    artifacts.write(partition, &Provenance::new("metrics", serde_json::json!({})), &rows).expect("written");
+    artifacts.write(partition, &Provenance::new("metrics", 1, serde_json::json!({})), &rows).expect("written");
 }
 
 fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, (seed, scored): (u64, bool)) {
-    let made = Provenance::new("generate", serde_json::json!({"samples": 10, "temperature": 0.8}));
+    let made = Provenance::new("generate", 1, serde_json::json!({"samples": 10, "temperature": 0.8}));
     let last = dataset.steps.last().expect("steps");
     let text = |step: u32| match step {
         0 => "x<Q&z\u{1}'k!".repeat(30),
@@ -287,7 +287,7 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
 }
 
 fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
-    let made = Provenance::new("correlate", serde_json::json!({"permutations": 100}));
+    let made = Provenance::new("correlate", 1, serde_json::json!({"permutations": 100}));
     let several = dataset.seeds.len() > 1;
     let results: Vec<Results> = study
         .runs

@@ -17,7 +17,7 @@ pub(crate) fn partition() -> Partition {
 pub(crate) fn write(root: &Path, config: GptConfig, symbols: u32) {
     let artifacts = Artifacts::new(root);
     let dataset = Partition::dataset("letters");
-    let prep = Provenance::new("prep", serde_json::json!({}));
+    let prep = Provenance::new("prep", 1, serde_json::json!({}));
     let symbol =
         |(token, code_point): (u16, u32)| Vocabulary { token, symbol: token.to_string(), code_point, train_count: 1 };
     let vocabulary: Vec<_> = (0..=u16::MAX).zip(0..symbols).map(symbol).collect();
@@ -25,7 +25,7 @@ pub(crate) fn write(root: &Path, config: GptConfig, symbols: u32) {
     let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();
     artifacts.write(&dataset.split(schemas::enums::Split::Val), &prep, &val).expect("a text");
     for step in [0, 10] {
-        let provenance = Provenance::new("train", serde_json::to_value(config).expect("a configuration"));
+        let provenance = Provenance::new("train", 1, serde_json::to_value(config).expect("a configuration"));
         let rows = Weights::initial(config, 3 + u64::from(step)).to_rows();
         artifacts.write::<Checkpoints>(&partition().step(step), &provenance, &rows).expect("a checkpoint");
     }

@@ -13,7 +13,7 @@ pub(crate) const SYMBOLS: u16 = 11;
 pub(crate) fn write(root: &Path) {
     let artifacts = Artifacts::new(root);
     let dataset = Partition::dataset("cycle");
-    let provenance = Provenance::new("prep", serde_json::json!({}));
+    let provenance = Provenance::new("prep", 1, serde_json::json!({}));
     let symbol = |token: u16| Vocabulary {
         token,
         symbol: char::from(b'a' + token as u8).to_string(),
