@@ -176,5 +176,7 @@ enums! {
         Done = "done",
         /// With another one, or killed.
         Failed = "failed",
+        /// Not executed here: its tables were there, made from its parameters and inputs.
+        Adopted = "adopted",
     }
 }

@@ -23,6 +23,11 @@ pub enum Key {
     Stage,
 }
 
+impl Key {
+    /// All of them, in the order of a path.
+    pub const ALL: [Self; 6] = [Self::Dataset, Self::Run, Self::Seed, Self::Step, Self::Split, Self::Stage];
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -88,6 +88,11 @@ pub trait Stage: Sized + 'static {
         Pictures::default()
     }
 
+    /// The tables that it writes, with their versions.
+    fn tables() -> Vec<(&'static str, u32)> {
+        Self::writes().iter().map(|usage| (usage.table, usage.version)).collect()
+    }
+
     /// An estimate of a job's cost; `training` has all sections of the training that it is of.
     fn cost(parameters: &Self::Parameters, training: Option<&TrainingSections>) -> Cost;
 

@@ -80,6 +80,8 @@ pub(crate) fn members<'study>(partition: &Partition, study: Option<&'study Study
 pub struct Usage<P> {
     /// The table's name.
     pub table: &'static str,
+    /// The table's version.
+    pub version: u32,
     keys: &'static [Key],
     relative: fn(&Partition) -> Result<PathBuf, Error>,
     splits: fn(&P) -> &'static [Split],
@@ -93,6 +95,7 @@ impl<P> Usage<P> {
     pub fn of<T: Table>() -> Self {
         Self {
             table: T::NAME,
+            version: T::VERSION,
             keys: T::KEYS,
             relative: Artifacts::relative::<T>,
             splits: |_| &[],
