@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{Parser, Subcommand, ValueEnum};
 use declarations::{Fault, StageName};
 
 use crate::experiment::Experiment;
 use crate::plan::{Job, quote};
+use crate::settings::Settings;
 use crate::study::{self, Study};
 
 /// [`Arguments::built_with`] as a flag, which the script passes.
@@ -18,23 +19,38 @@ Examples:
   run_pipeline.sh --profile smoke                         a tiny study, in seconds
   run_pipeline.sh --set train.max_iters=500 --dry-run     what a shorter training would run
   run_pipeline.sh --only metrics --run run_2 --force      rerun one stage of one run
-Jobs whose inputs, parameters and program have not changed are up to date and are skipped. An interrupted run resumes.";
+  run_pipeline.sh status --watch                          how far a run is, from another terminal
+  run_pipeline.sh explain FILE                            what made a file, from what
+Jobs whose parameters, inputs and declared versions have not changed are up to date and are skipped. An interrupted run
+resumes. A failed job does not stop those that do not depend on it.";
 
 /// Runs the study that pipeline.yaml describes
 #[derive(Debug, Parser)]
-#[command(name = "run_pipeline.sh", version, after_help = EXAMPLES)]
+#[command(name = "run_pipeline.sh", version, after_help = EXAMPLES, subcommand_help_heading = "Commands")]
 pub struct Arguments {
+    /// What to do in place of running the study
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Profile of pipeline.yaml to run
-    #[arg(long, value_name = "NAME", default_value = "laptop", help_heading = "What")]
+    #[arg(long, value_name = "NAME", default_value = "laptop", help_heading = "What", global = true)]
     pub profile: String,
 
     /// Set a parameter, such as train.max_iters=500; repeatable
-    #[arg(long = "set", value_name = "SECTION.PARAMETER=VALUE", help_heading = "What")]
+    #[arg(long = "set", value_name = "SECTION.PARAMETER=VALUE", help_heading = "What", global = true)]
     pub settings: Vec<String>,
 
     /// Select the jobs of this stage only; repeatable
     #[arg(long, value_name = "STAGE", value_enum, help_heading = "What")]
     pub only: Vec<StageName>,
+
+    /// Select the jobs of this stage and of later ones
+    #[arg(long, value_name = "STAGE", value_enum, help_heading = "What", conflicts_with = "only")]
+    pub from: Option<StageName>,
+
+    /// Select the jobs of this stage and of earlier ones
+    #[arg(long, value_name = "STAGE", value_enum, help_heading = "What", conflicts_with = "only")]
+    pub until: Option<StageName>,
 
     /// Select the jobs of this dataset only (correlate and plot always read the whole study); repeatable
     #[arg(long = "dataset", value_name = "NAME", help_heading = "What")]
@@ -56,16 +72,36 @@ pub struct Arguments {
     #[arg(long, help_heading = "How")]
     pub force: bool,
 
-    /// Number of jobs that run at once [default: the profile's]
+    /// Replace finished work of more than a minute, and fill the disk, without asking
+    #[arg(long, short, help_heading = "How", global = true)]
+    pub yes: bool,
+
+    /// Stop at the first job that fails
+    #[arg(long, help_heading = "How", overrides_with = "keep_going")]
+    pub fail_fast: bool,
+
+    /// After a failure, finish the jobs that do not depend on it [default]
+    #[arg(long, help_heading = "How", overrides_with = "fail_fast")]
+    pub keep_going: bool,
+
+    /// What makes a job stale
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "versions", help_heading = "How")]
+    pub rerun_triggers: RerunTriggers,
+
+    /// Number of jobs that run at once [default: the profile's, else one for each core]
     #[arg(long, value_name = "NUMBER", help_heading = "How")]
     pub jobs: Option<usize>,
 
+    /// Print the command of every job as it starts
+    #[arg(long, short, help_heading = "How")]
+    pub verbose: bool,
+
     /// Folder of all tables [default: artifacts/PROFILE]
-    #[arg(long, value_name = "FOLDER", help_heading = "Where")]
+    #[arg(long, value_name = "FOLDER", help_heading = "Where", global = true)]
     pub artifacts: Option<PathBuf>,
 
     /// File that describes the experiment
-    #[arg(long, value_name = "PATH", default_value = "pipeline.yaml", help_heading = "Where")]
+    #[arg(long, value_name = "PATH", default_value = "pipeline.yaml", help_heading = "Where", global = true)]
     pub file: PathBuf,
 
     /// List the profiles, datasets and runs of pipeline.yaml
@@ -73,12 +109,64 @@ pub struct Arguments {
     pub list: bool,
 
     /// The features that the script built the programs with
-    #[arg(long, value_name = "FEATURES", hide = true)]
+    #[arg(long, value_name = "FEATURES", hide = true, global = true)]
     pub built_with: Option<String>,
 
     /// Folder of the stages' programs [default: the driver's own]
-    #[arg(long, value_name = "FOLDER", hide = true)]
+    #[arg(long, value_name = "FOLDER", hide = true, global = true)]
     pub programs: Option<PathBuf>,
+}
+
+/// What makes a job stale beside its parameters and inputs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum RerunTriggers {
+    /// The declared version of its stage's results
+    Versions,
+    /// That, and any change of its stage's program
+    Program,
+}
+
+/// What the driver can do beside running the study.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show which jobs are done, stale and why, running, or failed
+    Status {
+        /// Show it again every two seconds while the pipeline runs, with losses, entropies and speeds
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Print the graph of the study for Graphviz: `run_pipeline.sh graph | dot -Tsvg >graph.svg`
+    Graph {
+        /// What a node of the graph is
+        #[arg(long, value_enum, default_value = "stage")]
+        by: Node,
+    },
+    /// Show what made a file, from what, with which parameters, down to the text
+    Explain {
+        /// A file below the folder of the tables
+        #[arg(value_name = "FILE")]
+        artifact: PathBuf,
+        /// Show how it differs from another file: in parameters, inputs and versions
+        #[arg(long, value_name = "FILE")]
+        compare: Option<PathBuf>,
+    },
+    /// Print the log of a job, such as `train shakespeare_char/run_1/1337`
+    Logs {
+        /// The job's name, as every message has it
+        #[arg(required = true)]
+        job: Vec<String>,
+    },
+    /// List files that no profile refers to and, with --yes or after a question, remove them
+    Clean,
+}
+
+/// What a node of a graph is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Node {
+    /// A stage
+    Stage,
+    /// A job
+    Job,
 }
 
 impl Arguments {
@@ -113,6 +201,11 @@ impl Arguments {
         utf8("the folder of the programs", folder)
     }
 
+    /// The profile and settings, to be remembered.
+    pub(crate) fn remembered(&self) -> Settings {
+        Settings { profile: self.profile.clone(), settings: self.settings.clone() }
+    }
+
     /// Whether each job is selected.
     ///
     /// # Errors
@@ -139,6 +232,8 @@ impl Arguments {
         }
         let is_selected = |job: &Job| {
             (self.only.is_empty() || self.only.contains(&job.stage))
+                && self.from.is_none_or(|first| first <= job.stage)
+                && self.until.is_none_or(|last| job.stage <= last)
                 && job.dataset.as_ref().is_none_or(|name| self.datasets.is_empty() || self.datasets.contains(name))
                 && job.run.as_ref().is_none_or(|name| self.runs.is_empty() || self.runs.contains(name))
                 && job.seed.as_ref().is_none_or(|seed| self.seeds.is_empty() || self.seeds.contains(seed))

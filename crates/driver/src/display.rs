@@ -1,6 +1,7 @@
 //! Progress of a run: bars on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub struct Display {
     running: BTreeMap<usize, Running>,
     started: Instant,
     overall_reported: Instant,
+    warned: BTreeSet<String>,
 }
 
 struct Bars {
@@ -45,21 +47,30 @@ impl Display {
             let overall = all.add(bar("{prefix:<42} {bar:24.green/dim} {msg}", "study"));
             Bars { all, overall }
         });
-        Self { bars, running: BTreeMap::new(), started: Instant::now(), overall_reported: Instant::now() }
+        let (running, warned) = Default::default();
+        Self { bars, running, started: Instant::now(), overall_reported: Instant::now(), warned }
     }
 
     /// Prints a line above the bars.
     pub fn print(&self, text: &str) {
+        let text = printable(text);
         match &self.bars {
             // A closed standard error is no failure.
-            Some(bars) => drop(bars.all.println(text)),
+            Some(bars) => drop(bars.all.println(&text)),
             None => drop(writeln!(std::io::stderr(), "{text}")),
+        }
+    }
+
+    /// Prints a warning, once however often it is given.
+    pub fn warn(&mut self, text: &str) {
+        if self.warned.insert(text.to_owned()) {
+            self.print(&format!("note: {text}"));
         }
     }
 
     /// Prints a detail, such as a command.
     pub fn detail(&self, text: &str) {
-        self.print(&format!("  {}", console::style(text).for_stderr().dim()));
+        self.print(&format!("  {text}"));
     }
 
     /// Adds a job that starts.
@@ -94,7 +105,12 @@ impl Display {
     /// Removes a job that exited.
     pub fn end(&mut self, job: usize) {
         if let Some(Running { bar: Some(bar), .. }) = self.running.remove(&job) {
+            // Without its ticks first, one of which could draw the bar once more.
+            bar.disable_steady_tick();
             bar.finish_and_clear();
+            if let Some(bars) = &self.bars {
+                bars.all.remove(&bar);
+            }
         }
     }
 
@@ -119,6 +135,7 @@ impl Display {
     /// Removes the bars.
     pub fn close(&mut self) {
         if let Some(bars) = self.bars.take() {
+            bars.overall.disable_steady_tick();
             bars.overall.finish_and_clear();
             drop(bars.all.clear());
         }
@@ -130,6 +147,21 @@ fn bar(template: &str, name: &str) -> ProgressBar {
     let bar = ProgressBar::new(1).with_style(style).with_prefix(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// A text without control characters: what names, parameters and programs hold cannot move the cursor or change colours.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_control = |character: char| character.is_control() && character != '\n' && character != '\t';
+    match text.contains(is_control) {
+        false => Cow::Borrowed(text),
+        true => {
+            let escaped = |character: char| match is_control(character) {
+                true => character.escape_default().to_string(),
+                false => character.to_string(),
+            };
+            Cow::Owned(text.chars().map(escaped).collect())
+        }
+    }
 }
 
 /// Prints a line on standard output. A closed one is no failure.

@@ -4,50 +4,76 @@ use declarations::Fault;
 
 use crate::display::print;
 use crate::estimate::Estimate;
-use crate::executor::{Action, Executor};
+use crate::executor::Executor;
+use crate::forecast::Forecast;
 use crate::lineage::History;
-use crate::state::{CacheKey, State};
+use crate::state::State;
 
 impl Executor<'_> {
     /// Prints what would run, and why, without running it.
     ///
     /// # Errors
-    /// A missing program or input, or a file that cannot be read.
+    /// The first job that could not run.
     pub fn dry_run(&self, state: &mut State, history: &History) -> Result<(), Fault> {
-        if let Some(note) = self.note_replaced(state) {
-            print(&note);
-        }
-        let mut runs = vec![false; self.jobs.len()];
-        let mut estimate = Estimate::new(self.jobs, &self.programs, history);
-        for (position, job) in self.jobs.iter().enumerate().filter(|(position, _)| self.selected[*position]) {
+        let mut forecasts = self.forecast(state, history);
+        let mut estimate = Estimate::new(self.jobs, state);
+        let (mut runs, mut follow) = (0, 0);
+        for (position, job) in self.jobs.iter().enumerate() {
+            let Some(forecast) = &forecasts[position] else { continue };
             let name = job.name();
-            let action = match job.dependencies.iter().find(|dependency| runs[**dependency]) {
-                Some(dependency) => {
-                    let reason = format!("{} runs first", self.jobs[*dependency].name());
-                    Action::Run { reason, from_scratch: false, cache_key: CacheKey::default() }
+            let reason = match forecast {
+                Forecast::UpToDate(reason) | Forecast::Restored(reason) => {
+                    print(&format!("{name} · {reason}"));
+                    continue;
                 }
-                None => self.action(job, state, history)?,
+                Forecast::Omitted(reason) => {
+                    print(&format!("{name} · omitted: {reason}"));
+                    continue;
+                }
+                Forecast::Fails(fault) => {
+                    print(&format!("{name} · fails: {fault}"));
+                    continue;
+                }
+                Forecast::Runs { reason, .. } => {
+                    runs += 1;
+                    format!("run: {reason}")
+                }
+                Forecast::Follows(dependency) => {
+                    follow += 1;
+                    let dependency = self.jobs[*dependency].name();
+                    match state.record(&name) {
+                        None => format!("run: {dependency} runs first"),
+                        Some(_) => format!("run if the output of {dependency} changes"),
+                    }
+                }
             };
-            match action {
-                Action::Skip(reason) => print(&format!("{name} · {reason}")),
-                Action::Omit(reason) => print(&format!("{name} · omitted: {reason}")),
-                Action::Run { reason, .. } => {
-                    let trained = |&duplicate: &usize| runs[duplicate] || self.is_up_to_date(duplicate, state, history);
-                    let duplicate = job.duplicates.iter().copied().find(trained);
-                    runs[position] = true;
-                    let (job, remark) = self.with_duplicate(position, duplicate);
-                    estimate.add(&job);
-                    print(&format!("{name} · run: {reason}{remark}\n  {}", job.command(&self.programs)));
+            let trained = |&duplicate: &usize| match &forecasts[duplicate] {
+                Some(forecast) if duplicate < position => {
+                    !matches!(forecast, Forecast::Fails(_) | Forecast::Omitted(_))
                 }
-            }
+                _ => self.is_up_to_date(duplicate, state, history),
+            };
+            let duplicate = job.duplicates.iter().copied().find(trained);
+            let (job, remark) = self.with_duplicate(job, duplicate);
+            estimate.add(&job);
+            print(&format!("{name} · {reason}{remark}\n  {}", job.command(&self.programs)));
         }
-        let count = runs.iter().filter(|runs| **runs).count();
-        let selected = self.selected.iter().filter(|selected| **selected).count();
-        let parallel = self.parallel_jobs;
-        print(&format!("{count} of {selected} jobs would run, {parallel} at once; nothing was run (--dry-run)"));
-        if count > 0 {
+        let selected = forecasts.iter().flatten().count();
+        let parallel = self.machine.parallel_jobs;
+        let followers = if follow > 0 { format!(", and up to {follow} that depend on them") } else { String::new() };
+        print(&format!(
+            "{runs} of {selected} jobs would run{followers}, {parallel} at once; nothing was run (--dry-run)"
+        ));
+        if runs > 0 {
             print(&estimate.describe(parallel));
         }
-        Ok(())
+        if let Some(doubts) = self.doubts(&forecasts, state, history) {
+            print(&format!("{doubts}\na run would ask before, or needs --yes"));
+        }
+        let failure = forecasts.iter_mut().find_map(|forecast| match forecast.take() {
+            Some(Forecast::Fails(fault)) => Some(fault),
+            _ => None,
+        });
+        failure.map_or(Ok(()), Err)
     }
 }

@@ -1,28 +1,30 @@
 //! The estimated cost of a run: time, bytes, memory.
 
 use crate::format::{duration, size};
-use crate::lineage::History;
 use crate::pace::{Pace, from_seconds};
 use crate::plan::Job;
+use crate::state::State;
 
 /// The cost of some jobs.
 pub(crate) struct Estimate {
     pace: Pace,
     measured: bool,
     seconds: f64,
-    bytes: f64,
+    /// The bytes that are written.
+    pub(crate) bytes: f64,
     /// The memory of each job.
     memory: Vec<f64>,
 }
 
 impl Estimate {
-    /// The cost of no job, at the speed of earlier runs of the same commands.
-    pub(crate) fn new(jobs: &[Job], programs: &str, history: &History) -> Self {
+    /// The cost of no job, at the speed of what ran here before.
+    pub(crate) fn new(jobs: &[Job], state: &State) -> Self {
         let mut pace = Pace::default();
         let mut measured = false;
         for job in jobs {
-            if let Some(seconds) = history.took(&job.name(), &job.command(programs)) {
-                pace.add(job, from_seconds(seconds));
+            let record = state.record(&job.name());
+            if let Some((seconds, estimate)) = record.and_then(|record| Some((record.seconds?, record.estimate))) {
+                pace.add(job, from_seconds(seconds), estimate);
                 measured = true;
             }
         }

@@ -4,17 +4,22 @@ use std::path::{Path, PathBuf};
 
 use declarations::Fault;
 
+use crate::adopt;
 use crate::display::Display;
+use crate::key::CacheKey;
 use crate::lineage::History;
+use crate::machine::Machine;
 use crate::near::nearest;
-use declarations::StageName;
-
 use crate::plan::Job;
+use crate::replaced::Replaced;
 use crate::stale::{self, Decision, Evidence};
-use crate::state::{CacheKey, Record, State, Status};
+use crate::state::{Record, State, Status};
+use crate::study::Study;
 
 /// The jobs of a study, which of them are selected, and how they run.
 pub struct Executor<'plan> {
+    /// The study.
+    pub study: &'plan Study,
     /// All jobs of the study, in topological order.
     pub jobs: &'plan [Job],
     /// Whether each job is selected.
@@ -25,55 +30,99 @@ pub struct Executor<'plan> {
     pub root: String,
     /// Folder of the stages' programs.
     pub programs: String,
-    /// How many jobs run at once.
-    pub parallel_jobs: usize,
+    /// How many jobs run at once, on how many cores, in how much memory.
+    pub machine: Machine,
+    /// How jobs run and what decides whether they do.
+    pub options: Options,
+}
+
+/// How jobs run and what decides whether they do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
     /// Whether up-to-date jobs are rerun.
     pub force: bool,
+    /// Whether a job whose program changed is stale, too.
+    pub rerun_on_program: bool,
+    /// Whether the first failure stops the run.
+    pub fail_fast: bool,
+    /// Whether commands are printed.
+    pub verbose: bool,
 }
 
 /// What is done with a job once its dependencies have finished.
 pub(crate) enum Action {
-    Skip(String),
+    /// It is up to date.
+    Skip {
+        reason: String,
+        /// What to record of it, if nothing is recorded.
+        adopted: Option<Record>,
+    },
+    /// It cannot run, and need not.
     Omit(String),
-    Run { reason: String, from_scratch: bool, cache_key: CacheKey },
+    /// Outputs with its parameters come back.
+    Restore {
+        reason: String,
+        cache_key: CacheKey,
+    },
+    Run {
+        reason: String,
+        from_scratch: bool,
+        cache_key: CacheKey,
+        program: String,
+    },
 }
 
 impl Executor<'_> {
     /// What is done with a job whose inputs are final.
     pub(crate) fn action(&self, job: &Job, state: &mut State, history: &History) -> Result<Action, Fault> {
-        self.action_with(job, state, history, self.force)
+        self.action_with(job, state, history, self.options.force)
     }
 
     fn action_with(&self, job: &Job, state: &mut State, history: &History, force: bool) -> Result<Action, Fault> {
         let root = Path::new(&self.root);
-        let cache_key = match stale::cache_key(job, root, Path::new(&self.programs), state)? {
+        let path = Path::new(&self.programs).join(job.stage.word());
+        let Some(program) = state.hash(&path)? else {
+            return Err(Fault::input(format!(
+                "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
+                path.display()
+            )));
+        };
+        let cache_key = match stale::cache_key(job, root, state)? {
             Ok(cache_key) => cache_key,
             Err(missing) => return self.missing_input(job, &missing),
         };
-        let outputs = stale::outputs(job, root, state)?;
+        let results = stale::results(job, root, state)?;
         let name = job.name();
-        let (record, lineage) = (state.record(&name), history.done(&name));
-        let evidence = Evidence { cache_key: &cache_key, record, lineage, outputs: &outputs, force };
-        Ok(match stale::decide(job, evidence) {
+        let record = state.record(&name);
+        let evidence = Evidence {
+            cache_key: &cache_key,
+            record,
+            lineage: history.done(&name),
+            results: &results,
+            replaced: Replaced::of(job, root).has(&cache_key),
+            program: self.options.rerun_on_program.then_some(program.as_str()),
+            force,
+        };
+        Ok(match stale::decide(job, evidence, || adopt::find(job, &cache_key, root)) {
             Decision::Skip { reason } => {
-                if record.is_none() {
-                    state.insert(&name, Record { status: Status::Done, cache_key, outputs })?;
-                }
-                Action::Skip(reason)
+                let is_recorded = record.is_some_and(|record| record.cache_key == cache_key);
+                let adopted =
+                    (!is_recorded).then(|| Record { outputs: results, ..Record::new(Status::Done, cache_key) });
+                Action::Skip { reason, adopted }
             }
-            Decision::Run { reason, from_scratch } => Action::Run { reason, from_scratch, cache_key },
+            Decision::Restore { reason } => Action::Restore { reason, cache_key },
+            Decision::Run { reason, from_scratch } => Action::Run { reason, from_scratch, cache_key, program },
         })
     }
 
     /// Whether a job is up to date. With --force, only jobs that this run of the driver has finished count; the caller tracks
     /// those.
     pub(crate) fn is_up_to_date(&self, position: usize, state: &mut State, history: &History) -> bool {
-        !self.force && matches!(self.action(&self.jobs[position], state, history), Ok(Action::Skip(_)))
+        !self.options.force && matches!(self.action(&self.jobs[position], state, history), Ok(Action::Skip { .. }))
     }
 
     /// The job as it runs: copied from a duplicate that is trained, if there is one; and a remark that says so.
-    pub(crate) fn with_duplicate(&self, position: usize, duplicate: Option<usize>) -> (Job, String) {
-        let job = &self.jobs[position];
+    pub(crate) fn with_duplicate(&self, job: &Job, duplicate: Option<usize>) -> (Job, String) {
         match duplicate.and_then(|duplicate| self.jobs[duplicate].run.as_deref()) {
             None => (job.clone(), String::new()),
             Some(run) => (job.duplicate_of(run), format!("; duplicate of {run}, copied")),
@@ -97,21 +146,6 @@ impl Executor<'_> {
                 job.name()
             ))),
         }
-    }
-
-    /// A note on finished trainings that would be replaced by ones with other parameters, if there are any.
-    pub(crate) fn note_replaced(&self, state: &State) -> Option<String> {
-        let is_replaced = |(job, selected): &(&Job, &bool)| {
-            let record = state.record(&job.name()).filter(|record| record.status == Status::Done);
-            **selected
-                && job.stage == StageName::Train
-                && record.is_some_and(|record| record.cache_key.arguments != stale::parameters(job))
-        };
-        let count = self.jobs.iter().zip(&self.selected).filter(is_replaced).count();
-        (count > 0).then(|| {
-            let (trainings, them) = if count == 1 { ("training", "it") } else { ("trainings", "them") };
-            format!("note: {count} finished {trainings} with other parameters will be replaced; to keep {them}, use another folder (--artifacts)")
-        })
     }
 
     /// Notes stale jobs that the selected ones depend on and that are not selected.

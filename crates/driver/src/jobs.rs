@@ -1,6 +1,7 @@
 //! The jobs of a study, from the stages' declarations.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use declarations::prep::{self, Prep};
 use declarations::{
@@ -8,7 +9,7 @@ use declarations::{
 };
 use schemas::{Key, Partition};
 
-use crate::plan::Job;
+use crate::plan::{Continuation, Job};
 use crate::study::{Dataset, Run, Study};
 
 /// Every job of the study, in topological order, without dependencies, which are linked later.
@@ -33,10 +34,18 @@ pub(crate) fn jobs(study: &Study) -> Result<Vec<Job>, Fault> {
             }
         }
     }
-    let mut of_study = OfStudy { study: study.specification(), jobs: Vec::new(), invalid: None };
+    jobs.extend(of_study(study, study.specification())?);
+    Ok(jobs)
+}
+
+/// The jobs that read the whole study, or what there is of it.
+///
+/// # Errors
+/// An invalid parameter.
+pub(crate) fn of_study(study: &Study, specification: declarations::Study) -> Result<Vec<Job>, Fault> {
+    let mut of_study = OfStudy { study: specification, jobs: Vec::new(), invalid: None };
     study.sections.visit(&mut of_study);
-    jobs.append(&mut of_study.jobs);
-    of_study.invalid.map_or(Ok(jobs), Err)
+    of_study.invalid.map_or(Ok(of_study.jobs), Err)
 }
 
 fn prep(study: &Study, dataset: &Dataset) -> Result<Job, Fault> {
@@ -44,6 +53,9 @@ fn prep(study: &Study, dataset: &Dataset) -> Result<Job, Fault> {
     let mut job = job::<Prep>(Partition::dataset(&dataset.name), &parameters, None)?;
     let prep::Parameters { source, .. } = parameters;
     job.external_inputs = source.into_iter().map(PathBuf::from).collect();
+    // The text's content decides, wherever it lies.
+    job.arguments.iter_mut().filter(|flag| flag.name == "source").for_each(|flag| flag.decides = false);
+    job.config.remove("source");
     Ok(job)
 }
 
@@ -107,6 +119,11 @@ fn job<S: Stage>(
         inputs: S::inputs(parameters, &partition),
         external_inputs: Vec::new(),
         outputs: S::outputs(parameters, &partition),
+        results: S::outputs(parameters, &partition),
+        tables: S::tables(),
+        results_version: S::VERSION,
+        config: S::config(parameters),
+        continuation: Continuation(Arc::new(|_| false)),
         owned_folders: S::folders(parameters, &partition),
         dependencies: Vec::new(),
         duplicates: Vec::new(),

@@ -4,22 +4,37 @@
 //! it runs; pasted in a shell, the command does the same. It records what has run next to the tables ([`state`]) and in the table
 //! `lineage`.
 
+pub mod adopt;
 mod arguments;
+mod clean;
+mod consent;
 pub mod display;
 mod dry_run;
 mod estimate;
 pub mod executor;
 pub mod experiment;
+mod explain;
+mod failures;
+mod forecast;
 pub mod format;
+mod graph;
 mod jobs;
+pub mod key;
 pub mod lineage;
+pub mod logs;
+pub mod machine;
 pub mod near;
 pub mod pace;
 pub mod plan;
 mod process;
+pub mod progress;
+mod replaced;
 pub mod scheduler;
+mod settings;
+mod signals;
 pub mod stale;
 pub mod state;
+mod status;
 pub mod study;
 pub mod summary;
 pub mod yaml;
@@ -31,20 +46,22 @@ use std::path::Path;
 use std::time::Instant;
 
 use declarations::{Fault, StageName};
-use schemas::Artifacts;
+use schemas::{Artifacts, Footer, Partition, tables};
 
 pub use crate::arguments::Arguments;
-use crate::arguments::{resume_command, utf8};
+use crate::arguments::{Command, RerunTriggers, resume_command, utf8};
 use crate::display::{Display, print, print_error};
-use crate::executor::Executor;
+use crate::executor::{Executor, Options};
 use crate::experiment::Experiment;
 use crate::lineage::History;
-use crate::plan::{Job, Threads};
+use crate::machine::Machine;
+use crate::plan::Job;
 use crate::scheduler::Outcome;
+use crate::settings::Settings;
 use crate::state::State;
 use crate::study::Study;
 
-/// Runs the study and returns the exit code.
+/// Runs the study, or what the command line asks for in its place, and returns the exit code.
 ///
 /// # Errors
 /// A wrong argument or configuration, a file that cannot be read or written, or a locked folder.
@@ -56,56 +73,124 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         return Ok(0);
     }
     let study = Study::resolve(&experiment, &arguments.profile, &arguments.settings)?;
-    let parallel_jobs = arguments.jobs.unwrap_or(study.parallel_jobs);
-    if parallel_jobs == 0 {
+    let parallel_jobs = arguments.jobs.or(study.parallel_jobs);
+    if parallel_jobs == Some(0) {
         return Err(Fault::parameter("--jobs must be at least 1"));
     }
+    let machine = Machine::new(parallel_jobs);
     let root = arguments.root()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = plan::plan(&study, &root, Threads { shared: (cores / parallel_jobs).max(1), alone: cores })?;
+    let jobs = plan::plan(&study, &root, (machine.cores / machine.parallel_jobs).max(1))?;
     let executor = Executor {
+        study: &study,
         selected: arguments.select(&experiment, &study, &jobs)?,
         partial: arguments.is_partial(),
         jobs: &jobs,
         root,
         programs: arguments.programs()?,
-        parallel_jobs,
-        force: arguments.force,
+        machine,
+        options: Options {
+            force: arguments.force,
+            rerun_on_program: arguments.rerun_triggers == RerunTriggers::Program,
+            fail_fast: arguments.fail_fast,
+            verbose: arguments.verbose,
+        },
     };
-    let root = Path::new(&executor.root);
-    let artifacts = Artifacts::new(root);
-    if arguments.dry_run {
-        let (mut state, history) = (State::open(root, false)?, History::open(artifacts)?);
-        refuse_foreign_files(&executor, &state, &history)?;
-        executor.dry_run(&mut state, &history)?;
-        return Ok(0);
+    match &arguments.command {
+        None if arguments.dry_run => executor.print_dry_run(arguments),
+        None => executor.run_study(arguments, started),
+        Some(Command::Status { watch }) => executor.print_status(*watch),
+        Some(Command::Graph { by }) => executor.print_graph(*by),
+        Some(Command::Explain { artifact, compare }) => executor.explain(artifact, compare.as_deref()),
+        Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
+        Some(Command::Clean) => executor.clean(&experiment, arguments.yes),
     }
-    let _lock = lock(root)?;
-    let (mut state, mut history) = (State::open(root, true)?, History::open(artifacts.clone())?);
-    refuse_foreign_files(&executor, &state, &history)?;
-    let mut display = Display::new();
-    let outcome = executor.run(&mut state, &mut history, &mut display);
-    display.close();
-    let time = format::duration(started.elapsed());
-    match outcome? {
-        Outcome::Complete(done) => {
-            print_results(&executor, &done, &study, &artifacts)?;
-            if let Some(note) = note_foreign_tables(&executor, &state) {
-                print(&note);
-            }
-            print(&format!("Total time {time}"));
-            Ok(0)
+    .map(|code| code.unwrap_or(0))
+}
+
+impl Executor<'_> {
+    /// `--dry-run`.
+    fn print_dry_run(&self, arguments: &Arguments) -> Result<Option<u8>, Fault> {
+        let (mut state, history) = self.open()?;
+        self.note_settings(arguments, |note| print(note));
+        self.dry_run(&mut state, &history)?;
+        Ok(None)
+    }
+
+    /// What is recorded in the folder, to read only.
+    fn open(&self) -> Result<(State, History), Fault> {
+        let root = Path::new(&self.root);
+        let (state, history) = (State::open(root, false), History::open(Artifacts::new(root)));
+        refuse_foreign_files(self, &state, &history)?;
+        Ok((state, history))
+    }
+
+    fn run_study(&self, arguments: &Arguments, started: Instant) -> Result<Option<u8>, Fault> {
+        let root = Path::new(&self.root);
+        let artifacts = Artifacts::new(root);
+        let _lock = lock(root)?;
+        let (mut state, mut history) = (State::open(root, true), History::open(artifacts.clone()));
+        refuse_foreign_files(self, &state, &history)?;
+        if let Some(note) = history.set_aside()? {
+            print_error(&note);
         }
-        Outcome::Failed(code) => {
+        if root.to_string_lossy().contains(['[', ']', '*', '?', '=']) {
             print_error(&format!(
-                "failed after {time}; finished jobs are kept; to resume: {}",
-                resume_command(arguments)
+                "note: polars, pandas and DuckDB take `[`, `*`, `?` and `key=value` in {} for patterns: a path without them is easier to read from",
+                self.root
             ));
-            Ok(code)
         }
-        Outcome::Interrupted(code) => {
+        self.note_settings(arguments, print_error);
+        let forecasts = self.forecast(&mut state, &history);
+        if let Some(doubts) = self.doubts(&forecasts, &state, &history) {
+            consent::ask(&doubts, arguments.yes)?;
+        }
+        // Nothing is lost without it: a plain call then does not know that this one had other settings.
+        let _ = arguments.remembered().write(root);
+        let mut display = Display::new();
+        let outcome = self.run(&mut state, &mut history, &mut display);
+        display.close();
+        let outcome = outcome?;
+        print_results(self, &outcome.done, &artifacts)?;
+        if let Some(note) = note_foreign_tables(self, &state) {
+            print(&note);
+        }
+        Ok(Some(self.conclude(&outcome, arguments, started)))
+    }
+
+    /// Prints how the run ended and returns the exit code.
+    fn conclude(&self, outcome: &Outcome, arguments: &Arguments, started: Instant) -> u8 {
+        let time = format::duration(started.elapsed());
+        for failure in &outcome.failures {
+            print_error(&failure.describe(Path::new(&self.root)));
+        }
+        if !outcome.missing.is_empty() {
+            print_error(&format!("the results are without {}", outcome.missing.join(", ")));
+        }
+        if let Some(signal) = outcome.signal {
             print_error(&format!("interrupted after {time}; to resume: {}", resume_command(arguments)));
-            Ok(code)
+            return u8::try_from(128 + signal).unwrap_or(1);
+        }
+        let Some(first) = outcome.failures.first() else {
+            print(&format!("Total time {time}"));
+            return 0;
+        };
+        let blocked = match outcome.blocked {
+            0 => String::new(),
+            count => format!(", {count} not run because of that"),
+        };
+        print_error(&format!(
+            "{} failed{blocked}, after {time}; finished jobs are kept; to resume: {}",
+            outcome.failures.len(),
+            resume_command(arguments)
+        ));
+        first.code
+    }
+
+    /// Says how the settings differ from those of the last run in the folder.
+    fn note_settings(&self, arguments: &Arguments, say: impl FnOnce(&str)) {
+        let last = Settings::read(Path::new(&self.root));
+        if let Some(note) = last.and_then(|last| arguments.remembered().difference(&last)) {
+            say(&note);
         }
     }
 }
@@ -148,12 +233,14 @@ fn lock(root: &Path) -> Result<File, Fault> {
     }
 }
 
-/// Refuses a folder in which the pipeline never ran but which has files that stages of the whole study would replace.
+/// Refuses a folder in which the pipeline never ran but which has files that stages of the whole study would replace. A folder
+/// that was copied without the driver's records has tables that say where they are from.
 fn refuse_foreign_files(executor: &Executor<'_>, state: &State, history: &History) -> Result<(), Fault> {
-    if !(state.is_empty() && history.is_empty()) {
+    let root = Path::new(&executor.root);
+    let results = Artifacts::new(root).path::<tables::Results>(&Partition::study())?;
+    if !(state.is_empty() && history.is_empty()) || Footer::read(&results).is_some() {
         return Ok(());
     }
-    let root = Path::new(&executor.root);
     let folders = executor.jobs.iter().filter(|job| job.stage.whole_study()).flat_map(|job| &job.owned_folders);
     match folders.map(|folder| root.join(folder)).find(|path| path.exists()) {
         None => Ok(()),
@@ -178,12 +265,12 @@ fn note_foreign_tables(executor: &Executor<'_>, state: &State) -> Option<String>
 }
 
 /// Prints the results of the jobs that are done.
-fn print_results(executor: &Executor<'_>, done: &[bool], study: &Study, artifacts: &Artifacts) -> Result<(), Fault> {
+fn print_results(executor: &Executor<'_>, done: &[bool], artifacts: &Artifacts) -> Result<(), Fault> {
     let is_done = |stage| executor.jobs.iter().zip(done).any(|(job, done)| job.stage == stage && *done);
     if is_done(StageName::Correlate) {
         let width = console::Term::stdout().size_checked().map(|(_, columns)| columns);
         print(&format!("\n{}", summary::results(artifacts, width)?));
-        print(&summary::findings(artifacts, study, width)?);
+        print(&summary::findings(artifacts, executor.study, width)?);
     }
     if is_done(StageName::Plot) {
         let root = Path::new(&executor.root);

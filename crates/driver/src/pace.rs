@@ -28,11 +28,11 @@ struct Measured {
 }
 
 impl Pace {
-    /// Adds a measured job.
-    pub fn add(&mut self, job: &Job, wall: Duration) {
+    /// Adds an execution of a job: its time, and the seconds that it was estimated to take.
+    pub fn add(&mut self, job: &Job, wall: Duration, estimate: f64) {
         let measured = self.measured.entry((job.stage, job.run.clone())).or_default();
         measured.seconds += wall.as_secs_f64();
-        measured.expected += job.cost.seconds;
+        measured.expected += estimate;
     }
 
     /// The estimated seconds of a job, scaled by the ratio of its stage and run, else of its stage, else of all jobs; none

@@ -1,15 +1,20 @@
 //! The DAG of jobs: which commands there are, what each reads and writes, and so which depends on which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use declarations::{Cost, Fault, Flag, StageName};
+use declarations::{Cost, Device, Fault, Flag, StageName};
+use schemas::Partition;
+use serde_json::{Map, Value};
 
 use crate::jobs;
 use crate::study::Study;
 
 /// The flag by which a training is copied from that of another run.
 const SAME_AS: &str = "same_as";
+const THREADS: &str = "threads";
 
 /// One command of the pipeline.
 #[derive(Clone, Debug)]
@@ -30,6 +35,16 @@ pub struct Job {
     pub external_inputs: Vec<PathBuf>,
     /// What it writes, relative to the root.
     pub outputs: Vec<PathBuf>,
+    /// The outputs without those that only resuming needs.
+    pub results: Vec<PathBuf>,
+    /// The tables that it writes, with their versions.
+    pub tables: Vec<(&'static str, u32)>,
+    /// The version of the stage's results.
+    pub results_version: u32,
+    /// The parameters that decide, as the footers of its tables have them.
+    pub config: Map<String, Value>,
+    /// Whether it goes on from what a job with other parameters wrote.
+    pub continuation: Continuation,
     /// Folders that no other job writes to, relative to the root.
     pub owned_folders: Vec<PathBuf>,
     /// The jobs that write what it reads.
@@ -40,7 +55,37 @@ pub struct Job {
     pub cost: Cost,
 }
 
+/// Whether a job with certain parameters goes on from what one with the parameters of a footer wrote.
+#[derive(Clone)]
+pub struct Continuation(pub Arc<dyn Fn(&Map<String, Value>) -> bool + Send + Sync>);
+
+impl fmt::Debug for Continuation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Continuation")
+    }
+}
+
 impl Job {
+    /// Whether it goes on from what a job with the parameters of a footer wrote.
+    pub(crate) fn continues(&self, config: &Map<String, Value>) -> bool {
+        (self.continuation.0)(config)
+    }
+
+    /// The versions on which its outputs depend.
+    pub(crate) fn version(&self) -> String {
+        let tables = self.tables.iter().map(|(table, version)| format!("{table} {version}"));
+        std::iter::once(format!("results {}", self.results_version)).chain(tables).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Its partition.
+    pub(crate) fn partition(&self) -> Partition {
+        match (&self.dataset, &self.run, self.seed) {
+            (Some(dataset), Some(run), Some(seed)) => Partition::dataset(dataset).run(run).seed(seed),
+            (Some(dataset), ..) => Partition::dataset(dataset),
+            _ => Partition::study(),
+        }
+    }
+
     /// Its name: stage, dataset, run and seed.
     pub fn name(&self) -> String {
         let seed = self.seed.map(|seed| seed.to_string());
@@ -64,8 +109,27 @@ impl Job {
 
     /// Its number of threads.
     pub(crate) fn threads(&self) -> usize {
-        let threads = self.arguments.iter().find(|argument| argument.name == "threads");
+        let threads = self.arguments.iter().find(|argument| argument.name == THREADS);
         threads.and_then(|argument| argument.value.parse().ok()).unwrap_or(1)
+    }
+
+    /// The same with so many threads.
+    pub(crate) fn with_threads(mut self, threads: usize) -> Self {
+        let of_threads = self.arguments.iter_mut().filter(|argument| argument.name == THREADS);
+        of_threads.for_each(|argument| argument.value = threads.to_string());
+        self
+    }
+
+    /// Whether it computes on a GPU.
+    pub(crate) fn on_gpu(&self) -> bool {
+        self.arguments.iter().any(|argument| argument.name == "device" && argument.value != Device::Cpu.to_string())
+    }
+
+    /// Adds the flags that say where and how it runs, which its outputs do not depend on.
+    fn execute_with(&mut self, artifacts: &str, threads: usize) {
+        let execution = |name: &str, value: String| Flag { name: name.to_owned(), value, decides: false };
+        self.arguments.insert(0, execution("artifacts", artifacts.to_owned()));
+        self.arguments.push(execution(THREADS, threads.to_string()));
     }
 
     /// The command line after the program.
@@ -97,34 +161,32 @@ pub(crate) fn quote(word: &str) -> String {
     }
 }
 
-/// Threads per job.
-#[derive(Clone, Copy, Debug)]
-pub struct Threads {
-    /// Of a job that runs beside others.
-    pub shared: usize,
-    /// Of a job that runs alone.
-    pub alone: usize,
-}
-
-/// All jobs of the study in topological order.
+/// All jobs of the study in topological order, each with so many threads as long as nothing else is decided.
 ///
 /// # Errors
 /// An invalid parameter.
-pub fn plan(study: &Study, artifacts: &str, threads: Threads) -> Result<Vec<Job>, Fault> {
+pub fn plan(study: &Study, artifacts: &str, threads: usize) -> Result<Vec<Job>, Fault> {
     let mut jobs = jobs::jobs(study)?;
     let mut writers: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for (position, job) in jobs.iter().enumerate() {
         writers.extend(job.outputs.iter().map(|output| (output.clone(), position)));
     }
-    let execution = |name: &str, value: String| Flag { name: name.to_owned(), value, decides: false };
     for job in &mut jobs {
         let dependencies: BTreeSet<usize> = job.inputs.iter().filter_map(|input| writers.get(input).copied()).collect();
         job.dependencies = dependencies.into_iter().collect();
-        let threads = if job.stage.whole_study() { threads.alone } else { threads.shared };
-        job.arguments.insert(0, execution("artifacts", artifacts.to_owned()));
-        job.arguments.push(execution("threads", threads.to_string()));
+        job.execute_with(artifacts, threads);
     }
     link_duplicates(&mut jobs);
+    Ok(jobs)
+}
+
+/// The jobs of the stages that read the whole study, for what there is of it.
+///
+/// # Errors
+/// An invalid parameter.
+pub(crate) fn of_study(study: &Study, rest: declarations::Study, artifacts: &str) -> Result<Vec<Job>, Fault> {
+    let mut jobs = jobs::of_study(study, rest)?;
+    jobs.iter_mut().for_each(|job| job.execute_with(artifacts, 1));
     Ok(jobs)
 }
 

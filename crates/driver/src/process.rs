@@ -58,6 +58,8 @@ impl Process {
         command.args(flags).env(RELAY, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let parent = std::process::id();
         let with_parent = move || die_with_parent(parent);
+        // Out of the terminal's group, whose Ctrl-C is for the driver alone: it tells its stages once.
+        command.process_group(0);
         // SAFETY: between fork and exec only prctl and getppid are called, which are async-signal-safe.
         unsafe { command.pre_exec(with_parent) };
         let (sender, receiver) = std::sync::mpsc::channel();

@@ -1,42 +1,44 @@
 //! Runs the DAG: starts ready jobs, several at once, until all are done or one fails.
 
+mod exits;
+
 use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitStatus;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use cli::Notice;
-use declarations::Fault;
-use schemas::enums;
-use schemas::tables::Lineage;
-use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGTERM};
-use signal_hook::low_level::signal_name;
+use declarations::{Fault, StageName};
 
 use crate::display::Display;
 use crate::executor::{Action, Executor};
-use crate::format::{duration, size};
+use crate::failures::{self, Failure};
+use crate::key::CacheKey;
 use crate::lineage::History;
+use crate::logs::Log;
 use crate::pace::{Pace, from_seconds};
-use crate::plan::Job;
-use crate::process::{Event, Exit, Process, is_ignored, keep_exited_children};
-use crate::stale;
-use crate::state::{CacheKey, Record, State, Status};
+use crate::plan::{self, Job};
+use crate::process::{Event, Process, keep_exited_children};
+use crate::progress::{self, Progress};
+use crate::replaced::Replaced;
+use crate::signals::Signals;
+use crate::state::{Record, State, Status};
 
-/// How long a stage may take to exit after SIGTERM, before it is killed.
-const GRACE_PERIOD: Duration = Duration::from_secs(10);
+/// How long a stage may take to save and exit after SIGTERM, before it is killed.
+const GRACE_PERIOD: Duration = Duration::from_secs(60);
 
 /// How a run of the pipeline ended.
-pub enum Outcome {
-    /// All selected jobs are done or omitted: for each job, whether it is done.
-    Complete(Vec<bool>),
-    /// A job failed; the exit code.
-    Failed(u8),
-    /// A signal stopped it; the exit code.
-    Interrupted(u8),
+pub struct Outcome {
+    /// For each job, whether it is done.
+    pub done: Vec<bool>,
+    /// The jobs that failed.
+    pub failures: Vec<Failure>,
+    /// How many jobs could not run because of those.
+    pub blocked: usize,
+    /// What the results lack because of those.
+    pub missing: Vec<String>,
+    /// The number of the signal that stopped it.
+    pub signal: Option<usize>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -47,17 +49,33 @@ enum Phase {
     Done,
     Omitted,
     Failed,
+    /// A job that it depends on failed.
+    Blocked,
+}
+
+/// How a job is started.
+struct Start {
+    reason: String,
+    threads: usize,
+    cache_key: CacheKey,
+    program: String,
+    replaced: Option<CacheKey>,
 }
 
 struct Running {
     process: Process,
+    /// The job as it was started.
+    job: Job,
     command: String,
-    is_duplicate: bool,
+    threads: usize,
+    log: Log,
     cache_key: CacheKey,
+    program: String,
+    /// The key of the outputs that were moved aside.
+    replaced: Option<CacheKey>,
     started_at: SystemTime,
     started: Instant,
-    /// From 0 to 1, by its own progress.
-    fraction: f64,
+    progress: Progress,
     /// The error that it reported.
     error: Option<String>,
 }
@@ -66,32 +84,24 @@ impl Executor<'_> {
     /// Runs the selected jobs that are stale.
     ///
     /// # Errors
-    /// An error of the driver itself; a failed job is an [`Outcome`].
+    /// An error of the driver itself; a failed job is part of the [`Outcome`].
     pub fn run(&self, state: &mut State, history: &mut History, display: &mut Display) -> Result<Outcome, Fault> {
-        let signal = Arc::new(AtomicUsize::new(0));
-        for number in [SIGINT, SIGTERM, SIGHUP] {
-            // Under nohup a closed terminal must not stop the run.
-            if number == SIGHUP && is_ignored(number) {
-                continue;
-            }
-            let value = usize::try_from(number).map_err(|_| Fault::bug("a negative signal"))?;
-            signal_hook::flag::register_usize(number, Arc::clone(&signal), value)
-                .map_err(|error| Fault::bug(format!("signal {number} cannot be handled: {error}")))?;
-        }
+        let signals = Signals::handle()?;
         keep_exited_children();
         self.note_stale(state, history, display);
-        if let Some(note) = self.note_replaced(state) {
-            display.print(&note);
-        }
-        if self.force {
-            let selected = self.jobs.iter().zip(&self.selected).filter(|(_, selected)| **selected);
-            state.mark_forced(selected.map(|(job, _)| job.name()))?;
+        let selected = self.jobs.iter().zip(&self.selected).filter(|(_, selected)| **selected);
+        let names = selected.map(|(job, _)| job.name());
+        let failed_before = |job: &Job| state.record(&job.name()).is_some_and(|record| record.status == Status::Failed);
+        let failed_before = self.jobs.iter().map(failed_before).collect();
+        if self.options.force {
+            state.mark_forced(names);
         }
         let (sender, events) = channel();
         let phase = |selected: &bool| if *selected { Phase::Waiting } else { Phase::NotSelected };
         let scheduler = Scheduler {
             executor: self,
             critical_paths: self.critical_paths(),
+            failed_before,
             state,
             history,
             display,
@@ -100,8 +110,10 @@ impl Executor<'_> {
             phases: self.selected.iter().map(phase).collect(),
             running: BTreeMap::new(),
             pace: Pace::default(),
-            signal,
-            failure: None,
+            signals,
+            failures: Vec::new(),
+            missing: Vec::new(),
+            reported: Instant::now(),
         };
         scheduler.run()
     }
@@ -110,6 +122,8 @@ impl Executor<'_> {
 struct Scheduler<'plan> {
     executor: &'plan Executor<'plan>,
     critical_paths: Vec<f64>,
+    /// Whether each job failed the last time.
+    failed_before: Vec<bool>,
     state: &'plan mut State,
     history: &'plan mut History,
     display: &'plan mut Display,
@@ -118,10 +132,12 @@ struct Scheduler<'plan> {
     phases: Vec<Phase>,
     running: BTreeMap<usize, Running>,
     pace: Pace,
-    /// The signal that the driver got, 0 for none.
-    signal: Arc<AtomicUsize>,
-    /// The exit code of the first job that failed.
-    failure: Option<u8>,
+    signals: Signals,
+    failures: Vec<Failure>,
+    /// What the stages that read the whole study were run without.
+    missing: Vec<String>,
+    /// When the progress was last written for `status`.
+    reported: Instant,
 }
 
 impl Scheduler<'_> {
@@ -130,20 +146,25 @@ impl Scheduler<'_> {
         if result.is_err() {
             self.running.values().for_each(|running| running.process.terminate());
         }
+        progress::clear(Path::new(&self.executor.root));
         result?;
-        self.state.save_hashes()?;
-        Ok(match (self.signal.load(Ordering::Relaxed), self.failure) {
-            (0, None) => Outcome::Complete(self.phases.iter().map(|phase| *phase == Phase::Done).collect()),
-            (0, Some(code)) => Outcome::Failed(code),
-            (signal, _) => Outcome::Interrupted(u8::try_from(128 + signal).unwrap_or(1)),
+        self.record_adopted();
+        self.state.save_hashes();
+        self.warn_unsaved();
+        Ok(Outcome {
+            done: self.phases.iter().map(|phase| *phase == Phase::Done).collect(),
+            blocked: self.phases.iter().filter(|phase| **phase == Phase::Blocked).count(),
+            failures: self.failures,
+            missing: self.missing,
+            signal: self.signals.first(),
         })
     }
 
     fn run_jobs(&mut self) -> Result<(), Fault> {
         let mut terminated: Option<Instant> = None;
         loop {
-            let interrupted = self.signal.load(Ordering::Relaxed) != 0;
-            if !interrupted && self.failure.is_none() {
+            let interrupted = self.signals.first().is_some();
+            if !interrupted && !self.stops() {
                 self.start_ready()?;
             }
             if self.running.is_empty() {
@@ -151,10 +172,11 @@ impl Scheduler<'_> {
             }
             if interrupted {
                 let since = *terminated.get_or_insert_with(|| {
+                    self.display.print("stopping: trainings save first; once more stops at once");
                     self.running.values().for_each(|running| running.process.terminate());
                     Instant::now()
                 });
-                if since.elapsed() > GRACE_PERIOD {
+                if self.signals.repeated() || since.elapsed() > GRACE_PERIOD {
                     self.running.values().for_each(|running| running.process.kill());
                 }
             }
@@ -165,45 +187,66 @@ impl Scheduler<'_> {
                 Err(RecvTimeoutError::Disconnected) => return Err(Fault::bug("the channel of events is closed")),
             }
             self.update_overall();
+            self.warn_unsaved();
         }
     }
 
-    /// Starts ready jobs, the longest critical path first, up to the number that may run at once.
+    /// Whether no more jobs start, since one failed.
+    fn stops(&self) -> bool {
+        self.executor.options.fail_fast && !self.failures.is_empty()
+    }
+
+    /// Starts ready jobs, up to the number that may run at once: those that failed before last, else the longest critical path
+    /// first.
     fn start_ready(&mut self) -> Result<(), Fault> {
-        while self.running.len() < self.executor.parallel_jobs && self.failure.is_none() {
-            let is_ready = |job: &Job| {
-                let finished = |index: &usize| !matches!(self.phases[*index], Phase::Waiting | Phase::Running);
-                job.dependencies.iter().all(finished)
+        while self.running.len() < self.executor.machine.parallel_jobs
+            && !self.stops()
+            && self.signals.first().is_none()
+        {
+            let ready = self.ready();
+            let first = |one: &&usize, other: &&usize| {
+                let last = |index: usize| self.failed_before[index];
+                let path = |index: usize| self.critical_paths[index];
+                last(**one).cmp(&last(**other)).then(path(**other).total_cmp(&path(**one)))
             };
-            let jobs = self.executor.jobs.iter().enumerate();
-            let ready = jobs
-                .filter(|(index, job)| self.phases[*index] == Phase::Waiting && is_ready(job))
-                .filter(|(index, _)| !self.awaits_duplicate(*index));
-            let path = |index: usize| self.critical_paths[index];
-            let Some((index, _)) = ready.rev().max_by(|(one, _), (other, _)| path(*one).total_cmp(&path(*other)))
-            else {
-                return Ok(());
-            };
-            self.dispatch(index)?;
-            if self.signal.load(Ordering::Relaxed) != 0 {
-                return Ok(());
-            }
+            let Some(&index) = ready.iter().filter(|index| self.fits(**index)).min_by(first) else { return Ok(()) };
+            self.dispatch(index, ready.len())?;
         }
         Ok(())
     }
 
-    /// Starts, skips or omits a job that is ready.
-    fn dispatch(&mut self, index: usize) -> Result<(), Fault> {
-        let executor = self.executor;
-        let job = &executor.jobs[index];
-        let name = job.name();
-        let omitted = job.dependencies.iter().find(|dependency| self.phases[**dependency] == Phase::Omitted);
-        let action = match omitted {
-            Some(dependency) => Ok(Action::Omit(format!("it needs {}", executor.jobs[*dependency].name()))),
-            None => executor.action(job, self.state, self.history),
+    /// The waiting jobs whose dependencies have finished.
+    fn ready(&self) -> Vec<usize> {
+        let is_ready = |job: &Job| {
+            let finished = |index: &usize| !matches!(self.phases[*index], Phase::Waiting | Phase::Running);
+            job.dependencies.iter().all(finished)
         };
-        match action {
-            Ok(Action::Skip(reason)) => {
+        let jobs = self.executor.jobs.iter().enumerate();
+        jobs.filter(|(index, job)| self.phases[*index] == Phase::Waiting && is_ready(job))
+            .filter(|(index, _)| !self.awaits_duplicate(*index))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Whether a job fits beside those that run: its memory, and one job at a time on a GPU. Alone, every job fits.
+    fn fits(&self, index: usize) -> bool {
+        let job = &self.executor.jobs[index];
+        let memory: f64 = self.running.values().map(|running| running.job.cost.memory).sum();
+        let on_gpu = self.running.values().any(|running| running.job.on_gpu());
+        self.running.is_empty()
+            || (memory + job.cost.memory <= self.executor.machine.memory && !(job.on_gpu() && on_gpu))
+    }
+
+    /// Starts, skips, omits or blocks a job that is ready, one of `ready` such jobs.
+    fn dispatch(&mut self, index: usize, ready: usize) -> Result<(), Fault> {
+        let executor = self.executor;
+        let name = executor.jobs[index].name();
+        let Some(job) = self.possible(index)? else { return Ok(()) };
+        match executor.action(&job, self.state, self.history) {
+            Ok(Action::Skip { reason, adopted }) => {
+                if let Some(record) = adopted {
+                    self.state.insert(&name, record);
+                }
                 self.phases[index] = Phase::Done;
                 self.display.print(&format!("· {name} · {reason}"));
             }
@@ -211,41 +254,126 @@ impl Scheduler<'_> {
                 self.phases[index] = Phase::Omitted;
                 self.display.print(&format!("· {name} · omitted: {reason}"));
             }
-            Ok(Action::Run { reason, from_scratch, cache_key }) => {
-                if from_scratch {
-                    // Before it is recorded as started, so that what resumes it finds no older files.
-                    stale::remove(job, Path::new(&executor.root))?;
+            Ok(Action::Restore { reason, cache_key }) => {
+                let replaced = Replaced::of(&job, Path::new(&executor.root));
+                replaced.put_aside(self.state.record(&name))?;
+                if let Some(record) = replaced.restore(&cache_key)? {
+                    self.state.insert(&name, record);
                 }
-                let record = Record { status: Status::Started, cache_key: cache_key.clone(), outputs: BTreeMap::new() };
-                self.state.insert(&name, record)?;
+                // Still waiting, it is looked at again.
+                self.display.print(&format!("· {name} · {reason}"));
+            }
+            Ok(Action::Run { reason, from_scratch, cache_key, program }) => {
+                let replaced = if from_scratch { self.put_aside(&job)? } else { None };
+                self.state.insert(&name, Record::new(Status::Started, cache_key.clone()));
                 let duplicate = self.finished_duplicate(index);
-                let (job, remark) = executor.with_duplicate(index, duplicate);
-                let command = job.command(&executor.programs);
-                self.display.print(&format!("▸ {name} · run: {reason}{remark}"));
-                self.display.detail(&command);
-                let program = Path::new(&executor.programs).join(job.stage.word());
-                let process = Process::start(index, &program, &job.flags(), self.sender.clone())?;
-                self.display.begin(index, &name);
-                self.phases[index] = Phase::Running;
-                let running = Running {
-                    process,
-                    command,
-                    is_duplicate: duplicate.is_some(),
-                    cache_key,
-                    started_at: SystemTime::now(),
-                    started: Instant::now(),
-                    fraction: 0.0,
-                    error: None,
-                };
-                self.running.insert(index, running);
+                let (job, remark) = executor.with_duplicate(&job, duplicate);
+                let threads = self.threads(ready);
+                let reason = format!("run: {reason}{remark}");
+                self.start(index, job.with_threads(threads), Start { reason, threads, cache_key, program, replaced })?;
             }
-            Err(fault) => {
-                self.phases[index] = Phase::Failed;
-                self.failure = Some(fault.kind() as u8);
-                self.display.print(&format!("error: {fault}"));
-            }
+            Err(fault) => self.fail(
+                index,
+                Failure { job: name, code: fault.kind().code(), message: fault.to_string(), command: None },
+            ),
         }
         Ok(())
+    }
+
+    /// The job as it can run after what failed: a stage that reads the whole study reads what there is of it, and any other job
+    /// is blocked or omitted with what it depends on.
+    fn possible(&mut self, index: usize) -> Result<Option<Job>, Fault> {
+        let executor = self.executor;
+        let job = &executor.jobs[index];
+        // The nearest first: what depends on a stage of the whole study cannot do without it.
+        let find = |phases: &[Phase], wanted: &[Phase]| {
+            job.dependencies.iter().rev().copied().find(|dependency| wanted.contains(&phases[*dependency]))
+        };
+        if let Some(dependency) = find(&self.phases, &[Phase::Omitted]) {
+            self.phases[index] = Phase::Omitted;
+            let reason = format!("omitted: it needs {}", executor.jobs[dependency].name());
+            self.display.print(&format!("· {} · {reason}", job.name()));
+            return Ok(None);
+        }
+        let Some(dependency) = find(&self.phases, &[Phase::Failed, Phase::Blocked]) else {
+            return Ok(Some(job.clone()));
+        };
+        if job.stage.whole_study() && !executor.jobs[dependency].stage.whole_study() {
+            if let Some((reduced, missing)) = self.reduced(job.stage)? {
+                self.display.print(&format!("{}: without {}", job.name(), missing.join(", ")));
+                self.missing = missing;
+                return Ok(Some(reduced));
+            }
+        }
+        self.phases[index] = Phase::Blocked;
+        self.display.print(&format!("· {} · not run: it needs {}", job.name(), executor.jobs[dependency].name()));
+        Ok(None)
+    }
+
+    /// The job of a stage that reads the whole study, for what there is of it; and what there is not.
+    fn reduced(&self, stage: StageName) -> Result<Option<(Job, Vec<String>)>, Fault> {
+        let executor = self.executor;
+        let is_lost = |(_, phase): &(&Job, &Phase)| matches!(phase, Phase::Failed | Phase::Blocked);
+        let lost: Vec<&Job> = executor.jobs.iter().zip(&self.phases).filter(is_lost).map(|(job, _)| job).collect();
+        let Some((rest, missing)) = failures::without(&executor.study.specification(), &lost) else { return Ok(None) };
+        let jobs = plan::of_study(executor.study, rest, &executor.root)?;
+        Ok(jobs.into_iter().find(|job| job.stage == stage).map(|job| (job, missing)))
+    }
+
+    /// Moves what a job wrote before aside; the key of what was moved, if it is known.
+    fn put_aside(&self, job: &Job) -> Result<Option<CacheKey>, Fault> {
+        let record = self.state.record(&job.name());
+        // Before the job is recorded as started, so that what resumes it finds no older files.
+        Replaced::of(job, Path::new(&self.executor.root)).put_aside(record)?;
+        Ok(record.map(|record| record.cache_key.clone()))
+    }
+
+    /// The threads of a job that starts now, one of `ready`.
+    fn threads(&self, ready: usize) -> usize {
+        let busy = self.running.values().map(|running| running.threads).sum();
+        self.executor.machine.threads(busy, ready, self.running.len())
+    }
+
+    fn start(&mut self, index: usize, job: Job, start: Start) -> Result<(), Fault> {
+        let executor = self.executor;
+        let Start { reason, threads, cache_key, program, replaced } = start;
+        let name = job.name();
+        let command = job.command(&executor.programs);
+        self.display.print(&format!("▸ {name} · {reason}"));
+        if executor.options.verbose {
+            self.display.detail(&command);
+        }
+        let mut log = Log::open(Path::new(&executor.root), &name);
+        log.write(&format!("▸ {reason}\n  {command}"));
+        let path = Path::new(&executor.programs).join(job.stage.word());
+        let process = Process::start(index, &path, &job.flags(), self.sender.clone())?;
+        self.display.begin(index, &name);
+        self.phases[index] = Phase::Running;
+        let running = Running {
+            process,
+            job,
+            command,
+            threads,
+            log,
+            cache_key,
+            program,
+            replaced,
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            progress: Progress::default(),
+            error: None,
+        };
+        self.running.insert(index, running);
+        Ok(())
+    }
+
+    fn fail(&mut self, index: usize, failure: Failure) {
+        self.phases[index] = Phase::Failed;
+        self.display.print(&format!("✗ {} · failed: {}", failure.job, failure.message));
+        if self.executor.options.fail_fast && !self.running.is_empty() {
+            self.display.print("finishing the jobs that run, then stopping (--fail-fast)");
+        }
+        self.failures.push(failure);
     }
 
     /// Whether a training waits for a duplicate to copy: the first of several duplicates is trained, then the others are
@@ -273,144 +401,60 @@ impl Scheduler<'_> {
     }
 
     fn handle_line(&mut self, index: usize, line: Result<Notice, String>) {
+        let Some(running) = self.running.get_mut(&index) else { return };
         match line {
             Ok(Notice::Progress { label, done, total, note }) => {
-                if let Some(running) = self.running.get_mut(&index) {
-                    running.fraction = done as f64 / total.max(1) as f64;
-                }
                 self.display.progress(index, &label, done, total, &note);
+                running.progress = Progress { label, done, total, note };
             }
             Ok(Notice::Message { text }) => {
-                self.display.print(&format!("  {}: {text}", self.executor.jobs[index].name()));
+                running.log.write(&text);
+                self.display.print(&format!("  {}: {text}", running.job.name()));
             }
-            Ok(Notice::Failed { text }) => {
-                if let Some(running) = self.running.get_mut(&index) {
-                    running.error = Some(text);
-                }
-            }
-            Err(text) => self.display.print(&text),
-        }
-    }
-
-    fn handle_exit(&mut self, index: usize, wall: Duration) -> Result<(), Fault> {
-        let job = &self.executor.jobs[index];
-        let name = job.name();
-        let Some(running) = self.running.remove(&index) else { return Ok(()) };
-        let Exit { status, peak_rss_bytes } = running.process.reap()?;
-        self.display.end(index);
-        let present = stale::outputs(job, Path::new(&self.executor.root), self.state)?;
-        let failure = match (status.success(), stale::missing(job, &present)) {
-            (true, None) => None,
-            (true, Some(path)) => Some((1, format!("exited 0 but did not write {path}"))),
-            (false, _) => Some(explain(status, running.error, self.executor.parallel_jobs)),
-        };
-        let interrupted = self.was_interrupted(status);
-        let fingerprint = running.cache_key.fingerprint();
-        let outcome = match &failure {
-            None => Status::Done,
-            // An interrupted job resumes.
-            Some(_) if interrupted => Status::Started,
-            Some(_) => Status::Failed,
-        };
-        let record = Record { status: outcome, cache_key: running.cache_key, outputs: present };
-        self.state.insert(&name, record)?;
-        let since = running.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.history.add(Lineage {
-            node: name.clone(),
-            stage: job.stage.word().to_owned(),
-            command: running.command.clone(),
-            fingerprint,
-            status: if failure.is_none() { enums::Status::Done } else { enums::Status::Failed },
-            wall_secs: wall.as_secs_f64(),
-            peak_rss_bytes,
-            started_at_secs: since.as_secs_f64(),
-        })?;
-        let peak = peak_rss_bytes.map_or(String::new(), |peak| format!(" · peak memory {}", size(peak as f64)));
-        let cost = format!("{}{peak}", duration(wall));
-        match failure {
-            None => {
-                self.phases[index] = Phase::Done;
-                if !running.is_duplicate {
-                    self.pace.add(job, wall);
-                }
-                self.display.print(&format!("✓ {name} · {cost}"));
-            }
-            Some(_) if interrupted => {
-                self.phases[index] = Phase::Failed;
-                self.display.print(&format!("· {name} · interrupted after {cost}"));
-            }
-            Some((code, message)) => {
-                self.phases[index] = Phase::Failed;
-                self.failure.get_or_insert(code);
-                self.display.print(&format!("error: {name} failed after {cost}: {message}"));
-                self.display.detail(&running.command);
-                if !self.running.is_empty() {
-                    self.display.print("finishing the jobs that run, then stopping");
-                }
+            Ok(Notice::Failed { text }) => running.error = Some(text),
+            Err(text) => {
+                running.log.write(&text);
+                self.display.print(&text);
             }
         }
-        Ok(())
-    }
-
-    /// Whether a stage was stopped by the user: a terminal sends SIGINT to the driver and to its stages at once.
-    fn was_interrupted(&self, status: ExitStatus) -> bool {
-        if status.signal() == Some(SIGINT) {
-            let number = SIGINT.unsigned_abs() as usize;
-            let _ = self.signal.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
-        }
-        self.signal.load(Ordering::Relaxed) != 0
     }
 
     fn update_overall(&mut self) {
-        let selected = self.executor.selected.iter().filter(|selected| **selected).count();
-        let finished = |phase: &&Phase| matches!(phase, Phase::Done | Phase::Omitted | Phase::Failed);
+        let executor = self.executor;
+        let selected = executor.selected.iter().filter(|selected| **selected).count();
+        let finished = |phase: &&Phase| !matches!(phase, Phase::NotSelected | Phase::Waiting | Phase::Running);
         let done = self.phases.iter().filter(finished).count();
         let projected = |running: &Running| {
-            (running.fraction > 0.02).then(|| running.started.elapsed().as_secs_f64() / running.fraction)
+            let fraction = running.progress.fraction();
+            (fraction > 0.02).then(|| running.started.elapsed().as_secs_f64() / fraction)
         };
         // The progress of running jobs predicts the time of similar ones before the first has finished.
         let mut pace = self.pace.clone();
-        for (index, running) in self.running.iter().filter(|(_, running)| !running.is_duplicate) {
+        for running in self.running.values().filter(|running| !running.job.is_duplicate()) {
             if let Some(seconds) = projected(running) {
-                pace.add(&self.executor.jobs[*index], from_seconds(seconds));
+                pace.add(&running.job, from_seconds(seconds), running.job.cost.seconds);
             }
         }
         let mut seconds = Some(0.0);
-        for (index, job) in self.executor.jobs.iter().enumerate() {
+        for (index, job) in executor.jobs.iter().enumerate() {
             let running = self.running.get(&index);
             let share = match self.phases[index] {
                 // A copy takes next to no time.
                 Phase::Waiting if self.will_be_copied(index) => continue,
                 Phase::Waiting => 1.0,
-                Phase::Running => running.map_or(0.0, |running| 1.0 - running.fraction),
+                Phase::Running => running.map_or(0.0, |running| 1.0 - running.progress.fraction()),
                 _ => continue,
             };
             let cost = running.and_then(projected).or_else(|| pace.seconds(job));
             seconds = seconds.zip(cost).map(|(sum, cost)| sum + share * cost);
         }
-        let left = seconds.map(|seconds| from_seconds(seconds / self.executor.parallel_jobs as f64));
+        let left = seconds.map(|seconds| from_seconds(seconds / executor.machine.parallel_jobs as f64));
         self.display.overall(done, selected, left);
-    }
-}
-
-/// The exit code and the message for a stage that failed with `error` while up to `parallel` jobs ran at once.
-fn explain(status: ExitStatus, error: Option<String>, parallel: usize) -> (u8, String) {
-    match (status.code(), status.signal()) {
-        (Some(code @ 1..=3), _) => {
-            let code = u8::try_from(code).unwrap_or(1);
-            (code, error.unwrap_or_else(|| format!("exited with code {code}")))
-        }
-        (Some(code), _) => (1, error.unwrap_or_else(|| format!("exited with code {code}: internal error (bug)"))),
-        // The out-of-memory killer sends SIGKILL; a Rust program that cannot allocate aborts.
-        (None, Some(signal @ (SIGKILL | SIGABRT))) => {
-            let name = signal_name(signal).unwrap_or_default();
-            let fewer = if parallel > 1 { "--jobs 1, or " } else { "" };
-            (3, format!("killed ({name}), probably out of memory: try {fewer}a smaller model or batch"))
-        }
-        (None, signal) => {
-            let signal = signal.unwrap_or_default();
-            let name = signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned);
-            (1, format!("killed ({name})"))
+        if self.reported.elapsed() >= progress::INTERVAL {
+            self.reported = Instant::now();
+            let running = self.running.values();
+            let of = |running: &Running| (running.job.name(), running.progress.clone(), running.started.elapsed());
+            progress::write(Path::new(&executor.root), done, selected, left, running.map(of));
         }
     }
 }

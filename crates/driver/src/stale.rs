@@ -1,14 +1,14 @@
 //! Whether a job must run, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use declarations::Fault;
 
+use crate::adopt::Found;
+use crate::key::CacheKey;
 use crate::plan::Job;
-use crate::state::{CacheKey, Record, State, Status};
+use crate::state::{Record, State, Status};
 
 /// Whether a job must run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,11 +18,16 @@ pub enum Decision {
         /// Why.
         reason: String,
     },
+    /// No: earlier outputs with its parameters, which others replaced, come back.
+    Restore {
+        /// Why.
+        reason: String,
+    },
     /// Yes: it is stale.
     Run {
         /// Why.
         reason: String,
-        /// Whether its folders are removed first, unless it resumes.
+        /// Whether what it wrote before is moved aside first; otherwise it goes on from that.
         from_scratch: bool,
     },
 }
@@ -30,30 +35,19 @@ pub enum Decision {
 /// What a job depends on now, or the first input that does not exist.
 ///
 /// # Errors
-/// The stage's program does not exist, or a file cannot be read.
-pub fn cache_key(
-    job: &Job,
-    root: &Path,
-    programs: &Path,
-    state: &mut State,
-) -> Result<Result<CacheKey, PathBuf>, Fault> {
-    let program = programs.join(job.stage.word());
-    let Some(program) = state.hash(&program)? else {
-        return Err(Fault::input(format!(
-            "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
-            program.display()
-        )));
-    };
+/// A file cannot be read.
+pub fn cache_key(job: &Job, root: &Path, state: &mut State) -> Result<Result<CacheKey, PathBuf>, Fault> {
     let mut inputs = BTreeMap::new();
-    let tables = job.inputs.iter().map(|path| (path, root.join(path)));
-    let external = job.external_inputs.iter().map(|path| (path, path.clone()));
+    let tables = job.inputs.iter().map(|path| (path.display().to_string(), root.join(path)));
+    // What is not a table is the text at the dataset's `source`, wherever that lies.
+    let external = job.external_inputs.iter().map(|path| ("source".to_owned(), path.clone()));
     for (name, path) in tables.chain(external) {
         match state.hash(&path)? {
-            Some(hash) => inputs.insert(name.display().to_string(), hash),
+            Some(hash) => inputs.insert(name, hash),
             None => return Ok(Err(path)),
         };
     }
-    Ok(Ok(CacheKey { program, arguments: parameters(job), inputs }))
+    Ok(Ok(CacheKey { version: job.version(), arguments: parameters(job), inputs }))
 }
 
 /// The values of each flag that outputs depend on.
@@ -65,23 +59,23 @@ pub fn parameters(job: &Job) -> BTreeMap<String, Vec<String>> {
     parameters
 }
 
-/// The hash of each output of a job that exists.
+/// The hash of each result of a job that exists.
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn outputs(job: &Job, root: &Path, state: &mut State) -> Result<BTreeMap<String, String>, Fault> {
-    let mut outputs = BTreeMap::new();
-    for path in &job.outputs {
+pub fn results(job: &Job, root: &Path, state: &mut State) -> Result<BTreeMap<String, String>, Fault> {
+    let mut results = BTreeMap::new();
+    for path in &job.results {
         if let Some(hash) = state.hash(&root.join(path))? {
-            outputs.insert(path.display().to_string(), hash);
+            results.insert(path.display().to_string(), hash);
         }
     }
-    Ok(outputs)
+    Ok(results)
 }
 
-/// The first output of a job that does not exist.
-pub fn missing(job: &Job, outputs: &BTreeMap<String, String>) -> Option<String> {
-    job.outputs.iter().map(|path| path.display().to_string()).find(|path| !outputs.contains_key(path))
+/// The first result of a job that does not exist.
+pub fn missing(job: &Job, results: &BTreeMap<String, String>) -> Option<String> {
+    job.results.iter().map(|path| path.display().to_string()).find(|path| !results.contains_key(path))
 }
 
 /// What decides whether a job is stale.
@@ -93,91 +87,86 @@ pub struct Evidence<'job> {
     pub record: Option<&'job Record>,
     /// The fingerprint of its last execution in the table `lineage`, if that succeeded; used if there is no record.
     pub lineage: Option<&'job str>,
-    /// The hash of each of its outputs that exists.
-    pub outputs: &'job BTreeMap<String, String>,
+    /// The hash of each of its results that exists.
+    pub results: &'job BTreeMap<String, String>,
+    /// Whether outputs with its parameters were replaced and can come back.
+    pub replaced: bool,
+    /// The hash of the program, if one that changed makes the job stale.
+    pub program: Option<&'job str>,
     /// Whether it runs even if it is up to date.
     pub force: bool,
 }
 
-/// Decides whether a job must run.
-pub fn decide(job: &Job, evidence: Evidence<'_>) -> Decision {
-    let run = |reason: String| Decision::Run { reason, from_scratch: true };
-    let resume = |reason: &str| Decision::Run { reason: reason.to_owned(), from_scratch: false };
-    let skip = |reason: &str| Decision::Skip { reason: reason.to_owned() };
-    let missing = missing(job, evidence.outputs);
+/// Decides whether a job must run. `found` reads the footers of its tables; that happens only where records do not decide.
+pub fn decide(job: &Job, evidence: Evidence<'_>, found: impl FnOnce() -> Found) -> Decision {
     if evidence.force {
-        return run("--force".to_owned());
+        return run("--force");
     }
-    let Some(record) = evidence.record else {
-        return match (evidence.lineage == Some(evidence.cache_key.fingerprint().as_str()), missing) {
-            (true, None) => skip("up to date (by lineage)"),
-            _ => run("never ran".to_owned()),
-        };
-    };
-    if let Some(difference) = difference(&record.cache_key, evidence.cache_key) {
-        return run(difference);
+    match evidence.record {
+        Some(record) if record.cache_key == *evidence.cache_key => by_record(job, record, evidence),
+        _ => by_footers(job, evidence, found()),
     }
-    let is_modified = |(path, hash): &(&String, &String)| record.outputs.get(*path) != Some(*hash);
-    match (record.status, missing) {
-        (Status::Started, _) => resume("was interrupted, resumes"),
-        (Status::Failed, _) => resume("failed before"),
-        (Status::Forced, _) => run("--force of an interrupted run".to_owned()),
-        (Status::Done, Some(path)) => run(format!("output {path} is missing")),
-        (Status::Done, None) => match evidence.outputs.iter().find(is_modified) {
-            Some((path, _)) => run(format!("output {path} changed")),
-            None => skip("up to date"),
+}
+
+fn by_record(job: &Job, record: &Record, evidence: Evidence<'_>) -> Decision {
+    let is_modified = |(path, hash): &(&String, &String)| record.outputs.get(*path).is_some_and(|was| was != *hash);
+    match record.status {
+        Status::Started => resume("was interrupted, resumes"),
+        Status::Failed => resume("failed before"),
+        Status::Forced => run("--force of an interrupted run"),
+        Status::Done => match (missing(job, evidence.results), evidence.results.iter().find(is_modified)) {
+            (Some(_), _) if evidence.replaced => restore(),
+            (Some(path), _) => run(&format!("output {path} is missing")),
+            (None, Some((path, _))) => run(&format!("output {path} changed")),
+            (None, None) => match evidence.program {
+                Some(program) if program != record.program => run("program changed"),
+                _ => skip("up to date"),
+            },
         },
     }
 }
 
-/// The first difference, and how many more there are.
-fn difference(was: &CacheKey, now: &CacheKey) -> Option<String> {
-    let mut differences = Vec::new();
-    let flags: BTreeSet<_> = was.arguments.keys().chain(now.arguments.keys()).collect();
-    for flag in flags {
-        let text = |key: &CacheKey| key.arguments.get(flag).map_or("unset".to_owned(), |values| values.join("; "));
-        let (was, now) = (text(was), text(now));
-        if was != now {
-            differences.push(format!("parameter {flag} changed: {was} → {now}"));
+fn by_footers(job: &Job, evidence: Evidence<'_>, found: Found) -> Decision {
+    let done_before = evidence.record.is_none()
+        && evidence.lineage == Some(evidence.cache_key.fingerprint().as_str())
+        && missing(job, evidence.results).is_none();
+    match found {
+        Found::Complete => skip("up to date (by its footers)"),
+        Found::Other if evidence.replaced => restore(),
+        Found::Other if done_before => skip("up to date (by lineage)"),
+        Found::Shorter => resume("has more steps than before, goes on from the last"),
+        Found::Incomplete => resume("is incomplete, goes on"),
+        Found::Other => {
+            let difference = evidence.record.and_then(|record| evidence.cache_key.difference(&record.cache_key));
+            run(&difference.unwrap_or("never ran".to_owned()))
         }
     }
-    let paths: BTreeSet<_> = was.inputs.keys().chain(now.inputs.keys()).collect();
-    for path in paths {
-        match (was.inputs.get(path), now.inputs.get(path)) {
-            (None, _) => differences.push(format!("input {path} is new")),
-            (_, None) => differences.push(format!("input {path} is no longer read")),
-            (was, now) if was != now => differences.push(format!("input {path} changed")),
-            _ => {}
-        }
-    }
-    if was.program != now.program {
-        differences.push("program changed".to_owned());
-    }
-    let more = differences.len().saturating_sub(1);
-    let first = differences.into_iter().next()?;
-    Some(if more == 0 { first } else { format!("{first} (and {more} more)") })
 }
 
-/// Removes what a job wrote before: the folders that no other job writes to, and nothing outside the root.
-///
-/// # Errors
-/// A folder cannot be removed.
-pub fn remove(job: &Job, root: &Path) -> Result<(), Fault> {
-    for folder in &job.owned_folders {
-        let path = root.join(folder);
-        match fs::remove_dir_all(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(Fault::input(format!("cannot remove {}: {error}", path.display()))),
-        }
-    }
-    Ok(())
+fn run(reason: &str) -> Decision {
+    Decision::Run { reason: reason.to_owned(), from_scratch: true }
+}
+
+fn resume(reason: &str) -> Decision {
+    Decision::Run { reason: reason.to_owned(), from_scratch: false }
+}
+
+fn restore() -> Decision {
+    Decision::Restore { reason: "earlier outputs with these parameters come back".to_owned() }
+}
+
+fn skip(reason: &str) -> Decision {
+    Decision::Skip { reason: reason.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
     use declarations::{Cost, Flag, StageName};
+
+    use super::*;
+    use crate::plan::Continuation;
 
     fn job() -> Job {
         Job {
@@ -188,7 +177,12 @@ mod tests {
             arguments: vec![Flag { name: "max_iters".into(), value: "2000".into(), decides: true }],
             inputs: vec!["corpus".into()],
             external_inputs: vec![],
-            outputs: vec!["log".into()],
+            outputs: vec!["log".into(), "optimizer".into()],
+            results: vec!["log".into()],
+            tables: vec![("log", 2)],
+            results_version: 3,
+            config: serde_json::Map::new(),
+            continuation: Continuation(Arc::new(|_| false)),
             owned_folders: vec!["log".into()],
             dependencies: vec![],
             duplicates: vec![],
@@ -196,68 +190,96 @@ mod tests {
         }
     }
 
-    fn made(iterations: &str, corpus: &str, program: &str) -> CacheKey {
+    fn made(iterations: &str, corpus: &str) -> CacheKey {
         CacheKey {
-            program: program.into(),
+            version: "results 3, log 2".into(),
             arguments: [("max_iters".to_owned(), vec![iterations.to_owned()])].into(),
             inputs: [("corpus".to_owned(), corpus.to_owned())].into(),
         }
     }
 
-    fn said(record: Option<&Record>, lineage: Option<&str>, present: &[(&str, &str)], force: bool) -> (String, bool) {
-        let outputs = present.iter().map(|(path, hash)| (path.to_string(), hash.to_string())).collect();
-        let cache_key = &made("2000", "a", "p");
-        match decide(&job(), Evidence { cache_key, record, lineage, outputs: &outputs, force }) {
-            Decision::Skip { reason } => (format!("skip: {reason}"), false),
-            Decision::Run { reason, from_scratch } => (format!("run: {reason}"), from_scratch),
+    fn record(status: Status, cache_key: CacheKey) -> Record {
+        let outputs = [("log".to_owned(), "l".to_owned())].into();
+        Record { outputs, program: "p".into(), ..Record::new(status, cache_key) }
+    }
+
+    /// The reason to skip, restore or run, and whether it runs from scratch, given what is there.
+    fn said(
+        record: Option<&Record>,
+        log: Option<&str>,
+        change: impl FnOnce(&mut Evidence<'_>),
+        found: Found,
+    ) -> String {
+        let cache_key = made("2000", "c");
+        let results = log.map(|hash| ("log".to_owned(), hash.to_owned())).into_iter().collect();
+        let mut evidence = Evidence {
+            cache_key: &cache_key,
+            record,
+            lineage: None,
+            results: &results,
+            replaced: false,
+            program: None,
+            force: false,
+        };
+        change(&mut evidence);
+        match decide(&job(), evidence, || found) {
+            Decision::Skip { reason } => format!("skip: {reason}"),
+            Decision::Restore { .. } => "restore".to_owned(),
+            Decision::Run { reason, from_scratch: true } => format!("run: {reason}"),
+            Decision::Run { reason, from_scratch: false } => format!("resume: {reason}"),
         }
     }
 
-    fn record(status: Status, cache_key: CacheKey) -> Record {
-        Record { status, cache_key, outputs: [("log".to_owned(), "o".to_owned())].into() }
+    #[test]
+    fn what_is_recorded_as_done_is_skipped_while_its_results_are_the_same() {
+        let done = record(Status::Done, made("2000", "c"));
+        let unread = Found::Other;
+        assert_eq!(said(Some(&done), Some("l"), |_| {}, unread), "skip: up to date");
+        assert_eq!(said(Some(&done), None, |_| {}, unread), "run: output log is missing");
+        assert_eq!(said(Some(&done), Some("edited"), |_| {}, unread), "run: output log changed");
+        assert_eq!(said(Some(&done), Some("l"), |evidence| evidence.force = true, unread), "run: --force");
+        assert_eq!(said(Some(&done), None, |evidence| evidence.replaced = true, unread), "restore");
     }
 
     #[test]
-    fn the_reason_is_what_changed() {
-        let there = [("log", "o")];
-        let done = |made| record(Status::Done, made);
-        let same = || made("2000", "a", "p");
-        let yes = |text: &str| (text.to_owned(), true);
-        let no = |text: &str| (text.to_owned(), false);
-        assert_eq!(said(None, None, &there, false), yes("run: never ran"));
-        assert_eq!(said(Some(&done(same())), None, &there, false), no("skip: up to date"));
-        assert_eq!(said(Some(&done(same())), None, &there, true), yes("run: --force"));
-        assert_eq!(said(Some(&done(same())), None, &[], false), yes("run: output log is missing"));
-        assert_eq!(said(Some(&done(same())), None, &[("log", "x")], false), yes("run: output log changed"));
-        let longer = done(made("500", "a", "p"));
-        assert_eq!(said(Some(&longer), None, &there, false), yes("run: parameter max_iters changed: 500 → 2000"));
-        assert_eq!(said(Some(&done(made("2000", "b", "p"))), None, &there, false), yes("run: input corpus changed"));
-        assert_eq!(said(Some(&done(made("2000", "a", "q"))), None, &there, false), yes("run: program changed"));
-        let all = done(made("500", "b", "q"));
+    fn another_program_decides_only_where_that_is_asked_for() {
+        let done = record(Status::Done, made("2000", "c"));
         assert_eq!(
-            said(Some(&all), None, &there, false),
-            yes("run: parameter max_iters changed: 500 → 2000 (and 2 more)")
+            said(Some(&done), Some("l"), |evidence| evidence.program = Some("p"), Found::Other),
+            "skip: up to date"
         );
+        let another = said(Some(&done), Some("l"), |evidence| evidence.program = Some("q"), Found::Other);
+        assert_eq!(another, "run: program changed");
     }
 
     #[test]
-    fn an_interrupted_job_with_the_same_cache_key_resumes() {
-        let started = record(Status::Started, made("2000", "a", "p"));
-        assert_eq!(said(Some(&started), None, &[], false), ("run: was interrupted, resumes".to_owned(), false));
-        let failed = record(Status::Failed, made("2000", "a", "p"));
-        assert_eq!(said(Some(&failed), None, &[], false), ("run: failed before".to_owned(), false));
-        let other = record(Status::Started, made("500", "a", "p"));
-        assert!(said(Some(&other), None, &[], false).1);
-        let forced = record(Status::Forced, made("2000", "a", "p"));
-        assert!(said(Some(&forced), None, &[("log", "o")], false).1, "what --force did not reach runs from scratch");
+    fn what_did_not_finish_goes_on() {
+        let resumed = |status| said(Some(&record(status, made("2000", "c"))), None, |_| {}, Found::Other);
+        assert_eq!(resumed(Status::Started), "resume: was interrupted, resumes");
+        assert_eq!(resumed(Status::Failed), "resume: failed before");
+        assert_eq!(resumed(Status::Forced), "run: --force of an interrupted run");
     }
 
     #[test]
-    fn lineage_stands_in_for_a_lost_record() {
-        let fingerprint = made("2000", "a", "p").fingerprint();
-        let there = [("log", "o")];
-        assert_eq!(said(None, Some(&fingerprint), &there, false).0, "skip: up to date (by lineage)");
-        assert_eq!(said(None, Some(&fingerprint), &[], false).0, "run: never ran");
-        assert_eq!(said(None, Some("other"), &there, false).0, "run: never ran");
+    fn footers_decide_where_the_record_is_missing_or_of_other_parameters() {
+        let other = record(Status::Done, made("500", "c"));
+        for record in [None, Some(&other)] {
+            assert_eq!(said(record, Some("l"), |_| {}, Found::Complete), "skip: up to date (by its footers)");
+            assert_eq!(said(record, None, |_| {}, Found::Incomplete), "resume: is incomplete, goes on");
+            let shorter = said(record, None, |_| {}, Found::Shorter);
+            assert_eq!(shorter, "resume: has more steps than before, goes on from the last");
+            assert_eq!(said(record, None, |evidence| evidence.replaced = true, Found::Other), "restore");
+        }
+        assert_eq!(said(None, Some("l"), |_| {}, Found::Other), "run: never ran");
+        assert_eq!(said(Some(&other), Some("l"), |_| {}, Found::Other), "run: parameter max_iters changed: 500 → 2000");
+    }
+
+    #[test]
+    fn without_record_and_footers_the_lineage_decides() {
+        let fingerprint = made("2000", "c").fingerprint();
+        let by = |lineage: &str, log| said(None, log, |evidence| evidence.lineage = Some(lineage), Found::Other);
+        assert_eq!(by(&fingerprint, Some("l")), "skip: up to date (by lineage)");
+        assert_eq!(by(&fingerprint, None), "run: never ran");
+        assert_eq!(by("another", Some("l")), "run: never ran");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,7 @@ use declarations::Fault;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What a job's outputs depend on.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct CacheKey {
-    /// The program's hash.
-    pub program: String,
-    /// The values of each flag.
-    pub arguments: BTreeMap<String, Vec<String>>,
-    /// The hash of each file that is read.
-    pub inputs: BTreeMap<String, String>,
-}
-
-impl CacheKey {
-    /// A hash of the whole key.
-    pub fn fingerprint(&self) -> String {
-        let text = serde_json::to_vec(self).expect("plain data serialises");
-        blake3::hash(&text).to_hex().to_string()
-    }
-}
+use crate::key::CacheKey;
 
 /// The status of a job.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -57,6 +40,23 @@ pub struct Record {
     pub cache_key: CacheKey,
     /// The hash of each of its outputs that existed when it exited.
     pub outputs: BTreeMap<String, String>,
+    /// The hash of the program, for information.
+    #[serde(default)]
+    pub program: String,
+    /// The seconds that it took, if they are known.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+    /// The seconds that it was estimated to take, by which later estimates are scaled.
+    #[serde(default)]
+    pub estimate: f64,
+}
+
+impl Record {
+    /// A job with this key and nothing else known.
+    pub fn new(status: Status, cache_key: CacheKey) -> Self {
+        let (outputs, program, seconds, estimate) = Default::default();
+        Self { status, cache_key, outputs, program, seconds, estimate }
+    }
 }
 
 /// A file's hash, with the metadata by which a change is noticed.
@@ -76,24 +76,23 @@ pub struct State {
     records: BTreeMap<String, Record>,
     hashes: BTreeMap<String, Hashed>,
     hashes_changed: bool,
+    unsaved: Option<String>,
 }
 
 const RECORDS: &str = ".state.json";
 const HASHES: &str = ".hashes.json";
 
 impl State {
-    /// Reads the state; if not `writes`, nothing is ever written.
-    ///
-    /// # Errors
-    /// A file cannot be read.
-    pub fn open(root: &Path, writes: bool) -> Result<Self, Fault> {
-        Ok(Self {
+    /// Reads the state; if not `writes`, nothing is ever written. What cannot be read is found out again from the tables.
+    pub fn open(root: &Path, writes: bool) -> Self {
+        Self {
             root: root.to_owned(),
             writes,
-            records: load(&root.join(RECORDS))?,
-            hashes: load(&root.join(HASHES))?,
+            records: load(&root.join(RECORDS)),
+            hashes: load(&root.join(HASHES)),
             hashes_changed: false,
-        })
+            unsaved: None,
+        }
     }
 
     /// The record of a job.
@@ -102,26 +101,26 @@ impl State {
     }
 
     /// Replaces the record of a job.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn insert(&mut self, job: &str, record: Record) -> Result<(), Fault> {
+    pub fn insert(&mut self, job: &str, record: Record) {
         self.records.insert(job.to_owned(), record);
-        self.save_hashes()?;
-        self.save(RECORDS, &self.records)
+        self.save_hashes();
+        self.save_records();
+    }
+
+    /// Why the state could not be saved the last time, once. It is no fault: what is not saved is found out again from the
+    /// tables.
+    pub fn take_unsaved(&mut self) -> Option<String> {
+        self.unsaved.take()
     }
 
     /// Marks recorded jobs as to be rerun, even if this run of the driver is interrupted before.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn mark_forced(&mut self, jobs: impl Iterator<Item = String>) -> Result<(), Fault> {
+    pub fn mark_forced(&mut self, jobs: impl Iterator<Item = String>) {
         for job in jobs {
             if let Some(record) = self.records.get_mut(&job) {
                 record.status = Status::Forced;
             }
         }
-        self.save(RECORDS, &self.records)
+        self.save_records();
     }
 
     /// The names of the recorded jobs.
@@ -135,14 +134,22 @@ impl State {
     }
 
     /// Writes the hashes, if any changed.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn save_hashes(&mut self) -> Result<(), Fault> {
+    pub fn save_hashes(&mut self) {
         if std::mem::take(&mut self.hashes_changed) {
-            self.save(HASHES, &self.hashes)?;
+            let saved = self.save(HASHES, &self.hashes);
+            self.note(saved);
         }
-        Ok(())
+    }
+
+    fn save_records(&mut self) {
+        let saved = self.save(RECORDS, &self.records);
+        self.note(saved);
+    }
+
+    fn note(&mut self, saved: io::Result<()>) {
+        if let Err(error) = saved {
+            self.unsaved = Some(error.to_string());
+        }
     }
 
     /// The BLAKE3 hash of a file, computed only if its metadata changed; none if there is no such file.
@@ -172,22 +179,18 @@ impl State {
         Ok(Some(blake3))
     }
 
-    fn save(&self, name: &str, value: &impl Serialize) -> Result<(), Fault> {
+    fn save(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         if !self.writes {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(value).expect("plain data serialises");
-        atomic_file::write(self.root.join(name), &text).map_err(|error| Fault::input(error.to_string()))
+        atomic_file::write(self.root.join(name), &text)
     }
 }
 
-/// The content of a file; the default if there is no such file or it is corrupt.
-fn load<T: DeserializeOwned + Default>(path: &Path) -> Result<T, Fault> {
-    match fs::read(path) {
-        Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(Fault::input(format!("cannot read {}: {error}", path.display()))),
-    }
+/// The content of a file; the default if it cannot be read.
+fn load<T: DeserializeOwned + Default>(path: &Path) -> T {
+    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -198,7 +201,7 @@ mod tests {
     fn a_hash_is_computed_again_when_the_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let mut state = State::open(folder.path(), true).unwrap();
+        let mut state = State::open(folder.path(), true);
         assert_eq!(state.hash(&path).unwrap(), None);
         fs::write(&path, "one").unwrap();
         let one = state.hash(&path).unwrap();
@@ -206,8 +209,8 @@ mod tests {
         fs::write(folder.path().join("new"), "two").unwrap();
         fs::rename(folder.path().join("new"), &path).unwrap();
         assert_ne!(state.hash(&path).unwrap(), one);
-        state.save_hashes().unwrap();
-        assert_eq!(State::open(folder.path(), true).unwrap().hashes, state.hashes);
+        state.save_hashes();
+        assert_eq!(State::open(folder.path(), true).hashes, state.hashes);
     }
 
     #[test]
@@ -216,11 +219,12 @@ mod tests {
         fs::write(folder.path().join(RECORDS), "{\"train\": {").unwrap();
         // A killed driver leaves such a file, which nobody reads.
         fs::write(folder.path().join(".state.json.tmp"), "{").unwrap();
-        let mut state = State::open(folder.path(), true).unwrap();
+        let mut state = State::open(folder.path(), true);
         assert_eq!(state.record("train"), None);
-        let record = Record { status: Status::Done, cache_key: CacheKey::default(), outputs: BTreeMap::new() };
-        state.insert("train", record.clone()).unwrap();
-        assert_eq!(State::open(folder.path(), false).unwrap().record("train"), Some(&record));
+        let record = Record::new(Status::Done, CacheKey::default());
+        state.insert("train", record.clone());
+        assert_eq!(state.take_unsaved(), None);
+        assert_eq!(State::open(folder.path(), false).record("train"), Some(&record));
     }
 
     #[test]
@@ -229,8 +233,18 @@ mod tests {
         let cache_key = r#"{"program": "p", "arguments": {}, "inputs": {}}"#;
         let text = format!(r#"{{"train": {{"status": "asked", "ingredients": {cache_key}, "outputs": {{}}}}}}"#);
         fs::write(folder.path().join(RECORDS), text).unwrap();
-        let state = State::open(folder.path(), false).unwrap();
-        let record = state.record("train").unwrap();
-        assert_eq!((record.status, record.cache_key.program.as_str()), (Status::Forced, "p"));
+        let state = State::open(folder.path(), false);
+        assert_eq!(state.record("train").unwrap().status, Status::Forced);
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_saved_is_noted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(folder.path(), true);
+        fs::create_dir(folder.path().join(RECORDS)).unwrap();
+        state.insert("train", Record::new(Status::Done, CacheKey::default()));
+        assert!(state.take_unsaved().unwrap().contains(RECORDS));
+        assert_eq!(state.take_unsaved(), None);
+        assert!(state.record("train").is_some());
     }
 }

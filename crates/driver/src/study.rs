@@ -14,8 +14,8 @@ use crate::yaml;
 pub struct Study {
     /// The datasets that are trained on.
     pub datasets: Vec<Dataset>,
-    /// How many jobs run at once.
-    pub parallel_jobs: usize,
+    /// How many jobs run at once, if that is set.
+    pub parallel_jobs: Option<usize>,
     /// The parameters of the stages without a job per training.
     pub sections: StudySections,
 }
@@ -85,16 +85,16 @@ impl Study {
         let changes: Vec<&Profile> = std::iter::once(profile).chain(&settings).collect();
 
         let mut sections = experiment.study_sections();
-        let mut parallel_jobs = 1;
+        let mut parallel_jobs = None;
         let mut names: Vec<String> = experiment.datasets.keys().cloned().collect();
         let mut runs: Vec<String> = experiment.runs.keys().cloned().collect();
         for change in &changes {
             sections.change(*change);
-            parallel_jobs = change.jobs.unwrap_or(parallel_jobs);
+            parallel_jobs = change.jobs.or(parallel_jobs);
             names = change.datasets.clone().unwrap_or(names);
             runs = change.runs.clone().unwrap_or(runs);
         }
-        if parallel_jobs == 0 {
+        if parallel_jobs == Some(0) {
             return Err(Fault::parameter("`jobs` must be at least 1"));
         }
         no_repetition("datasets", &names)?;

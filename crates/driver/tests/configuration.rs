@@ -4,7 +4,7 @@ use std::path::Path;
 
 use declarations::{Kind, Part, StageName, TrainingSections};
 use driver::experiment::Experiment;
-use driver::plan::{Job, Threads, plan};
+use driver::plan::{Job, plan};
 use driver::study::Study;
 use driver::yaml;
 
@@ -23,8 +23,7 @@ fn resolve(profile: &str, settings: &[&str]) -> Result<Study, String> {
 }
 
 fn jobs(profile: &str) -> Vec<Job> {
-    plan(&resolve(profile, &[]).expect("a profile"), &format!("artifacts/{profile}"), Threads { shared: 1, alone: 2 })
-        .expect("valid parameters")
+    plan(&resolve(profile, &[]).expect("a profile"), &format!("artifacts/{profile}"), 1).expect("valid parameters")
 }
 
 /// The message about the project's file with one text replaced.
@@ -107,7 +106,7 @@ fn the_file_states_the_declared_defaults() {
 #[test]
 fn impossible_values_are_refused_before_anything_runs() {
     let refused = |settings: &[&str]| {
-        let fault = plan(&resolve("laptop", settings).unwrap(), "artifacts", Threads { shared: 1, alone: 1 });
+        let fault = plan(&resolve("laptop", settings).unwrap(), "artifacts", 1);
         let fault = fault.expect_err("the value is impossible");
         assert_eq!(fault.kind(), Kind::Parameter);
         fault.to_string()
@@ -222,7 +221,7 @@ fn the_last_override_wins() {
     let study = resolve("laptop", &["seeds=[1]", "datasets=[text8, shakespeare_char]", "jobs=7"]).unwrap();
     assert_eq!(
         (study.datasets[1].seeds.as_slice(), study.datasets[0].name.as_str(), study.parallel_jobs),
-        ([1].as_slice(), "text8", 7)
+        ([1].as_slice(), "text8", Some(7))
     );
     let runs = |study: &Study| study.specification().runs.into_iter().map(|run| run.name).collect::<Vec<_>>();
     assert_eq!(runs(&resolve("laptop", &["runs=[run_3, run_1]"]).unwrap()), ["run_1", "run_3"]);
@@ -272,7 +271,7 @@ fn a_label_survives_the_command_line() {
     let text = PIPELINE.replace("label: Baseline", &format!("label: \"{}\"", label.replace('"', "\\\"")));
     let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
     let study = Study::resolve(&experiment, "smoke", &[]).unwrap();
-    let jobs = plan(&study, "artifacts", Threads { shared: 1, alone: 1 }).unwrap();
+    let jobs = plan(&study, "artifacts", 1).unwrap();
     let correlate = jobs.iter().find(|job| job.stage == StageName::Correlate).unwrap();
     let words = std::iter::once("correlate".to_owned()).chain(correlate.flags());
     let job = declarations::Job::<declarations::correlate::Correlate>::parse(words).expect("a command line");
@@ -402,7 +401,7 @@ fn a_custom_dataset_is_passed_to_prep() {
     );
     let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
     let study = Study::resolve(&experiment, "smoke", &["datasets=[mine]".to_owned()]).unwrap();
-    let jobs = plan(&study, "artifacts", Threads { shared: 1, alone: 1 }).unwrap();
+    let jobs = plan(&study, "artifacts", 1).unwrap();
     assert_eq!(
         jobs[0].command("bin"),
         "bin/prep --artifacts artifacts --dataset mine --source 'a b.txt' --encoding bytes --train-fraction 0.8 \

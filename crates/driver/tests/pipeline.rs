@@ -13,7 +13,7 @@ use scene::{Said, Scene, alive, signal, wait_until};
 #[test]
 fn a_second_run_has_nothing_to_do() {
     let scene = Scene::new();
-    let said = scene.run_well(&[]);
+    let said = scene.run_well(&["--verbose"]);
     assert_eq!(scene.ran().len(), 31);
     said.has("▸ prep shakespeare_char · run: never ran");
     said.has("  programs/prep --artifacts artifacts/smoke --dataset shakespeare_char --data data --threads");
@@ -57,17 +57,15 @@ fn changed_parameters_rerun_the_jobs_that_depend_on_them_and_remove_old_outputs(
     let stray = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1337/step=20";
     assert!(scene.has(stray));
     let said = scene.run_well(&["--set", "train.max_iters=10", "--run", "run_1", "--seed", "1337", "--only", "train"]);
-    said.has("note: 1 finished training with other parameters will be replaced; to keep it, use another folder (--artifacts)");
-    said.has(
-        "train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps changed: 0,5,10,20 → 0,5,10 (and 1 more)",
-    );
+    said.has("note: the last run here had --profile smoke; this one has --profile smoke --set train.max_iters=10");
+    said.has("train shakespeare_char/run_1/1337 · run: parameter max_iters changed: 20 → 10; parameter checkpoint_steps changed: 0,5,10,20 → 0,5,10\n");
     assert_eq!(scene.ran().len(), 1);
     assert!(!scene.has(stray));
     assert!(scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1338/step=20"));
     assert_eq!(fs::read_to_string(scene.path("data/download")).unwrap(), "keep me");
     // With the old parameters again: the training runs, and jobs that read the same bytes do not.
     let said = scene.run_well(&[]);
-    said.has("train shakespeare_char/run_1/1337 · run: parameter checkpoint_steps changed: 0,5,10 → 0,5,10,20");
+    said.has("train shakespeare_char/run_1/1337 · run: parameter max_iters changed: 10 → 20");
     said.has("snapshot shakespeare_char/run_1/1337 · up to date");
     assert_eq!(scene.ran().len(), 1);
 }
@@ -84,7 +82,8 @@ fn the_reason_to_run_is_what_changed() {
     let mut script = fs::read_to_string(scene.path("programs/plot")).unwrap();
     script.push('\n');
     fs::write(scene.path("programs/plot"), script).unwrap();
-    let said = scene.run_well(&[]);
+    scene.run_well(&["--dry-run"]).has("\nplot · run if the output of ");
+    let said = scene.run_well(&["--rerun-triggers", "program"]);
     said.has("snapshot shakespeare_char/run_2/1337 · run: output windows/dataset=shakespeare_char/run=run_2/seed=1337/windows.parquet is missing");
     said.has("metrics shakespeare_char/run_1/1337 · run: output baselines/dataset=shakespeare_char/run=run_1/seed=1337/baselines.parquet changed");
     said.has("plot · run: program changed");
@@ -107,28 +106,220 @@ fn a_custom_dataset_is_an_input() {
     fs::write(scene.path("mine.txt"), "one").unwrap();
     scene.run_well(&flags).has("run: never ran");
     fs::write(scene.path("mine.txt"), "other").unwrap();
-    scene.run_well(&flags).has("prep mine · run: input mine.txt changed");
+    scene.run_well(&flags).has("prep mine · run: input source changed");
+    // The same text elsewhere is the same input.
+    fs::create_dir(scene.path("texts")).unwrap();
+    fs::rename(scene.path("mine.txt"), scene.path("texts/mine.txt")).unwrap();
+    let moved = fs::read_to_string(scene.path("pipeline.yaml")).unwrap().replace(" mine.txt ", " texts/mine.txt ");
+    fs::write(scene.path("pipeline.yaml"), moved).unwrap();
+    scene.run_well(&flags).has("prep mine · up to date");
 }
 
 #[test]
-fn a_failure_stops_the_run_with_its_code_and_is_retried() {
+fn what_does_not_depend_on_a_failure_is_finished_and_the_failure_is_retried_last() {
     let scene = Scene::new();
     fs::write(scene.path("fail_snapshot"), "").unwrap();
-    let said = scene.run(&[]);
+    let said = scene.run(&["--jobs", "1"]);
     assert_eq!(said.code, Some(3));
-    said.has("error: snapshot shakespeare_char/run_");
-    said.has(": no luck");
-    said.has("  programs/snapshot --artifacts artifacts/smoke");
-    said.has("finished jobs are kept; to resume: ./scripts/run_pipeline.sh --profile smoke");
-    assert!(!scene.ran().iter().any(|line| line.starts_with("plot")));
-    assert_eq!(
-        scene.lineage().iter().filter(|row| row.status == schemas::enums::Status::Failed).count(),
-        scene.lineage().iter().filter(|row| row.stage == "snapshot").count()
+    said.has(
+        "✗ snapshot shakespeare_char/run_1/1337: no luck\n  command: programs/snapshot --artifacts artifacts/smoke",
     );
+    said.has("\n  log: artifacts/smoke/.logs/snapshot/shakespeare_char/run_1/1337.log");
+    said.has("6 failed, 6 not run because of that");
+    said.has("finished jobs are kept; to resume: ./scripts/run_pipeline.sh --profile smoke");
+    let ran = scene.ran();
+    assert!(!ran.iter().any(|line| line.starts_with("metrics")));
+    assert_eq!(ran.iter().filter(|line| line.starts_with("generate")).count(), 8);
+    assert_eq!(scene.lineage().iter().filter(|row| row.status == schemas::enums::Status::Failed).count(), 6);
+
     fs::remove_file(scene.path("fail_snapshot")).unwrap();
     scene.run_well(&[]).has("run: failed before");
     let ran = scene.ran();
     assert!(ran.iter().any(|line| line.starts_with("plot")) && !ran.iter().any(|line| line.starts_with("prep")));
+}
+
+#[test]
+fn a_job_that_failed_before_comes_after_those_that_did_not() {
+    let scene = Scene::new();
+    fs::write(scene.path("fail_train"), "").unwrap();
+    scene.run(&["--jobs", "1", "--run", "run_3", "--seed", "1337"]);
+    fs::remove_file(scene.path("fail_train")).unwrap();
+    scene.ran();
+    scene.run_well(&["--jobs", "1", "--only", "train"]);
+    let ran = scene.ran();
+    assert!(ran.last().unwrap().contains("--run run_3 --seed 1337"), "{ran:#?}");
+}
+
+#[test]
+fn the_first_failure_stops_the_run_where_that_is_asked_for() {
+    let scene = Scene::new();
+    fs::write(scene.path("fail_snapshot"), "").unwrap();
+    let said = scene.run(&["--jobs", "1", "--fail-fast"]);
+    assert_eq!(said.code, Some(3));
+    said.has("1 failed, after ");
+    assert_eq!(scene.ran().iter().filter(|line| line.starts_with("snapshot")).count(), 1);
+}
+
+#[test]
+fn results_are_made_of_what_there_is_and_say_what_is_missing() {
+    let scene = Scene::new();
+    fs::write(scene.path("fail_train_1338"), "").unwrap();
+    let said = scene.run(&[]);
+    assert_eq!(said.code, Some(3));
+    said.has("correlate: without seed 1338 of shakespeare_char");
+    said.has("the results are without seed 1338 of shakespeare_char");
+    said.has("Report   artifacts/smoke/report/index.html");
+    fs::remove_file(scene.path("fail_train_1338")).unwrap();
+    let said = scene.run_well(&[]);
+    said.has("correlate · run: ");
+    said.has("▸ plot · run: ");
+    assert!(!said.err.contains("without"));
+}
+
+#[test]
+fn outputs_come_back_if_the_job_that_replaces_them_is_refused_or_their_parameters_return() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.ran();
+    let path = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=run_1/seed=1337/step=20/checkpoints.parquet";
+    let before = fs::read_to_string(scene.path(path)).unwrap();
+    let narrow = ["--run", "run_1", "--seed", "1337", "--only", "train"];
+    // Refused before it wrote anything: nothing has changed.
+    fs::write(scene.path("fail_train"), "").unwrap();
+    let other = [&narrow[..], &["--set", "train.max_iters=10"]].concat();
+    assert_eq!(scene.run(&other).code, Some(3));
+    assert_eq!(fs::read_to_string(scene.path(path)).unwrap(), before);
+    fs::remove_file(scene.path("fail_train")).unwrap();
+    scene.ran();
+    scene.run_well(&narrow).has("train shakespeare_char/run_1/1337 · up to date");
+    // Interrupted while it was replaced: with the old parameters, the old tables come back.
+    let child = scene.start_slow_by("train", scene.command(&[&other[..], &["--jobs", "1"]].concat()));
+    signal(&child, "-TERM");
+    child.wait_with_output().unwrap();
+    assert!(!scene.has(path), "no table of other parameters lies beside the new ones");
+    scene.ran();
+    scene.run_well(&narrow).has("train shakespeare_char/run_1/1337 · earlier outputs with these parameters come back");
+    assert_eq!(fs::read_to_string(scene.path(path)).unwrap(), before);
+    // And with the new ones, the interrupted training goes on.
+    scene.run_well(&other).has("train shakespeare_char/run_1/1337 · earlier outputs with these parameters come back");
+    assert_eq!(scene.ran().len(), 1);
+    assert!(
+        !scene.has("artifacts/smoke/.replaced/train/shakespeare_char/run_1/1337"),
+        "complete, so the old is removed"
+    );
+}
+
+#[test]
+fn work_of_more_than_a_minute_is_replaced_only_where_the_user_agrees() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.took("train shakespeare_char/run_1/1337", 7200.0);
+    scene.ran();
+    for flags in [&["--set", "train.max_iters=10"][..], &["--force"]] {
+        let flags = [&["--only", "train"], flags].concat();
+        let said = scene.run(&flags);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        said.has("this replaces the work of 2 h 00 min");
+        said.has("\n  train shakespeare_char/run_1/1337 · 2 h 00 min · ");
+        said.has("to go on, add --yes; to keep what is there, use another folder (--artifacts)");
+        assert!(scene.ran().is_empty());
+        scene.run_well(&[&flags[..], &["--dry-run"]].concat()).has("a run would ask before, or needs --yes");
+    }
+    scene.run_well(&["--only", "train", "--set", "train.max_iters=10", "--yes"]);
+    assert_eq!(scene.ran().len(), 8);
+}
+
+#[test]
+fn a_damaged_lineage_is_set_aside_and_begun_anew() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.ran();
+    let path = scene.path("artifacts/smoke/lineage/lineage.parquet");
+    fs::write(&path, "damaged").unwrap();
+    scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");
+    scene.run_well(&["status"]);
+    let said = scene.run_well(&[]);
+    said.has("note: artifacts/smoke/lineage/lineage.parquet ");
+    said.has("it was moved to artifacts/smoke/.damaged/lineage-1.parquet");
+    assert!(scene.ran().is_empty());
+    assert_eq!(fs::read(scene.path("artifacts/smoke/.damaged/lineage-1.parquet")).unwrap(), b"damaged");
+    let lineage = scene.lineage();
+    assert_eq!(lineage.len(), 31);
+    assert!(lineage.iter().all(|row| row.status == schemas::enums::Status::Adopted));
+}
+
+#[test]
+fn records_that_cannot_be_written_stop_nothing() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.path("artifacts/smoke/.state.json/x")).unwrap();
+    fs::create_dir_all(scene.path("artifacts/smoke/.hashes.json/x")).unwrap();
+    // A folder where a file should be cannot be read as one.
+    let said = scene.run(&["--only", "prep"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said.has("note: the driver's records are not saved (");
+}
+
+#[test]
+fn parts_of_the_pipeline_are_selected_by_their_first_and_last_stage() {
+    let scene = Scene::new();
+    scene.run_well(&["--until", "train"]);
+    assert!(scene.ran().iter().all(|line| line.starts_with("prep") || line.starts_with("train")));
+    scene.run_well(&[]);
+    scene.ran();
+    scene.run_well(&["--from", "metrics", "--force"]);
+    let ran = scene.ran();
+    let first = |stage: &str| ran.iter().any(|line| line.starts_with(stage));
+    assert!(first("metrics") && first("generate") && first("plot") && !first("snapshot") && !first("train"));
+}
+
+#[test]
+fn the_status_graph_logs_and_origin_are_shown() {
+    let scene = Scene::new();
+    let said = scene.run(&["status"]);
+    assert_eq!(said.code, Some(3));
+    said.has("nothing ran in artifacts/smoke yet");
+    scene.run_well(&["--until", "train"]);
+    let said = scene.run_well(&["status"]);
+    said.has("train           8        0      0       0");
+    said.has("  snapshot shakespeare_char/run_1/1337 · never ran");
+    let said = scene.run_well(&["graph"]);
+    said.has("digraph study {");
+    said.has("train -> snapshot;");
+    let said = scene.run_well(&["graph", "--by", "job"]);
+    said.has("[label=\"train\\nshakespeare_char/run_0/1337\", style=filled");
+    let said = scene.run_well(&["logs", "train", "shakespeare_char/run_1/1337"]);
+    said.has("▸ run: never ran\n  programs/train --artifacts");
+    said.has("✓ ");
+    let said = scene.run(&["logs", "train", "shakespeare_char/run_1/133"]);
+    assert_eq!(said.code, Some(2));
+    said.has("did you mean `train shakespeare_char/run_1/1337`?");
+    let log = "training_log/dataset=shakespeare_char/run=run_1/seed=1337/training_log.parquet";
+    scene.run_well(&["explain", log]).has("job train shakespeare_char/run_1/1337");
+    assert_eq!(scene.run(&["explain", "nothing.parquet"]).code, Some(3));
+}
+
+#[test]
+fn files_of_no_profile_are_listed_and_removed_where_the_user_agrees() {
+    let scene = Scene::new();
+    scene.run_well(&[]);
+    scene.run_well(&["clean"]).has("nothing to remove");
+    let stray = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=gone/seed=1/step=0/checkpoints.parquet";
+    fs::create_dir_all(scene.path(stray).parent().unwrap()).unwrap();
+    fs::write(scene.path(stray), "old").unwrap();
+    fs::create_dir_all(scene.path("artifacts/forgotten")).unwrap();
+    fs::write(scene.path("artifacts/forgotten/.state.json"), "{}").unwrap();
+    fs::create_dir_all(scene.path("artifacts/mine")).unwrap();
+    let said = scene.run(&["clean"]);
+    assert_eq!(said.code, Some(2));
+    said.has(stray);
+    said.has("artifacts/forgotten");
+    assert!(scene.has(stray) && !said.out.contains("artifacts/mine"));
+    scene.run_well(&["clean", "--yes"]);
+    assert!(
+        !scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=gone")
+            && !scene.has("artifacts/forgotten")
+    );
+    scene.run_well(&[]).has("· plot · up to date");
 }
 
 #[test]
@@ -274,13 +465,15 @@ fn a_dry_run_runs_and_writes_nothing() {
     assert!(!scene.has("artifacts") && scene.ran().is_empty());
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
     said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs first");
-    said.has("31 of 31 jobs would run");
+    said.has("1 of 31 jobs would run, and up to 30 that depend on them");
     assert_eq!(said.out.matches(" --same-as run_1").count(), 4, "two runs of two seeds copy");
     scene.run_well(&[]);
     scene.ran();
     scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");
     let said = scene.run_well(&["--dry-run", "--set", "train.max_iters=10", "--run", "run_0", "--seed", "1337"]);
-    said.has("train shakespeare_char/run_0/1337 · run: parameter checkpoint_steps changed: 0,20 → 0,10 (and 1 more)");
+    said.has("train shakespeare_char/run_0/1337 · run: parameter max_iters changed: 20 → 10; parameter checkpoint_steps changed: 0,20 → 0,10\n");
+    said.has("generate shakespeare_char/run_0/1337 · run if the output of train shakespeare_char/run_0/1337 changes");
+    said.has("1 of 5 jobs would run, and up to 3 that depend on them");
     assert!(scene.ran().is_empty());
     // A closed standard output is no failure.
     let mut child = scene.command(&["--dry-run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -292,7 +485,7 @@ fn a_dry_run_runs_and_writes_nothing() {
 #[test]
 fn a_printed_command_does_the_same_when_it_is_pasted() {
     let scene = Scene::new();
-    let said = scene.run_well(&[]);
+    let said = scene.run_well(&["--verbose"]);
     let ran = scene.ran();
     for line in said.err.lines().filter(|line| line.starts_with("  programs/")) {
         assert!(Command::new("sh").args(["-c", line]).current_dir(scene.path("")).status().unwrap().success());
@@ -338,7 +531,7 @@ fn a_mistyped_name_gets_a_suggestion() {
     };
     wrong(&["--dry-rum"], "'--dry-run'");
     wrong(&["--only", "metric"], "'metrics'");
-    wrong(&["metrics"], "unexpected argument 'metrics'");
+    wrong(&["metrics"], "unrecognized subcommand 'metrics'");
     wrong(&["--run", "run0"], "--run run0: there is no `run0` (did you mean `run_0`?)");
     wrong(&["--dataset", "shakespear_char"], "did you mean `shakespeare_char`?");
     wrong(&["--dataset", "text8"], "--dataset text8: not in profile `smoke`; add it by --set datasets=[text8]");

@@ -1,0 +1,153 @@
+//! What happens when a job exits: its record, its row in `lineage`, what it replaced.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use declarations::Fault;
+use schemas::enums;
+use schemas::tables::Lineage;
+
+use super::{Phase, Scheduler};
+use crate::failures::{self, Failure};
+use crate::format::{duration, size};
+use crate::key::CacheKey;
+use crate::machine::free_bytes;
+use crate::plan::Job;
+use crate::process::Exit;
+use crate::replaced::Replaced;
+use crate::stale;
+use crate::state::{Record, Status};
+
+impl Scheduler<'_> {
+    pub(super) fn handle_exit(&mut self, index: usize, wall: Duration) -> Result<(), Fault> {
+        let Some(mut running) = self.running.remove(&index) else { return Ok(()) };
+        let executor = self.executor;
+        let root = Path::new(&executor.root);
+        let name = running.job.name();
+        let Exit { status, peak_rss_bytes } = running.process.reap()?;
+        self.display.end(index);
+        let results = stale::results(&running.job, root, self.state)?;
+        let failure = match (status.success(), stale::missing(&running.job, &results)) {
+            (true, None) => None,
+            (true, Some(path)) => Some((1, format!("exited 0 but did not write {path}"))),
+            (false, _) => Some(failures::explain(status, running.error.take(), executor.machine.parallel_jobs)),
+        };
+        let interrupted = self.signals.first().is_some();
+        let fingerprint = running.cache_key.fingerprint();
+        let outcome = match &failure {
+            None => Status::Done,
+            // An interrupted job resumes.
+            Some(_) if interrupted => Status::Started,
+            Some(_) => Status::Failed,
+        };
+        let seconds = Some(wall.as_secs_f64()).filter(|_| failure.is_none() && !running.job.is_duplicate());
+        let record = Record {
+            status: outcome,
+            cache_key: running.cache_key,
+            outputs: results,
+            program: running.program,
+            seconds,
+            estimate: running.job.cost.seconds,
+        };
+        self.state.insert(&name, record);
+        let since = running.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let recorded = self.history.add([Lineage {
+            node: name.clone(),
+            stage: running.job.stage.word().to_owned(),
+            command: running.command.clone(),
+            fingerprint,
+            status: if failure.is_none() { enums::Status::Done } else { enums::Status::Failed },
+            wall_secs: wall.as_secs_f64(),
+            peak_rss_bytes,
+            started_at_secs: since.as_secs_f64(),
+        }]);
+        if let Err(fault) = recorded {
+            self.display.warn(&format!("lineage is not recorded: {fault}"));
+        }
+        let peak = peak_rss_bytes.map_or(String::new(), |peak| format!(" · peak memory {}", size(peak as f64)));
+        let cost = format!("{}{peak}", duration(wall));
+        match failure {
+            None => {
+                Replaced::of(&running.job, root).discard()?;
+                self.phases[index] = Phase::Done;
+                if !running.job.is_duplicate() {
+                    self.pace.add(&running.job, wall, running.job.cost.seconds);
+                }
+                running.log.write(&format!("✓ {cost}"));
+                self.display.print(&format!("✓ {name} · {cost}"));
+            }
+            Some((_, message)) if interrupted => {
+                self.phases[index] = Phase::Failed;
+                running.log.write(&format!("interrupted after {cost}: {message}"));
+                self.display.print(&format!("· {name} · interrupted after {cost}"));
+            }
+            Some((code, message)) => {
+                let message = self.with_room(&running.job, message);
+                running.log.write(&format!("✗ failed after {cost}: {message}"));
+                if let Some(key) = &running.replaced {
+                    self.take_back(&running.job, key)?;
+                }
+                self.fail(index, Failure { job: name, code, message, command: Some(running.command) });
+            }
+        }
+        Ok(())
+    }
+
+    /// A failure's message with what the job needed and what there is, where the disk is full.
+    fn with_room(&self, job: &Job, message: String) -> String {
+        let root = &self.executor.root;
+        let is_full = message.contains("No space left") || message.contains("quota exceeded");
+        match free_bytes(Path::new(root)).filter(|_| is_full) {
+            None => message,
+            Some(free) => format!(
+                "{message}; the job writes about {}, and the disk of {root} has {} free: free some, or use another folder \
+                 (--artifacts)",
+                size(job.cost.bytes),
+                size(free)
+            ),
+        }
+    }
+
+    /// Brings back what a job that was refused before it wrote anything was to replace, as if it had never started.
+    fn take_back(&mut self, job: &Job, replaced: &CacheKey) -> Result<(), Fault> {
+        let root = Path::new(&self.executor.root);
+        if job.outputs.iter().any(|path| root.join(path).exists()) {
+            return Ok(());
+        }
+        if let Some(record) = Replaced::of(job, root).restore(replaced)? {
+            self.state.insert(&job.name(), record);
+        }
+        Ok(())
+    }
+
+    /// Records in the table `lineage` the jobs whose tables were there and that nothing is recorded of.
+    pub(super) fn record_adopted(&mut self) {
+        let jobs = self.executor.jobs.iter().zip(&self.phases);
+        let done = jobs.filter(|(_, phase)| **phase == Phase::Done).map(|(job, _)| job);
+        let adopted = done.filter(|job| self.history.of(&job.name()).next().is_none()).map(|job| Lineage {
+            node: job.name(),
+            stage: job.stage.word().to_owned(),
+            command: job.command(&self.executor.programs),
+            fingerprint: self
+                .state
+                .record(&job.name())
+                .map(|record| record.cache_key.fingerprint())
+                .unwrap_or_default(),
+            status: enums::Status::Adopted,
+            wall_secs: 0.0,
+            peak_rss_bytes: None,
+            started_at_secs: 0.0,
+        });
+        let adopted: Vec<Lineage> = adopted.collect();
+        if let Err(fault) = self.history.add(adopted) {
+            self.display.warn(&format!("lineage is not recorded: {fault}"));
+        }
+    }
+
+    pub(super) fn warn_unsaved(&mut self) {
+        if let Some(reason) = self.state.take_unsaved() {
+            self.display
+                .warn(&format!("the driver's records are not saved ({reason}): the next run reads footers instead"));
+        }
+    }
+}
