@@ -47,8 +47,9 @@ def commands(artifacts, run):
 
 
 def names(folder):
-    """The files of a folder, except the driver's hidden state."""
-    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name[0] != "."}
+    """The files of a folder, except the driver's hidden state; those that are being written are in .tmp."""
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {name for name in files if name.parts[0] == ".tmp" or name.name[0] != "."}
 
 
 def writes(job, name, folder):
@@ -121,7 +122,10 @@ class Trial:
             self.kill(seconds * 0.7)
             return
         found = names(self.copy) - (self.names - self.files)
-        final = {name for name in found if name.suffix != ".tmp"}
+        final = {name for name in found if name.parts[0] != ".tmp"}
+        tables = {name.parts[0] for name in final if name.suffix == ".parquet"}
+        stray = {name for name in final if name.parts[0] in tables and name.suffix != ".parquet"}
+        self.failures += [f"{when}: {name}: a file of another kind in the folder of a table" for name in stray]
         self.failures += [f"{when}: {name}: {why}" for name in final if (why := damage(self.copy / name))]
         self.kills, self.amid = self.kills + 1, self.amid + (found != final)
         self.finish(f"{when} and run again")

@@ -58,7 +58,7 @@ class Checker:
         tables = defaultdict(list)
         for path in sorted(self.root.rglob("*")):
             relative = path.relative_to(self.root)
-            if path.name.endswith(".tmp"):
+            if path.is_file() and (relative.parts[0] == ".tmp" or path.suffix == ".tmp"):
                 self.fail("left behind", relative, "a temporary file")
             if path.suffix != ".parquet":
                 continue

@@ -100,7 +100,8 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Unkeyed`]; [`Error::Io`] if it cannot be created.
     pub fn create<T: Table>(&self, partition: &Partition, provenance: &Provenance) -> Result<Writer<T>, Error> {
-        Writer::create(self.path::<T>(partition)?, partition, provenance)
+        let relative = Self::relative::<T>(partition)?;
+        Writer::create(self.create_file(&relative)?, self.root.join(relative), partition, provenance)
     }
 
     /// Writes a whole table's file.

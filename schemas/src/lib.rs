@@ -3,8 +3,8 @@
 //! alone opens a Parquet file.
 //!
 //! A table is a row type: [`tables::TrainingLog`] is one row of `training_log`, and `artifacts.read::<TrainingLog>(…)`
-//! reads that table and no other. A file lives at `<root>/<table>/<key>=<value>/…/<table>.parquet`, is written under
-//! another name, synchronised and renamed ([`Writer`]), and says in its footer what it is, who made it, from what and with
+//! reads that table and no other. A file lives at `<root>/<table>/<key>=<value>/…/<table>.parquet`, is written in
+//! `<root>/.tmp`, synchronised and renamed ([`Writer`]), and says in its footer what it is, who made it, from what and with
 //! which parameters ([`Provenance`]). A reader refuses what it does not know ([`Error`]).
 //!
 //! ```
@@ -35,8 +35,10 @@ mod partition;
 mod read;
 mod table;
 pub mod tables;
+mod temporary;
 mod write;
 
+pub use atomic_file::AtomicFile;
 pub use artifacts::{Artifacts, Loaded};
 pub use cell::Cell;
 pub use error::Error;

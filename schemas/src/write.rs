@@ -17,8 +17,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::{Error, Partition, Provenance, Table};
 
-/// Writes one file of a table: under another name in the same folder until [`Writer::finish`] has synchronised and
-/// renamed it. A writer that is dropped, or whose process is killed, leaves no file under the final name.
+/// Writes one file of a table: in another folder until [`Writer::finish`] has synchronised and renamed it. A writer that is dropped, or whose process is killed, leaves no file under the final name.
 pub struct Writer<T: Table> {
     path: PathBuf,
     parquet: SerializedFileWriter<AtomicFile>,
@@ -67,8 +66,12 @@ impl<T: Table> Encoder<T> {
 }
 
 impl<T: Table> Writer<T> {
-    pub(crate) fn create(path: PathBuf, partition: &Partition, provenance: &Provenance) -> Result<Self, Error> {
-        let file = AtomicFile::create(&path).map_err(Error::Write)?;
+    pub(crate) fn create(
+        file: AtomicFile,
+        path: PathBuf,
+        partition: &Partition,
+        provenance: &Provenance,
+    ) -> Result<Self, Error> {
         let properties =
             properties(&T::schema()).set_key_value_metadata(Some(provenance.footer::<T>(partition))).build();
         let (parquet, columns) = ArrowWriter::try_new(file, Arc::new(T::schema()), Some(properties))

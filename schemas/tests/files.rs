@@ -126,6 +126,8 @@ fn a_dropped_writer_leaves_no_file_and_the_one_before_untouched() {
     let mut writer = artifacts.create::<TrainingLog>(&node(), &Provenance::default()).unwrap();
     writer.write(&[log(2)]).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before, "the file is replaced by the finished one only");
+    let of_table = files(&folder.path().join("training_log"));
+    assert_eq!(of_table, [path.clone()], "no other file is in the table's folder while one is written");
     writer.finish().unwrap();
     assert_eq!(artifacts.read::<TrainingLog>(&node()).unwrap().rows, [log(2)]);
     assert_eq!(files(folder.path()), [path], "the temporary file has become the file");
@@ -157,11 +159,27 @@ fn a_killed_process_leaves_no_file_and_the_next_one_finishes() {
 
     let artifacts = Artifacts::new(folder.path());
     let left = files(folder.path());
-    assert!(left.iter().all(|path| path.extension().is_some_and(|extension| extension == "tmp")), "{left:?}");
     assert_eq!(left.len(), 1, "the writer had begun");
+    assert!(left.iter().all(|path| path.starts_with(folder.path().join(".tmp"))), "{left:?}");
     artifacts.write(&node(), &Provenance::default(), &[log(3)]).unwrap();
     assert_eq!(artifacts.read::<TrainingLog>(&node()).unwrap().rows, [log(3)]);
     assert_eq!(files(folder.path()).len(), 1, "what the killed process left is gone");
+}
+
+/// `/dev/full` is a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_write_that_fails_names_the_file_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    fs::create_dir(folder.path().join(".tmp")).unwrap();
+    let temporary = ".tmp/training_log,dataset=shakespeare_char,run=run_2,seed=1337,training_log.parquet";
+    std::os::unix::fs::symlink("/dev/full", folder.path().join(temporary)).unwrap();
+    let path = artifacts.path::<TrainingLog>(&node()).unwrap();
+    let refused = artifacts.write(&node(), &Provenance::default(), &[log(0)]).unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("cannot write {}: ", path.display())), "{refused}");
+    assert!(!folder.path().join(temporary).is_symlink() && !path.exists());
+    artifacts.write(&node(), &Provenance::default(), &[log(0)]).unwrap();
 }
 
 #[test]

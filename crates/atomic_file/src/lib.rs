@@ -1,6 +1,6 @@
 //! Files that are complete or absent, also after a crash: temporary file, fsync, rename, fsync of the folder.
 //!
-//! By hand and not over `tempfile`, for two reasons. The temporary file of `<name>` is always `<name>.tmp`, so what a killed
+//! By hand and not over `tempfile`, for two reasons. The temporary file of a path always has the same name, so what a killed
 //! process leaves is replaced by the next one; under random names it would pile up. And it has the permissions that the
 //! umask gives, where `tempfile` makes files that only their owner can read.
 //!
@@ -14,6 +14,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A file that gets its name on [`AtomicFile::commit`]. Dropped before, it leaves nothing.
@@ -27,16 +28,28 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Opens the temporary file of `path`, and creates its folder if there is none.
+    /// Opens the temporary file of `path`, `<path>.tmp` beside it, and creates its folder if there is none.
     ///
     /// # Errors
     /// Those of the operating system; the message names the file or folder.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let target = path.into();
+        let temporary = beside(&target);
+        Self::create_via(target, temporary)
+    }
+
+    /// Opens a temporary file that becomes `path`, and creates the folders of both if there are none. Where they are on
+    /// different file systems, between which no file can be renamed, it is `<path>.tmp` instead.
+    ///
+    /// # Errors
+    /// Those of the operating system; the message names the file or folder.
+    pub fn create_via(path: impl Into<PathBuf>, temporary: impl Into<PathBuf>) -> io::Result<Self> {
+        let (target, mut temporary) = (path.into(), temporary.into());
         create_folder(folder(&target))?;
-        let mut temporary = target.clone().into_os_string();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
+        create_folder(folder(&temporary))?;
+        if device(folder(&target))? != device(folder(&temporary))? {
+            temporary = beside(&target);
+        }
         let file = File::create(&temporary).map_err(cannot("create", &temporary))?;
         Ok(Self { target, temporary, file })
     }
@@ -46,19 +59,19 @@ impl AtomicFile {
     /// # Errors
     /// Those of the operating system; the message names the file or folder.
     pub fn commit(self) -> io::Result<()> {
-        self.file.sync_all().map_err(cannot("write", &self.temporary))?;
-        fs::rename(&self.temporary, &self.target).map_err(cannot("rename", &self.temporary))?;
+        self.file.sync_all().map_err(cannot("write", &self.target))?;
+        fs::rename(&self.temporary, &self.target).map_err(cannot("replace", &self.target))?;
         sync_folder(folder(&self.target))
     }
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).map_err(cannot("write", &self.temporary))
+        self.file.write(bytes).map_err(cannot("write", &self.target))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush().map_err(cannot("write", &self.temporary))
+        self.file.flush().map_err(cannot("write", &self.target))
     }
 }
 
@@ -83,6 +96,18 @@ pub fn write(path: impl Into<PathBuf>, bytes: &[u8]) -> io::Result<()> {
 /// The folder of a path, which for a bare file name is the current one.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `<path>.tmp`.
+fn beside(path: &Path) -> PathBuf {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".tmp");
+    temporary.into()
+}
+
+/// The file system that a folder is on.
+fn device(path: &Path) -> io::Result<u64> {
+    fs::metadata(path).map(|metadata| metadata.dev()).map_err(cannot("read", path))
 }
 
 /// Creates a folder and those above it, each durably: a file survives a crash only if its folders do.
@@ -141,6 +166,37 @@ mod tests {
     }
 
     #[test]
+    fn a_temporary_file_elsewhere_leaves_its_folder_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, temporary) = (folder.path().join("table/file"), folder.path().join(".tmp/file"));
+        for content in ["one", "two"] {
+            let mut file = AtomicFile::create_via(&path, &temporary).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            assert_eq!(names(&folder.path().join(".tmp")), ["file"]);
+            assert!(!names(&folder.path().join("table")).iter().any(|name| name != "file"));
+            file.commit().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert!(names(&folder.path().join(".tmp")).is_empty());
+        }
+    }
+
+    /// `/dev/shm` is a file system of its own wherever it is.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_target_on_another_file_system_is_written_beside_it() {
+        let (here, Ok(there)) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm")) else { return };
+        if device(here.path()).unwrap() == device(there.path()).unwrap() {
+            return;
+        }
+        let path = there.path().join("file");
+        let mut file = AtomicFile::create_via(&path, here.path().join("file")).unwrap();
+        file.write_all(b"bytes").unwrap();
+        assert_eq!(names(there.path()), ["file.tmp"]);
+        file.commit().unwrap();
+        assert_eq!((names(here.path()), names(there.path())), (vec![], vec!["file".to_owned()]));
+    }
+
+    #[test]
     fn what_a_killed_process_left_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file.tmp"), "longer than the next").unwrap();
@@ -156,7 +212,7 @@ mod tests {
         fs::create_dir(&blocked).unwrap();
         let error = write(&blocked, b"bytes").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
-        assert!(error.to_string().starts_with(&format!("cannot rename {}.tmp: ", blocked.display())), "{error}");
+        assert!(error.to_string().starts_with(&format!("cannot replace {}: ", blocked.display())), "{error}");
         assert_eq!(names(folder.path()), ["blocked"]);
 
         let file = folder.path().join("file");

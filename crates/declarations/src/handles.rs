@@ -117,6 +117,14 @@ impl<S: Stage> Outputs<S> {
         self.artifacts.create::<T>(partition, provenance)
     }
 
+    /// Writes a whole file that is no table, to a path relative to the root.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if the file cannot be written.
+    pub fn write_file(&self, relative: impl AsRef<Path>, bytes: &[u8]) -> Result<(), Error> {
+        self.artifacts.write_file(relative, bytes)
+    }
+
     /// Whether a table's file is there from an earlier execution.
     pub fn has<T: Table>(&self, partition: &Partition) -> bool
     where

@@ -31,7 +31,6 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
     let inputs = Inputs::read(&job.inputs, &job.parameters.study)?;
     let figures: Vec<_> = inputs.datasets.iter().map(figures::all).collect();
     let progress = terminal.progress("plot", figures.iter().map(Vec::len).sum::<usize>() as u64);
-    let unwritable = |error: std::io::Error| Fault::input(error.to_string());
     let mut rendered = Vec::new();
     for (dataset, figures) in inputs.datasets.iter().zip(figures) {
         let mut of_dataset = Vec::new();
@@ -39,16 +38,16 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
             progress.note(figure.name);
             let pictures = render::pictures(&figure).map_err(|error| Fault::bug(error.to_string()))?;
             let name = format!("{}_{}", figure.name, dataset.study.name);
-            atomic_file::write(root.join(format!("plots/{name}.png")), &pictures.png).map_err(unwritable)?;
-            atomic_file::write(root.join(format!("plots/{name}.svg")), pictures.svg.as_bytes()).map_err(unwritable)?;
+            job.outputs.write_file(format!("plots/{name}.png"), &pictures.png)?;
+            job.outputs.write_file(format!("plots/{name}.svg"), pictures.svg.as_bytes())?;
             of_dataset.push((figure, pictures));
             progress.advance(1);
         }
         rendered.push(of_dataset);
     }
-    let page = root.join("report/index.html");
-    atomic_file::write(&page, report::page(&inputs, &rendered).as_bytes()).map_err(unwritable)?;
+    let page = "report/index.html";
+    job.outputs.write_file(page, report::page(&inputs, &rendered).as_bytes())?;
     drop(progress);
-    terminal.say(format!("figures: {}, report: {}", root.join("plots").display(), page.display()));
+    terminal.say(format!("figures: {}, report: {}", root.join("plots").display(), root.join(page).display()));
     Ok(())
 }
