@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use schemas::Partition;
 
+use crate::names::{LARGEST_SEED, check_seed, file_name};
 use crate::{Flag, Job, Per, Stage, Value};
 
 /// How a job is executed. What it writes does not depend on it.
@@ -52,7 +53,7 @@ pub fn command<S: Stage>() -> Command {
     if S::PER == Per::Training {
         command = command
             .arg(key("run", "NAME", "Run of the study, such as run_0").value_parser(file_name))
-            .arg(key("seed", "NUMBER", "Seed of the training").value_parser(clap::value_parser!(u64)));
+            .arg(key("seed", "NUMBER", "Seed of the training").value_parser(seed));
     }
     command = command.args(S::arguments());
     command
@@ -177,18 +178,9 @@ pub fn flag(flags: &mut Vec<Flag>, name: &str, value: &impl Value, decides: bool
     flags.extend(value.argument().map(|value| Flag { name: name.to_owned(), value, decides }));
 }
 
-/// Checks the name of a dataset or a run, which names a folder.
-///
-/// # Errors
-/// What a name may be.
-pub fn file_name(text: &str) -> Result<String, String> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
-    if text.chars().all(allowed) && text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_') {
-        return Ok(text.to_owned());
-    }
-    let rule =
-        "it names a folder, so it has letters, digits, `_`, `-` and `.`, and starts with a letter, a digit or `_`";
-    Err(rule.to_owned())
+fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse().map_err(|_| format!("must be a whole number from 0 to {LARGEST_SEED}"))?;
+    check_seed(seed)
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -208,13 +200,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_folders_of_their_own() {
-        for name in ["run_0", "my-text.v2", "7"] {
-            assert_eq!(file_name(name).as_deref(), Ok(name));
-        }
-        for name in ["", ".", "..", "../evil", "a/b", "run 9", "é", ".hidden", "-x"] {
-            assert!(file_name(name).is_err(), "{name}");
-        }
+    fn seeds_are_small_enough_for_readers() {
+        assert_eq!([seed("0"), seed("9223372036854775807")], [Ok(0), Ok(LARGEST_SEED)]);
+        assert!(["9223372036854775808", "18446744073709551616", "-1", "x"].iter().all(|text| seed(text).is_err()));
     }
 
     #[test]

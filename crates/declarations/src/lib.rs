@@ -16,6 +16,7 @@ pub mod command;
 mod cost;
 mod fault;
 mod handles;
+mod names;
 mod pipeline;
 mod stage;
 pub mod stages;
@@ -25,10 +26,11 @@ mod tables;
 mod value;
 
 pub use choice::{ContextPolicy, Device, Encoding, Precision, Schedule};
-pub use command::{Argument, Execution, file_name, flag, parsed};
+pub use command::{Argument, Execution, flag, parsed};
 pub use cost::{Cost, training_memory};
 pub use fault::{Fault, Invalid, Kind};
 pub use handles::{Inputs, Outputs};
+pub use names::{LARGEST_SEED, check_seed, file_name};
 pub use pipeline::{
     StageName, StudyChanges, StudySections, StudyStage, StudyVisitor, TrainingChanges, TrainingPlan, TrainingSections,
     TrainingStage, TrainingVisitor,

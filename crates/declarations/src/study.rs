@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Steps, file_name};
+use crate::{Steps, check_seed, file_name};
 
 /// The datasets and runs of a study. Which tables there are follows from it, so that nothing is globbed and a missing table
 /// is an error.
@@ -111,6 +111,9 @@ impl Study {
             if let Some(seed) = repeated(seeds.iter()) {
                 return Err(format!("has the seed {seed} of {name} twice: one training is one replicate"));
             }
+            for &seed in seeds {
+                check_seed(seed).map_err(|rule| format!("has a seed of {name} that {rule}"))?;
+            }
             if seeds.is_empty() {
                 return Err(format!("has no seeds of {name}"));
             }
@@ -134,7 +137,7 @@ mod tests {
         Study {
             datasets: vec![StudyDataset {
                 name: "text8".to_owned(),
-                seeds: vec![1, u64::MAX],
+                seeds: vec![1, crate::LARGEST_SEED],
                 steps: "0,50,100-2000/100".parse().expect("steps"),
                 eval_interval: 100,
             }],
@@ -160,6 +163,8 @@ mod tests {
             Study::parse(&study.argument().expect("an argument")).expect_err("it contradicts itself")
         };
         assert!(wrong(&|study| study.datasets[0].seeds = vec![1, 1]).contains("seed 1 of text8 twice"));
+        assert!(wrong(&|study| study.datasets[0].seeds = vec![u64::MAX]).contains("seed of text8 that is 1844"));
+        assert!(wrong(&|study| study.runs[0].name = "nan".to_owned()).contains("missing value"));
         assert!(wrong(&|study| study.runs.push(study.runs[0].clone())).contains("run run_3 twice"));
         assert!(wrong(&|study| study.runs.clear()).contains("at least one"));
         assert!(wrong(&|study| study.datasets[0].eval_interval = 0).contains("eval_interval of 0"));

@@ -121,6 +121,9 @@ impl Overrides<'_> {
     fn dataset(&self, name: &str, config: &prep::Derived, runs: &[String]) -> Result<Dataset, Fault> {
         let seeds = self.seeds(name);
         no_repetition("seeds", &seeds)?;
+        for &seed in &seeds {
+            declarations::check_seed(seed).map_err(|rule| Fault::parameter(format!("a seed in `seeds` {rule}")))?;
+        }
         // Runs keep the file's order, whatever the order in which they are selected.
         let selected = self.experiment.runs.iter().filter(|(run, _)| runs.contains(run));
         let runs: Vec<Run> = selected.map(|(run, config)| self.run(name, run, config)).collect::<Result<_, Fault>>()?;

@@ -125,7 +125,7 @@ fn impossible_values_are_refused_before_anything_runs() {
         "`train.max_iters` is 0: it must be at least 1 (run_0 of shakespeare_char)"
     );
     for wrong in [
-        "generate.temperature=0",
+        "generate.temperature=-1",
         "generate.top_k=0",
         "generate.samples=0",
         "generate.prompt=''",
@@ -156,6 +156,11 @@ fn inconsistent_settings_are_refused() {
     );
     assert!(wrong("stages: [train, generate]", "stages: [train, generat]").contains("did you mean `generate`?"));
     assert!(wrong("  run_0:\n", "  ../run:\n").contains("`runs.../run`: it names a folder"));
+    assert!(wrong("  run_0:\n", "  007:\n").contains("`runs.007`: it starts with a digit"));
+    assert!(
+        wrong("seeds: [1337, 1338, 1339]", "seeds: [9223372036854775808]")
+            .contains("a seed in `seeds` is 9223372036854775808: at most 9223372036854775807")
+    );
     assert!(
         wrong("datasets: [shakespeare_char, enwik8, text8]", "datasets: [shakespeare, enwik8]")
             .starts_with("`profiles.paper.datasets`: there is no `shakespeare`")
