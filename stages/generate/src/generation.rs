@@ -14,7 +14,7 @@ pub struct Sampling<'prompt> {
     pub prompt: &'prompt [u16],
     /// Characters to generate.
     pub length: usize,
-    /// The sampling temperature.
+    /// The sampling temperature; 0 is greedy.
     pub temperature: f64,
     /// How many of the likeliest symbols are drawn from.
     pub top_k: usize,

@@ -3,8 +3,9 @@
 use random_streams::{Rng, RngExt};
 
 /// Draws a token from `softmax(logits / temperature)` over the `top_k` likeliest, in float64. Ties go to the lowest token; a
-/// `top_k` above the vocabulary size takes all, and 1 is greedy. Exactly one uniform number is drawn from the stream. `None` if
-/// there are no logits or one is NaN or infinite: the model has diverged.
+/// `top_k` above the vocabulary size takes all. A temperature of 0 is the limit towards it, the likeliest token (greedy), as is
+/// a `top_k` of 1. Exactly one uniform number is drawn from the stream. `None` if there are no logits or one is NaN or infinite:
+/// the model has diverged.
 pub fn draw(logits: &[f32], temperature: f64, top_k: usize, rng: &mut impl Rng) -> Option<u16> {
     let uniform: f64 = rng.random();
     if logits.iter().any(|logit| !logit.is_finite()) {
@@ -14,7 +15,10 @@ pub fn draw(logits: &[f32], temperature: f64, top_k: usize, rng: &mut impl Rng) 
     let mut ranked: Vec<(u16, f64)> = tokens.zip(logits).map(|(token, &logit)| (token, f64::from(logit))).collect();
     ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked.truncate(top_k.max(1));
-    let &(_, highest) = ranked.first()?;
+    let &(likeliest, highest) = ranked.first()?;
+    if temperature == 0.0 {
+        return Some(likeliest);
+    }
     let weight = |logit: f64| ((logit - highest) / temperature).exp();
     let total: f64 = ranked.iter().map(|&(_, logit)| weight(logit)).sum();
     let mut cumulative = 0.0;
@@ -39,6 +43,16 @@ mod tests {
         for _ in 0..50 {
             assert_eq!(draw(&[0.5, 2.0, 1.9, 2.0], 5.0, 1, &mut rng), Some(1));
         }
+    }
+
+    #[test]
+    fn a_temperature_of_0_is_greedy_and_ties_go_to_the_lowest_token() {
+        let mut rng = stream("test", &[&3u64]);
+        for temperature in [0.0, -0.0, f64::MIN_POSITIVE] {
+            assert_eq!(draw(&[0.5, 2.0, 1.9, 1.0], temperature, 4, &mut rng), Some(1));
+        }
+        assert_eq!(draw(&[0.5, 2.0, 1.9, 2.0], 0.0, 4, &mut rng), Some(1));
+        assert_eq!(draw(&[0.0, f32::NAN], 0.0, 2, &mut rng), None);
     }
 
     #[test]
@@ -77,9 +91,9 @@ mod tests {
         }
 
         #[test]
-        fn one_number_is_drawn_from_the_stream(seed: u64, top_k in 1usize..5) {
+        fn one_number_is_drawn_from_the_stream(seed: u64, top_k in 1usize..5, temperature in 0usize..2) {
             let (mut a, mut b) = (stream("test", &[&seed]), stream("test", &[&seed]));
-            draw(&[0.0, 1.0, 2.0], 0.8, top_k, &mut a);
+            draw(&[0.0, 1.0, 2.0], [0.0, 0.8][temperature], top_k, &mut a);
             b.random::<f64>();
             prop_assert_eq!(a.random::<u64>(), b.random::<u64>());
         }

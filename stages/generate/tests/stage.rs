@@ -154,6 +154,19 @@ fn samples_do_not_depend_on_other_steps_scores_or_tracking() -> Result<(), Box<d
 }
 
 #[test]
+fn at_a_temperature_of_0_all_samples_are_the_greedy_one() -> Result<(), Box<dyn Error>> {
+    let texts = |flags: &str| -> Result<Vec<Samples>, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let artifacts = inputs(folder.path())?;
+        generate(folder.path(), &format!("--steps 5 --samples 3 --length 60 {flags}"))?;
+        Ok(artifacts.read::<Samples>(&node())?.rows)
+    };
+    let (cold, greedy) = (texts("--temperature 0")?, texts("--top-k 1")?);
+    assert!(cold.iter().all(|row| row.temperature == 0.0 && row.text == greedy[0].text), "{cold:?}");
+    Ok(())
+}
+
+#[test]
 fn feeding_a_sample_gives_the_attention_of_generating_it() -> Result<(), Box<dyn Error>> {
     let rows = |flags: &str| -> Result<Vec<SampleAttention>, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;

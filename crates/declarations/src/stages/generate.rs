@@ -1,7 +1,5 @@
 //! The stage `generate`.
 
-use std::ops::Bound::{Excluded, Unbounded};
-
 use schemas::enums::Split;
 
 use crate::{ContextPolicy, Invalid, Schedule, Steps, TrainingPlan, TrainingStage, cost, stage};
@@ -24,8 +22,8 @@ stage! {
         samples: u16 [1..] = 10,
         /// Characters per sample
         length: u32 [1..] = 500,
-        /// Sampling temperature; for the likeliest symbol always, use top_k 1
-        temperature: f64 [(Excluded(0.0), Unbounded)] = 0.8,
+        /// Sampling temperature; 0 always takes the likeliest symbol (greedy), so that all samples are equal
+        temperature: f64 [0.0..] = 0.8,
         /// Draw from so many of the likeliest symbols only, at most the vocabulary
         top_k: u32 [1..] = 200,
         /// What the model sees once a text is longer than its block size
