@@ -110,6 +110,22 @@ pub trait Stage: Sized + 'static {
         files
     }
 
+    /// The files of which a finished job's results consist, relative to the root: its outputs, but those that are needed only
+    /// to resume it.
+    fn results(parameters: &Self::Parameters, partition: &Partition) -> Vec<PathBuf> {
+        let members = members(partition, Self::study(parameters));
+        let results = Self::writes().into_iter().filter(|usage| !usage.is_only_to_resume());
+        let mut files: Vec<_> = results.flat_map(|usage| usage.files(parameters, &members)).collect();
+        files.extend(Self::pictures(parameters).files);
+        files
+    }
+
+    /// Whether a job with these parameters, on the same inputs, goes on from what one of other parameters wrote, and ends with
+    /// the results of doing all of the work; `earlier` is the `config` of its footers.
+    fn continues(_parameters: &Self::Parameters, _earlier: &serde_json::Map<String, serde_json::Value>) -> bool {
+        false
+    }
+
     /// The folders in which nothing lies but what a job writes, relative to the root.
     fn folders(parameters: &Self::Parameters, partition: &Partition) -> Vec<PathBuf> {
         let tables = Self::writes();
@@ -200,7 +216,8 @@ impl<S: Stage> Job<S> {
 /// - `schedule`: keys of `pipeline.yaml` that are no flags, from which others are derived;
 /// - `internal`: flags that neither decide anything nor are in `pipeline.yaml`.
 ///
-/// `check` refuses values that do not fit each other; `reads` and `writes` list tables ([`Usage`]).
+/// `check` refuses values that do not fit each other; `continues` is [`Stage::continues`], for a stage that goes on from less;
+/// `reads` and `writes` list tables ([`Usage`]).
 #[macro_export]
 macro_rules! stage {
     (
@@ -228,6 +245,7 @@ macro_rules! stage {
             $internal:ident: $internal_type:ty,
         )+})?
         $(check $check:expr;)?
+        $(continues $continues:expr;)?
         reads {$(
             $read:ident $(.$read_method:ident($($read_argument:expr),*))*,
         )*}
@@ -412,6 +430,17 @@ macro_rules! stage {
             fn writes() -> Vec<$crate::Usage<Parameters>> {
                 vec![$($crate::Usage::of::<$crate::dependencies::schemas::tables::$write>()$(.$write_method($($write_argument),*))*),*]
             }
+
+            $(fn continues(
+                parameters: &Parameters,
+                earlier: &$crate::dependencies::serde_json::Map<String, $crate::dependencies::serde_json::Value>,
+            ) -> bool {
+                let continues: fn(
+                    &Parameters,
+                    &$crate::dependencies::serde_json::Map<String, $crate::dependencies::serde_json::Value>,
+                ) -> bool = $continues;
+                continues(parameters, earlier)
+            })?
 
             $(fn pictures(parameters: &Parameters) -> $crate::Pictures {
                 let pictures: fn(&Parameters) -> $crate::Pictures = $pictures;

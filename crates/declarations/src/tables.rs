@@ -88,6 +88,7 @@ pub struct Usage<P> {
     stages: &'static [&'static str],
     steps: fn(&P, &Member<'_>) -> Steps,
     when: fn(&P, &Member<'_>) -> bool,
+    only_to_resume: bool,
 }
 
 impl<P> Usage<P> {
@@ -102,7 +103,14 @@ impl<P> Usage<P> {
             stages: &[],
             steps: |_, _| Steps::default(),
             when: |_, _| true,
+            only_to_resume: false,
         }
+    }
+
+    /// A table that a finished job needs no more: it is there to resume an interrupted one.
+    #[must_use]
+    pub fn only_to_resume(self) -> Self {
+        Self { only_to_resume: true, ..self }
     }
 
     /// The files of these splits.
@@ -127,6 +135,11 @@ impl<P> Usage<P> {
     #[must_use]
     pub fn when(self, when: fn(&P, &Member<'_>) -> bool) -> Self {
         Self { when, ..self }
+    }
+
+    /// Whether a finished job needs the files no more.
+    pub(crate) fn is_only_to_resume(&self) -> bool {
+        self.only_to_resume
     }
 
     /// The files' partitions.

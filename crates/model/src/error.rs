@@ -22,6 +22,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A checkpoint has a weight that is NaN or infinite.
+    #[error(
+        "the checkpoint {path} has a weight that is NaN or infinite: its training diverged; rerun `train` with a lower --learning-rate"
+    )]
+    NotFinite {
+        /// The checkpoint.
+        path: String,
+    },
+
     /// The device is not available, or this build does not support it.
     #[error("{0}")]
     Device(String),
@@ -31,7 +40,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Config(_) | Error::Device(_) => Self::parameter(error.to_string()),
-            Error::Weights(_) | Error::Checkpoint { .. } => Self::input(error.to_string()),
+            Error::Weights(_) | Error::Checkpoint { .. } | Error::NotFinite { .. } => Self::input(error.to_string()),
         }
     }
 }

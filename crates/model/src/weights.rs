@@ -49,7 +49,8 @@ impl Weights {
     /// The weights of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the footer does not describe a valid model, or a tensor is missing or of another shape.
+    /// [`Error::Checkpoint`] if the footer does not describe a valid model, or a tensor is missing or of another shape, and
+    /// [`Error::NotFinite`] if a weight is NaN or infinite.
     pub fn from_checkpoint(checkpoint: &Loaded<Checkpoints>) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Checkpoint { path: checkpoint.source.path.clone(), reason };
         let config: GptConfig = serde_json::from_value(checkpoint.provenance.config.clone())
@@ -65,6 +66,9 @@ impl Weights {
         let tensors = config.parameters().into_iter().map(tensor).collect::<Result<_, _>>()?;
         let weights = Self { config, tensors };
         weights.validate().map_err(|error| wrong(error.to_string()))?;
+        if !weights.are_finite() {
+            return Err(Error::NotFinite { path: checkpoint.source.path.clone() });
+        }
         Ok(weights)
     }
 
@@ -94,6 +98,11 @@ impl Weights {
             }
         }
         Ok(())
+    }
+
+    /// Whether no weight is NaN or infinite, as after a training that diverged.
+    pub fn are_finite(&self) -> bool {
+        self.tensors.iter().all(|tensor| tensor.values.iter().all(|value| value.is_finite()))
     }
 
     /// The rows of a checkpoint.

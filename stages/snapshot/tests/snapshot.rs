@@ -70,7 +70,7 @@ fn a_model_that_diverged_has_no_attention() {
     rows[0].values[0] = f32::NAN;
     artifacts.write::<Checkpoints>(&partition().step(10), &provenance, &rows).expect("a checkpoint");
     let said = run(&folder, &[]).expect_err("it diverged").to_string();
-    assert!(said.contains("step 10") && said.contains("diverged"), "{said}");
+    assert!(said.contains("step=10") && said.contains("diverged"), "{said}");
     assert!(!artifacts.has::<Attention>(&partition().step(10)) && !artifacts.has::<HeadOutputs>(&partition()));
 }
 

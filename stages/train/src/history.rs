@@ -3,7 +3,7 @@
 use std::fs;
 
 use cli::Terminal;
-use declarations::train::Train;
+use declarations::train::{Parameters, Train};
 use declarations::{Fault, Outputs, Steps};
 use model::{GptConfig, Moments, Weights};
 use schemas::enums::Moment;
@@ -21,6 +21,8 @@ pub(crate) struct History {
     pub(crate) tracking: Vec<Tracking>,
     pub(crate) timings: Vec<Timings>,
     committed: Option<Committed>,
+    /// The rows of `optimizer` of a shorter training that this one continues.
+    continued: Option<Vec<Optimizer>>,
 }
 
 /// The state of a training at its last commit.
@@ -40,15 +42,20 @@ impl History {
         config: GptConfig,
     ) -> Self {
         let (log, evaluations, tracking, timings) = Default::default();
-        Self { outputs, partition, provenance, config, log, evaluations, tracking, timings, committed: None }
+        let (committed, continued) = (None, None);
+        Self { outputs, partition, provenance, config, log, evaluations, tracking, timings, committed, continued }
     }
 
-    /// Loads the last commit if it has the same parameters and inputs; otherwise the training starts from scratch.
-    pub(crate) fn resume(&mut self, terminal: &Terminal) {
+    /// Loads the last commit if it has the same parameters and inputs, or is of a shorter training that this one continues;
+    /// otherwise the training starts from scratch.
+    pub(crate) fn resume(&mut self, parameters: &Parameters, terminal: &Terminal) {
         if !self.outputs.has::<Optimizer>(&self.partition) {
             return;
         }
-        match self.load() {
+        match self.load(parameters) {
+            Ok(Some(step)) if self.continued.is_some() => {
+                terminal.say(format!("continues a shorter training with the same parameters from step {step}"));
+            }
             Ok(Some(step)) => terminal.say(format!("resumes from step {step}")),
             Ok(None) => terminal.say("the training here has other parameters or another text: starts from scratch"),
             Err(fault) => terminal.say(format!("the training here cannot be resumed ({fault}): starts from scratch")),
@@ -56,15 +63,17 @@ impl History {
     }
 
     /// Loads the last commit and returns its step; none if it belongs to another training. Later rows are from an interrupted
-    /// commit and are dropped.
+    /// commit and are dropped, and so are rows that a shorter training has only because it ended.
     ///
     /// # Errors
     /// A table that is missing or corrupt.
-    fn load(&mut self) -> Result<Option<u32>, Fault> {
+    fn load(&mut self, parameters: &Parameters) -> Result<Option<u32>, Fault> {
         let optimizer = self.outputs.read::<Optimizer>(&self.partition)?;
-        let same = optimizer.provenance.config == self.provenance.config
-            && optimizer.provenance.inputs == self.provenance.inputs
-            && optimizer.provenance.producer == self.provenance.producer;
+        let Provenance { producer, config, inputs, .. } = &optimizer.provenance;
+        let shorter = config.as_object().is_some_and(|earlier| parameters.continues(earlier));
+        let same = (*config == self.provenance.config || shorter)
+            && *inputs == self.provenance.inputs
+            && *producer == self.provenance.producer;
         let Some(step) = optimizer.rows.first().map(|row| row.step).filter(|_| same) else {
             return Ok(None);
         };
@@ -86,17 +95,38 @@ impl History {
         self.tracking = self.outputs.read::<Tracking>(&self.partition)?.rows;
         self.timings = self.outputs.read::<Timings>(&self.partition.clone().stage("train"))?.rows;
         // Rows of steps carry the number of steps done before; those of evaluations, the number done.
-        self.log.retain(|row| row.step < step);
-        self.tracking.retain(|row| row.step < step);
-        self.evaluations.retain(|row| row.step <= step);
+        self.log.retain(|row| row.step < step && parameters.logs(row.step));
+        self.tracking.retain(|row| row.step < step && parameters.logs(row.step));
+        self.evaluations.retain(|row| row.step <= step && parameters.evaluates(row.step));
         self.timings.retain(|row| row.step <= step);
         self.committed = Some(Committed { step, weights, moments });
+        self.continued = shorter.then_some(optimizer.rows);
         Ok(Some(step))
     }
 
     /// The last commit, if one was loaded; none after the first call.
     pub(crate) fn take_committed(&mut self) -> Option<Committed> {
         self.committed.take()
+    }
+
+    /// Makes the files of a shorter training, up to its last commit at `step`, those of this one, which continues it: the commit
+    /// point first, so that from then on they are resumed as this training's. Its logs follow with the next commit. Where this
+    /// was interrupted, it is finished.
+    ///
+    /// # Errors
+    /// An input fault for a checkpoint that is missing or corrupt, or a table that cannot be written.
+    pub(crate) fn take_on(&mut self, kept: &Steps, step: u32) -> Result<(), Fault> {
+        if let Some(rows) = self.continued.take() {
+            self.outputs.write(&self.partition, &self.provenance, &rows)?;
+        }
+        for partition in kept.iter().filter(|&kept| kept <= step).map(|kept| self.partition.clone().step(kept)) {
+            let checkpoint = self.outputs.open::<Checkpoints>(&partition)?;
+            if *checkpoint.provenance() != self.provenance {
+                let rows = self.outputs.read::<Checkpoints>(&partition)?.rows;
+                self.outputs.write(&partition, &self.provenance, &rows)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the tables of another training, the commit point first, so that nothing half-removed can be resumed.

@@ -54,7 +54,7 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
         return takeover::take_over(other, &history, parameters.max_iters, &parameters.kept(), terminal);
     }
     let texts = Texts::new(train.rows, val.rows, &config, seed)?;
-    history.resume(terminal);
+    history.resume(parameters, terminal);
     Training { parameters, seed, texts: &texts, terminal }.run(history)
 }
 

@@ -41,6 +41,7 @@ impl Training<'_> {
         let mut trainer = self.trainer(committed, history.config())?;
         // Nothing is refused from here on, so files can be removed.
         if resumed {
+            history.take_on(&kept, first)?;
             // An interrupted commit may have left checkpoints that are not to be kept, or later ones.
             history.keep_only(&kept, first)?;
         } else {
@@ -48,7 +49,7 @@ impl Training<'_> {
         }
         let progress = self.terminal.progress("train", parameters.max_iters.into());
         progress.reach(first.into());
-        let mut last_commit = Instant::now();
+        let (mut last_commit, mut saved) = (Instant::now(), resumed.then_some(first));
         let mut untimed = UntimedSteps::default();
         for step in first..=parameters.max_iters {
             // The step of the last commit was evaluated and saved before.
@@ -57,23 +58,23 @@ impl Training<'_> {
                 untimed.record(&mut history, step);
                 let evaluation = self.evaluate(&trainer, step, &mut history);
                 if !evaluation.train_loss.is_finite() || !evaluation.val_loss.is_finite() {
-                    return Err(diverged(step));
+                    return Err(diverged(step, "the loss", saved));
                 }
                 progress.note(format!("val loss {}", printed(evaluation.val_loss, 3)));
                 history.evaluations.push(evaluation);
             }
             if !committed && (kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY) {
                 untimed.record(&mut history, step);
-                commit(&trainer, step, &mut history)?;
+                commit(&trainer, step, &mut history, saved)?;
                 history.keep_only(&kept, step)?;
-                last_commit = Instant::now();
+                (last_commit, saved) = (Instant::now(), Some(step));
             }
             if step == parameters.max_iters {
                 break;
             }
             let loss = self.step(&mut trainer, step, &mut history, &mut untimed);
             if !loss.is_finite() {
-                return Err(diverged(step));
+                return Err(diverged(step, "the loss", saved));
             }
             if parameters.logs(step) {
                 let val = history.evaluations.last().map_or(f64::NAN, |evaluation| evaluation.val_loss);
@@ -196,16 +197,23 @@ impl UntimedSteps {
     }
 }
 
-fn diverged(step: u32) -> Fault {
+/// A training that cannot go on, since `what` is not finite; `saved` is the step of its last checkpoint, which stays.
+fn diverged(step: u32, what: &str, saved: Option<u32>) -> Fault {
+    let saved = saved.map_or(String::new(), |saved| format!(" The checkpoint of step {saved} is kept."));
     Fault::parameter(format!(
-        "the training diverged: the loss at step {step} is NaN or infinite; use a lower --learning-rate, a longer \
-         --warmup-iters or --grad-clip 1"
+        "the training diverged: {what} at step {step} is NaN or infinite; use a lower --learning-rate, a longer \
+         --warmup-iters or --grad-clip 1.{saved}"
     ))
 }
 
-fn commit(trainer: &Trainer, step: u32, history: &mut History) -> Result<(), Fault> {
+fn commit(trainer: &Trainer, step: u32, history: &mut History, saved: Option<u32>) -> Result<(), Fault> {
     let started = Instant::now();
-    history.commit(step, &trainer.weights(), &trainer.moments())?;
+    let weights = trainer.weights();
+    // Losses can be finite all the same, as where a token with such weights does not occur.
+    if !weights.are_finite() {
+        return Err(diverged(step, "a weight", saved));
+    }
+    history.commit(step, &weights, &trainer.moments())?;
     history.timings.push(timing(Activity::Checkpoint, step, started.elapsed().as_secs_f64(), 0));
     Ok(())
 }
@@ -277,7 +285,7 @@ mod tests {
         let terminal = Terminal::silent();
         let train = |job: &Job<Train>| {
             let mut history = history(job);
-            history.resume(&terminal);
+            history.resume(&job.parameters, &terminal);
             Training { parameters: &job.parameters, seed: 1, texts: &texts, terminal: &terminal }.run(history)
         };
         train(&job).expect("it trains");

@@ -195,6 +195,71 @@ fn a_copied_training_has_the_bytes_of_a_computed_one() {
     }
 }
 
+/// The shorter training ends, interrupted or not, at steps that are and are not logged, evaluated and kept by the longer one.
+#[test]
+fn a_longer_training_goes_on_from_a_shorter_one_and_ends_with_the_same_bytes() {
+    let longer = ["--tracking", "true", "--lr-decay-iters", "60", "--checkpoint-steps", "0,10,60"];
+    let whole = study();
+    trained(whole.path(), &longer);
+    for (end, kept) in [("10", "0,10"), ("20", "0,5,10"), ("31", "0-31/10")] {
+        let folder = study();
+        let shorter = [&longer[..4], &["--checkpoint-steps", kept, "--max-iters", end]].concat();
+        trained(folder.path(), &shorter);
+        let first = weights(folder.path(), 10);
+        let output = train(folder.path(), &longer);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains(&format!("continues a shorter training with the same parameters from step {end}")),
+            "{said}"
+        );
+        assert_eq!(files(whole.path()), files(folder.path()), "from step {end}");
+        assert_eq!(first, weights(folder.path(), 10));
+        // The shorter one is another training, as before.
+        let output = train(folder.path(), &shorter);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("starts from scratch"));
+    }
+}
+
+#[test]
+fn a_continued_training_that_is_killed_resumes_and_ends_with_the_same_bytes() {
+    let longer = ["--lr-decay-iters", "60", "--checkpoint-steps", "0-60/2"];
+    let whole = study();
+    trained(whole.path(), &longer);
+    let killed = study();
+    trained(killed.path(), &["--lr-decay-iters", "60", "--checkpoint-steps", "0-30/2", "--max-iters", "30"]);
+    let mut kills = 0;
+    for delay in (0..).map(|time| Duration::from_millis(5 + 7 * time)) {
+        let mut child = command(killed.path(), &longer).stderr(Stdio::null()).spawn().expect("train starts");
+        std::thread::sleep(delay);
+        if child.try_wait().expect("a child").is_some_and(|status| status.success()) {
+            break;
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it exits");
+        kills += 1;
+    }
+    assert!(kills > 0, "it was killed at least once");
+    assert_eq!(files(whole.path()), files(killed.path()));
+}
+
+#[test]
+fn a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint() {
+    let folder = study();
+    let wild = ["--learning-rate", "1e20", "--warmup-iters", "0", "--grad-clip", "0", "--checkpoint-steps", "0-60/1"];
+    let output = train(folder.path(), &wild);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let last = said.split("The checkpoint of step ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a step");
+    let last: u32 = last.parse().expect("a step");
+    assert!(said.contains(" at step "), "{said}");
+    assert!(
+        (0..=last)
+            .all(|step| weights(folder.path(), step).iter().flat_map(|row| &row.values).all(|value| value.is_finite()))
+    );
+    let none = Artifacts::new(folder.path());
+    assert!((last + 1..=60).all(|step| !none.has::<Checkpoints>(&partition().step(step))));
+}
+
 #[test]
 fn other_parameters_start_from_scratch() {
     let folder = study();

@@ -2,7 +2,9 @@
 
 use schemas::enums::Split;
 
-use crate::{Invalid, Part, Precision, Steps, TrainingPlan, TrainingStage, cost, stage};
+use serde_json::{Map, Value as Json};
+
+use crate::{Invalid, Part, Precision, Stage, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
     /// Train one GPT on one text
@@ -85,6 +87,7 @@ stage! {
             None => Ok(()),
         }
     };
+    continues Parameters::continues;
     reads {
         Corpus.splits(|_| &[Split::Train, Split::Val]),
         Vocabulary,
@@ -95,7 +98,7 @@ stage! {
         Tracking.when(|parameters, _| parameters.tracking),
         Timings.stages(&["train"]),
         Checkpoints.at(|parameters, _| parameters.kept()),
-        Optimizer,
+        Optimizer.only_to_resume(),
     }
     cost cost::train;
 }
@@ -115,6 +118,28 @@ impl Parameters {
     pub fn logs(&self, step: u32) -> bool {
         step.is_multiple_of(self.log_interval) || step + 1 == self.max_iters
     }
+
+    /// Whether this training goes on from one with the `config` `earlier`: it is the same but longer, its learning rate at
+    /// every step is the same, and of the checkpoints that it keeps, the earlier one kept those of its own steps. What is logged,
+    /// evaluated, tracked or kept by the earlier one only because it ended there is left out in the longer one.
+    pub fn continues(&self, earlier: &Map<String, Json>) -> bool {
+        const OF_THE_LENGTH: [&str; 3] = ["max_iters", "lr_decay_iters", "checkpoint_steps"];
+        let equal = |(name, value): (&String, &Json)| {
+            OF_THE_LENGTH.contains(&name.as_str()) || earlier.get(name) == Some(value)
+        };
+        let number =
+            |name: &str| earlier.get(name).and_then(Json::as_u64).and_then(|number| u32::try_from(number).ok());
+        let Some(end) = number("max_iters").filter(|&end| end < self.max_iters) else {
+            return false;
+        };
+        let Some(Ok(kept)) = earlier.get("checkpoint_steps").and_then(Json::as_str).map(str::parse::<Steps>) else {
+            return false;
+        };
+        let is_kept = |step: u32| step == 0 || step == end || kept.contains(step);
+        Train::config(self).iter().all(equal)
+            && number("lr_decay_iters").unwrap_or(end) == self.lr_decay_iters.unwrap_or(self.max_iters)
+            && self.kept().iter().filter(|&step| step <= end).all(is_kept)
+    }
 }
 
 impl TrainingStage for Train {
@@ -124,5 +149,79 @@ impl TrainingStage for Train {
         let every = plan.has(Part::Snapshots) || plan.generates_at_snapshots();
         let steps = if every { plan.steps.clone() } else { Steps::default() };
         Derived { checkpoint_steps: steps.iter().chain([0, last]).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::Partition;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Job, Snapshot};
+
+    fn parameters(flags: &str) -> Parameters {
+        let line = format!("train --dataset d --run r --seed 1 {flags}");
+        Job::<Train>::parse(line.split_whitespace()).expect("valid flags").parameters
+    }
+
+    fn continues(longer: &str, earlier: &str) -> bool {
+        let mut config = Train::config(&parameters(earlier));
+        // What the footers of a training have beside its parameters.
+        config.insert("vocab_size".to_owned(), json!(65));
+        config.insert("seed".to_owned(), json!(1));
+        Train::continues(&parameters(longer), &config)
+    }
+
+    #[test]
+    fn a_longer_training_with_the_same_learning_rates_continues_a_shorter_one() {
+        let shorter = "--max-iters 500 --lr-decay-iters 500 --checkpoint-steps 0,100,500";
+        assert!(continues("--max-iters 900 --lr-decay-iters 500 --checkpoint-steps 0,100,900", shorter));
+        // The learning rate decays to the same step by default.
+        assert!(continues(
+            "--max-iters 900 --lr-decay-iters 500 --checkpoint-steps 100",
+            "--max-iters 500 --checkpoint-steps 100"
+        ));
+        assert!(continues("--max-iters 900", "--max-iters 500 --lr-decay-iters 900"));
+        // Kept because it was the end, and because it was asked for.
+        assert!(continues("--max-iters 900 --lr-decay-iters 500 --checkpoint-steps 0,500", shorter));
+        assert!(continues("--max-iters 900 --lr-decay-iters 500", shorter));
+    }
+
+    #[test]
+    fn no_other_training_continues_another() {
+        let shorter = "--max-iters 500 --lr-decay-iters 500 --checkpoint-steps 0,100,500";
+        let longer = "--max-iters 900 --lr-decay-iters 500 --checkpoint-steps 0,100,900";
+        assert!(!continues(shorter, shorter) && !continues(shorter, longer), "not longer");
+        assert!(!continues("--max-iters 900 --checkpoint-steps 0,100,900", shorter), "another learning rate");
+        assert!(!continues(&format!("{longer} --checkpoint-steps 0,50,100"), shorter), "a checkpoint is missing");
+        for other in
+            ["--n-layer 5", "--dropout 0.1", "--eval-interval 50", "--log-interval 5", "--tracking", "--min-lr 0"]
+        {
+            assert!(!continues(&format!("{longer} {other}"), shorter), "{other}");
+        }
+        assert!(!Train::continues(&parameters(longer), &Map::new()));
+        assert!(
+            !Snapshot::continues(
+                &crate::snapshot::Parameters {
+                    steps: Steps::default(),
+                    val_windows: 1,
+                    repeat_windows: 0,
+                    device: crate::Device::Cpu,
+                },
+                &Train::config(&parameters(shorter))
+            ),
+            "most stages do not continue anything"
+        );
+    }
+
+    #[test]
+    fn a_finished_training_needs_no_optimizer() {
+        let (parameters, partition) = (parameters("--max-iters 5"), Partition::dataset("d").run("r").seed(1));
+        let (outputs, mut results) = (Train::outputs(&parameters, &partition), Train::results(&parameters, &partition));
+        let optimizer: Vec<_> = outputs.iter().filter(|path| path.starts_with("optimizer")).cloned().collect();
+        assert_eq!((optimizer.len(), results.len()), (1, outputs.len() - 1));
+        results.extend(optimizer);
+        assert!(outputs.iter().all(|path| results.contains(path)));
     }
 }
