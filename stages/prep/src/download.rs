@@ -62,7 +62,7 @@ pub fn obtain(download: &Download, folder: &Path, terminal: &Terminal) -> Result
 ///
 /// # Errors
 /// An input fault if it cannot be read or is not the expected file: then the message says to delete it, and `or_else`.
-pub(crate) fn verified(path: &Path, expected: &Expected, or_else: &str) -> Result<Vec<u8>, Fault> {
+fn verified(path: &Path, expected: &Expected, or_else: &str) -> Result<Vec<u8>, Fault> {
     let bytes = fs::read(path).map_err(|error| Fault::input(format!("cannot read {}: {error}", path.display())))?;
     let wrong = |reason| Fault::input(format!("{} {reason}: delete it, {or_else}", path.display()));
     expected.check(&bytes).map_err(wrong)?;

@@ -7,12 +7,12 @@ pub mod digest;
 pub mod download;
 pub mod reading;
 pub mod semantic_space;
+mod source;
 pub mod sparse;
 pub mod truncated_svd;
 pub mod vocabulary;
 
 use std::borrow::Cow;
-use std::fs;
 use std::path::Path;
 
 use cli::Terminal;
@@ -70,7 +70,7 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let (name, outputs) = (job.dataset(), &job.outputs);
     let known = dataset::known(&name);
     let settings = Settings::new(&job.parameters, known.as_ref())?;
-    let (file, bytes) = bytes(job, known, terminal)?;
+    let (file, bytes) = bytes(job, known, settings, terminal)?;
     let text = Text::decode(&bytes, settings.encoding).map_err(|offset| {
         Fault::input(format!(
             "{file} is not valid UTF-8 at byte {offset}: convert it, or read its bytes with --encoding bytes"
@@ -143,16 +143,24 @@ fn write_tokens(
 fn bytes(
     job: &Job<Prep>,
     known: Option<dataset::Dataset>,
+    settings: Settings,
     terminal: &Terminal,
 ) -> Result<(String, Cow<'static, [u8]>), Fault> {
     let (name, parameters) = (job.dataset(), &job.parameters);
     if let Some(path) = parameters.source.as_ref().map(Path::new) {
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let bytes = match known {
-            Some(known) => download::verified(path, known.origin.expected(), "or choose another name with --dataset")?,
-            None => fs::read(path)
-                .map_err(|error| Fault::input(format!("--source: cannot read {}: {error}", path.display())))?,
-        };
+        let bytes = source::read(path)?;
+        match known.map(|known| known.origin.expected().check(&bytes)) {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => {
+                let other =
+                    || format!("{} {reason}: give that text, or choose another name with --dataset", path.display());
+                return Err(source::not_text(path, &bytes).unwrap_or_else(|| Fault::input(other())));
+            }
+            // Asked for bytes, any file is a text.
+            None if settings.encoding == Encoding::Bytes => {}
+            None => source::not_text(path, &bytes).map_or(Ok(()), Err)?,
+        }
         return Ok((file, bytes.into()));
     }
     match known.map(|known| known.origin) {

@@ -143,6 +143,9 @@ fn errors_say_what_is_wrong_and_what_to_do() {
     let many: String = ('\u{20}'..).filter(|character| !character.is_control()).take(65_537).collect();
     let many = file("many", many.as_bytes());
     let other = file("other", b"First Citizen:");
+    let (packed, zip) = (file("packed", b"\x1f\x8b\x08\0rest"), file("zip", b"PK\x03\x04rest"));
+    let utf16 = file("utf16", b"\xff\xfet\0e\0x\0t\0");
+    let folder = root.path().to_str().expect("the name is text").to_owned();
     for (flags, kind, said) in [
         (
             vec!["--dataset", "x", "--source", &bad],
@@ -154,7 +157,11 @@ fn errors_say_what_is_wrong_and_what_to_do() {
             Kind::Input,
             "too short: of its 8 characters the train split has 7 and the validation split 1",
         ),
-        (vec!["--dataset", "x", "--source", &empty], Kind::Input, "too short"),
+        (vec!["--dataset", "x", "--source", &empty], Kind::Input, "is empty"),
+        (vec!["--dataset", "x", "--source", &folder], Kind::Input, "is a folder"),
+        (vec!["--dataset", "x", "--source", &packed], Kind::Input, "is gzip-compressed: decompress it by `gunzip "),
+        (vec!["--dataset", "x", "--source", &utf16], Kind::Input, "is text in UTF-16: convert it by `iconv "),
+        (vec!["--dataset", "enwik8", "--source", &zip], Kind::Input, "is a zip archive: decompress it by `unzip "),
         (vec!["--dataset", "x", "--source", &many], Kind::Input, "65537 distinct characters"),
         (vec!["--dataset", "x", "--source", "/nowhere/x"], Kind::Input, "cannot read /nowhere/x"),
         (vec!["--dataset", "x"], Kind::Parameter, "shakespeare_char, enwik8, text8, control_lag"),
