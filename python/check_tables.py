@@ -111,6 +111,10 @@ class Checker:
         if producer[0] not in stages or len(producer) != 2 or not producer[1].isdigit() or other:
             self.fail("footer", where, f"producer {footer['producer']!r} is not one of {stages} and the version of its results")
         found = as_json(footer["partition"])
+        shared_by = as_json(footer.get("shared_by", "[]")) or []
+        if isinstance(found, dict) and "run" in found and partition.get("run") in shared_by:
+            # A link: the file was written for another run with the same parameters and inputs.
+            found = {**found, "run": partition["run"]}
         if not isinstance(found, dict) or {key: str(value) for key, value in found.items()} != partition:
             self.fail("footer", where, f"partition {found} is not the path's {partition}")
         config = as_json(footer["config"])

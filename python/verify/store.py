@@ -55,6 +55,10 @@ class Store:
         """The parameters that decided the file's content, from its footer."""
         return json.loads(self.file(table, **keys).metadata.metadata[b"config"])
 
+    def is_own(self, table, **keys):
+        """Whether a file was written for this run, and is no link of another one with the same parameters and inputs."""
+        return json.loads(self.file(table, **keys).metadata.metadata[b"partition"]).get("run") == keys.get("run")
+
     def trainings(self, table):
         """The trainings, as (key, value) pairs, of a table that is keyed by training."""
         return list({tuple(key.items())[:3]: None for key in self.partitions(table)})

@@ -20,6 +20,8 @@ pub struct Loaded<T> {
     pub source: Source,
     /// Who made the file, with which parameters, from what.
     pub provenance: Provenance,
+    /// The keys for which it was written: of another run, where that one has the same parameters and inputs.
+    pub written_for: Partition,
 }
 
 impl Artifacts {
@@ -79,7 +81,8 @@ impl Artifacts {
             rows.append(&mut reader.group(group)?);
         }
         let source = self.source::<T>(partition)?;
-        Ok(Loaded { rows, source, provenance: reader.provenance().clone() })
+        let (provenance, written_for) = (reader.provenance().clone(), reader.written_for().clone());
+        Ok(Loaded { rows, source, provenance, written_for })
     }
 
     /// A table's file as an input: its relative path and the hash of its bytes.

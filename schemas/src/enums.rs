@@ -178,5 +178,7 @@ enums! {
         Failed = "failed",
         /// Not executed here: its tables were there, made from its parameters and inputs.
         Adopted = "adopted",
+        /// Not executed: its tables are links to those of another run with the same parameters and inputs.
+        Linked = "linked",
     }
 }

@@ -37,13 +37,17 @@ impl Footer {
         })
     }
 
-    /// Whether its keys are those of a path relative to the root.
+    /// Whether its keys are those of a path relative to the root, of its own run or of one that shares the file.
     pub fn belongs_at(&self, relative: &Path) -> bool {
         let folders: Vec<&str> =
             relative.parent().into_iter().flat_map(Path::iter).filter_map(|name| name.to_str()).collect();
         let [table, keys @ ..] = folders.as_slice() else { return false };
+        let shared_by = |key: Key| if key == Key::Run { self.provenance.shared_by.as_slice() } else { &[] };
         let is_key = |folder: &&str| {
-            let own = |key: &Key| self.partition.value(*key).is_some_and(|value| *folder == format!("{key}={value}"));
+            let own = |key: &Key| {
+                let values = self.partition.value(*key).into_iter().chain(shared_by(*key).iter().cloned());
+                values.map(|value| format!("{key}={value}")).any(|own| own == **folder)
+            };
             Key::ALL.iter().any(own)
         };
         let of_footer = Key::ALL.iter().filter(|key| self.partition.value(**key).is_some()).count();

@@ -14,6 +14,7 @@ const PRODUCER: &str = "producer";
 const CONFIG: &str = "config";
 const INPUTS: &str = "inputs";
 const COLUMNS: &str = "columns";
+pub(crate) const SHARED_BY: &str = "shared_by";
 
 /// A file that another was made from.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -33,6 +34,8 @@ pub struct Provenance {
     pub config: serde_json::Value,
     /// The files that this one was made from.
     pub inputs: Vec<Source>,
+    /// The other runs with the same parameters and inputs, for which the file stands too, under links.
+    pub shared_by: Vec<String>,
     /// Facts of one table alone, such as the size of a family of tests.
     pub extra: BTreeMap<String, String>,
 }
@@ -41,7 +44,7 @@ impl Provenance {
     /// Made by a stage whose results have this version, with these parameters, from nothing yet.
     pub fn new(stage: &str, version: u32, config: serde_json::Value) -> Self {
         let producer = format!("{stage} {version}");
-        Self { producer, config, inputs: Vec::new(), extra: BTreeMap::new() }
+        Self { producer, config, inputs: Vec::new(), shared_by: Vec::new(), extra: BTreeMap::new() }
     }
 
     /// The same, made from these files.
@@ -51,6 +54,12 @@ impl Provenance {
         inputs.sort();
         inputs.dedup();
         Self { inputs, ..self.clone() }
+    }
+
+    /// The same, also for other runs with the same parameters and inputs.
+    #[must_use]
+    pub fn shared_by(self, runs: &[String]) -> Self {
+        Self { shared_by: runs.to_vec(), ..self }
     }
 
     /// The same with one more fact in the footer.
@@ -77,18 +86,22 @@ impl Provenance {
             (INPUTS.to_owned(), json(&self.inputs)),
             (COLUMNS.to_owned(), json(&columns)),
         ];
+        if !self.shared_by.is_empty() {
+            footer.push((SHARED_BY.to_owned(), json(&self.shared_by)));
+        }
         footer.extend(self.extra.clone());
         footer.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()
     }
 
     /// What a footer says.
     pub(crate) fn parse(footer: &BTreeMap<String, String>) -> Self {
-        let known = [NAME, VERSION, PARTITION, PRODUCER, CONFIG, INPUTS, COLUMNS, "ARROW:schema"];
+        let known = [NAME, VERSION, PARTITION, PRODUCER, CONFIG, INPUTS, COLUMNS, SHARED_BY, "ARROW:schema"];
         let text = |key| footer.get(key).map_or("null", String::as_str);
         Self {
             producer: footer.get(PRODUCER).cloned().unwrap_or_default(),
             config: serde_json::from_str(text(CONFIG)).unwrap_or_default(),
             inputs: serde_json::from_str(text(INPUTS)).unwrap_or_default(),
+            shared_by: serde_json::from_str(text(SHARED_BY)).unwrap_or_default(),
             extra: footer
                 .iter()
                 .filter(|(key, _)| !known.contains(&key.as_str()))

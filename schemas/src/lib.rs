@@ -38,8 +38,8 @@ pub mod tables;
 mod temporary;
 mod write;
 
-pub use atomic_file::AtomicFile;
 pub use artifacts::{Artifacts, Loaded};
+pub use atomic_file::AtomicFile;
 pub use cell::Cell;
 pub use error::Error;
 pub use file_footer::Footer;

@@ -17,7 +17,7 @@ use parquet::basic::Type;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::lists::{self, Lists};
-use crate::{Error, Partition, Provenance, Table, UnknownWord, footer};
+use crate::{Error, Key, Partition, Provenance, Table, UnknownWord, footer};
 
 thread_local! {
     /// Whether this thread decodes what may be damaged.
@@ -29,6 +29,7 @@ pub struct Reader<T: Table> {
     path: PathBuf,
     metadata: ArrowReaderMetadata,
     provenance: Provenance,
+    written_for: Partition,
     table: PhantomData<T>,
 }
 
@@ -50,10 +51,10 @@ impl<T: Table> Reader<T> {
             .filter_map(|pair| Some((pair.key.clone(), pair.value.clone()?)))
             .collect();
         check_version::<T>(&path, &said)?;
-        check_partition::<T>(&path, &said, partition)?;
-        check_columns::<T>(&path, metadata.schema())?;
         let provenance = Provenance::parse(&said);
-        Ok(Self { path, metadata, provenance, table: PhantomData })
+        let written_for = check_partition::<T>(&path, &said, &provenance, partition)?;
+        check_columns::<T>(&path, metadata.schema())?;
+        Ok(Self { path, metadata, provenance, written_for, table: PhantomData })
     }
 
     /// The file.
@@ -64,6 +65,12 @@ impl<T: Table> Reader<T> {
     /// Who made the file, with which parameters, from what.
     pub fn provenance(&self) -> &Provenance {
         &self.provenance
+    }
+
+    /// The keys for which the file was written: of another run, where that one has the same parameters and inputs and the
+    /// file is linked.
+    pub fn written_for(&self) -> &Partition {
+        &self.written_for
     }
 
     /// The number of row groups.
@@ -216,10 +223,22 @@ fn check_version<T: Table>(path: &Path, said: &BTreeMap<String, String>) -> Resu
     Err(Error::Version { path: path.to_owned(), expected, found, producer: T::PRODUCER })
 }
 
-fn check_partition<T: Table>(path: &Path, said: &BTreeMap<String, String>, asked: &Partition) -> Result<(), Error> {
+/// Returns the keys for which the file was written. Under a link, they have another run than what is asked for, one that the
+/// footer names as sharing the file.
+fn check_partition<T: Table>(
+    path: &Path,
+    said: &BTreeMap<String, String>,
+    provenance: &Provenance,
+    asked: &Partition,
+) -> Result<Partition, Error> {
     let found = said.get(footer::PARTITION).map_or("nothing", String::as_str);
+    let asked = asked.only(T::KEYS);
+    let shares = |partition: &Partition| {
+        let run = asked.value(Key::Run).filter(|run| provenance.shared_by.contains(run));
+        run.is_some_and(|run| partition.value(Key::Run).is_some() && partition.clone().run(run) == asked)
+    };
     match serde_json::from_str::<Partition>(found) {
-        Ok(partition) if partition == asked.only(T::KEYS) => Ok(()),
+        Ok(partition) if partition == asked || shares(&partition) => Ok(partition),
         _ => Err(Error::Misplaced { path: path.to_owned(), found: found.to_owned(), producer: T::PRODUCER }),
     }
 }

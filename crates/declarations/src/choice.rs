@@ -116,3 +116,24 @@ impl Value for ContextPolicy {
         Some(self.to_string())
     }
 }
+
+impl Device {
+    /// Refuses a device that this build has no code for.
+    ///
+    /// # Errors
+    /// What to do, to stand behind the parameter's name.
+    pub fn check_built(self) -> Result<(), String> {
+        let is_built = match self {
+            Self::Cpu => true,
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+        };
+        match is_built {
+            true => Ok(()),
+            false => Err(format!(
+                "{self}: this build has no {self} support; build it with `cargo build --release --features {self}`, or use \
+                 --device cpu"
+            )),
+        }
+    }
+}

@@ -10,6 +10,9 @@ use schemas::Partition;
 use crate::names::{LARGEST_SEED, check_seed, file_name};
 use crate::{Flag, Job, Per, Stage, Value};
 
+/// The flag of the runs that share a job's tables.
+const SHARED_BY: &str = "shared_by";
+
 /// How a job is executed. What it writes does not depend on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Execution {
@@ -56,6 +59,12 @@ pub fn command<S: Stage>() -> Command {
             .arg(key("seed", "NUMBER", "Seed of the training").value_parser(seed));
     }
     command = command.args(S::arguments());
+    if S::PER == Per::Training {
+        let help = "Other runs with the same parameters and inputs, separated by commas: the tables stand for them too, under links";
+        let names =
+            Arg::new(SHARED_BY).long("shared-by").value_name("NAMES").value_delimiter(',').value_parser(file_name);
+        command = command.arg(names.help(help).help_heading("How"));
+    }
     command
         .arg(
             Arg::new("threads")
@@ -100,7 +109,11 @@ where
     S::validate(&parameters).map_err(|invalid| {
         command::<S>().error(clap::error::ErrorKind::ValueValidation, crate::Fault::from(invalid).to_string())
     })?;
-    Ok(Job::new(artifacts, partition, parameters, execution))
+    let mut job = Job::new(artifacts, partition, parameters, execution);
+    if S::PER == Per::Training {
+        job.shared_by = matches.get_many(SHARED_BY).into_iter().flatten().cloned().collect();
+    }
+    Ok(job)
 }
 
 /// A parameter on its way to clap.

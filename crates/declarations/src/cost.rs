@@ -32,14 +32,6 @@ impl Cost {
     pub fn small() -> Self {
         Self { seconds: 5.0, bytes: 5e6, memory: 3.0 * PROGRAM }
     }
-
-    /// A training that is copied from its duplicate.
-    #[must_use]
-    pub fn of_a_copy(self) -> Self {
-        /// Bytes that are read, decompressed, compressed and written in a second.
-        const PER_SECOND: f64 = 1e8;
-        Self { seconds: self.bytes / PER_SECOND, ..self }
-    }
 }
 
 /// The sizes of a model, as numbers to count with.

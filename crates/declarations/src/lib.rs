@@ -35,12 +35,12 @@ pub use pipeline::{
     StageName, StudyChanges, StudySections, StudyStage, StudyVisitor, TrainingChanges, TrainingPlan, TrainingSections,
     TrainingStage, TrainingVisitor,
 };
-pub use stage::{Flag, Job, Per, Pictures, Stage};
+pub use stage::{Flag, Job, Per, Pictures, Stage, TextFacts};
 pub use stages::*;
 pub use steps::Steps;
 pub use study::{Part, Study, StudyDataset, StudyRun};
 pub use tables::{Member, Membership, Reads, Usage, Writes};
-pub use value::{Value, Words, check_range};
+pub use value::{Value, Words, check_range, given};
 
 /// What the code of [`stage!`] needs, so that the crate that declares a stage need not.
 #[doc(hidden)]

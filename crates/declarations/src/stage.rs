@@ -22,6 +22,17 @@ pub enum Per {
     Study,
 }
 
+/// What the driver knows of a dataset's text once `prep` has read it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TextFacts {
+    /// The vocabulary.
+    pub symbols: Vec<String>,
+    /// The characters of the train split.
+    pub train: usize,
+    /// The characters of the validation split.
+    pub val: usize,
+}
+
 /// A flag of a command line: `--n-layer 6`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Flag {
@@ -61,6 +72,14 @@ pub trait Stage: Sized + 'static {
     /// # Errors
     /// The first parameter that cannot be.
     fn validate(parameters: &Self::Parameters) -> Result<(), Invalid>;
+
+    /// Refuses values that do not fit the dataset's text, as far as only its size and symbols decide.
+    ///
+    /// # Errors
+    /// The first parameter that does not fit.
+    fn check_text(_parameters: &Self::Parameters, _text: &TextFacts) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// The values as flags, in the order of the declaration; what has no value is left out.
     fn flags(parameters: &Self::Parameters) -> Vec<Flag>;
@@ -154,6 +173,8 @@ pub struct Job<S: Stage> {
     pub parameters: S::Parameters,
     /// How it is executed; the results do not depend on it.
     pub execution: Execution,
+    /// Other runs with the same parameters and inputs, for which its tables stand too, under links.
+    pub shared_by: Vec<String>,
     /// The tables that it reads.
     pub inputs: Inputs<S>,
     /// The tables that it writes.
@@ -171,7 +192,8 @@ impl<S: Stage> Job<S> {
         let artifacts = Artifacts::new(artifacts);
         let declared: BTreeSet<PathBuf> = S::inputs(&parameters, &partition).into_iter().collect();
         let inputs = Inputs::new(artifacts.clone(), declared);
-        Self { partition, parameters, execution, inputs, outputs: Outputs::new(artifacts) }
+        let shared_by = Vec::new();
+        Self { partition, parameters, execution, shared_by, inputs, outputs: Outputs::new(artifacts) }
     }
 
     /// Parses a command line, the program's name first.
@@ -188,7 +210,7 @@ impl<S: Stage> Job<S> {
 
     /// What the footers of its tables say: the stage, and the parameters that decide the content.
     pub fn provenance(&self) -> Provenance {
-        Provenance::new(S::NAME, S::VERSION, S::config(&self.parameters).into())
+        Provenance::new(S::NAME, S::VERSION, S::config(&self.parameters).into()).shared_by(&self.shared_by)
     }
 
     /// The dataset's name; empty where the job is of the whole study.
@@ -216,7 +238,7 @@ impl<S: Stage> Job<S> {
 /// - `schedule`: keys of `pipeline.yaml` that are no flags, from which others are derived;
 /// - `internal`: flags that neither decide anything nor are in `pipeline.yaml`.
 ///
-/// `check` refuses values that do not fit each other; `continues` is [`Stage::continues`], for a stage that goes on from less;
+/// `check` refuses values that do not fit each other, `text` those that do not fit the dataset's text; `continues` is [`Stage::continues`], for a stage that goes on from less;
 /// `reads` and `writes` list tables ([`Usage`]).
 #[macro_export]
 macro_rules! stage {
@@ -245,6 +267,7 @@ macro_rules! stage {
             $internal:ident: $internal_type:ty,
         )+})?
         $(check $check:expr;)?
+        $(text $text:expr;)?
         $(continues $continues:expr;)?
         reads {$(
             $read:ident $(.$read_method:ident($($read_argument:expr),*))*,
@@ -307,13 +330,26 @@ macro_rules! stage {
         #[derive(Clone, Debug, Default, PartialEq, $crate::dependencies::serde::Deserialize)]
         #[serde(crate = "declarations::dependencies::serde", deny_unknown_fields, default)]
         pub struct Changes {
-            $($($(#[doc = $parameter_doc])+ pub $parameter: Option<$parameter_type>,)+)*
-            $($($(#[doc = $setting_doc])+ pub $setting: Option<$setting_type>,)+)?
+            $($(
+                $(#[doc = $parameter_doc])+
+                #[serde(deserialize_with = "declarations::given")]
+                pub $parameter: Option<$parameter_type>,
+            )+)*
+            $($(
+                $(#[doc = $setting_doc])+
+                #[serde(deserialize_with = "declarations::given")]
+                pub $setting: Option<$setting_type>,
+            )+)?
             $(
                 /// Where tensors are computed.
+                #[serde(deserialize_with = "declarations::given")]
                 pub $device: Option<$crate::Device>,
             )?
-            $($($(#[doc = $schedule_doc])+ pub $schedule: Option<$schedule_type>,)+)?
+            $($(
+                $(#[doc = $schedule_doc])+
+                #[serde(deserialize_with = "declarations::given")]
+                pub $schedule: Option<$schedule_type>,
+            )+)?
         }
 
         impl Section {
@@ -354,6 +390,7 @@ macro_rules! stage {
 
             fn validate(parameters: &Parameters) -> Result<(), $crate::Invalid> {
                 let _ = parameters;
+                $(parameters.$device.check_built().map_err(|message| $crate::Invalid::new(stringify!($device), message))?;)?
                 $($($(
                     $crate::check_range(&parameters.$parameter, &($range))
                         .map_err(|message| $crate::Invalid::new(stringify!($parameter), message))?;
@@ -430,6 +467,11 @@ macro_rules! stage {
             fn writes() -> Vec<$crate::Usage<Parameters>> {
                 vec![$($crate::Usage::of::<$crate::dependencies::schemas::tables::$write>()$(.$write_method($($write_argument),*))*),*]
             }
+
+            $(fn check_text(parameters: &Parameters, text: &$crate::TextFacts) -> Result<(), $crate::Invalid> {
+                let check: fn(&Parameters, &$crate::TextFacts) -> Result<(), $crate::Invalid> = $text;
+                check(parameters, text)
+            })?
 
             $(fn continues(
                 parameters: &Parameters,

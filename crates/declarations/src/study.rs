@@ -15,6 +15,9 @@ pub struct Study {
     pub datasets: Vec<StudyDataset>,
     /// The runs of every dataset.
     pub runs: Vec<StudyRun>,
+    /// What was to be part of it and is not, since it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A dataset of the study.
@@ -146,6 +149,7 @@ mod tests {
                 label: "a  label=b, parts=quality \"quoted\" é".to_owned(),
                 parts: vec![Part::Tracking, Part::Quality],
             }],
+            missing: vec![],
         }
     }
 

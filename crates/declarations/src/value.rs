@@ -3,10 +3,19 @@
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{Steps, Study};
+
+/// Reads a value that overrides another: what is written is given, also `null` where a parameter can have no value. What is not
+/// written is none.
+///
+/// # Errors
+/// The value is not of the parameter's type.
+pub fn given<'text, T: Deserialize<'text>, D: Deserializer<'text>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
 
 /// A type that a parameter can have.
 pub trait Value: Clone + Send + Serialize + Sync + 'static {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use schemas::{Footer, Source};
+use schemas::{Footer, Key, Source};
 use serde_json::{Map, Value};
 
 use crate::key::CacheKey;
@@ -44,7 +44,7 @@ pub fn find(job: &Job, key: &CacheKey, root: &Path) -> Found {
             }
             shorter = true;
         }
-        sources.extend(footer.provenance.inputs);
+        sources.extend(footer.provenance.inputs.iter().map(|source| as_own(job, &footer, source)));
     }
     if !sources.iter().all(|source| is_input(job, key, source)) {
         return Found::Other;
@@ -71,6 +71,15 @@ fn is_own(job: &Job, path: &Path, footer: &Footer) -> bool {
 /// Whether a footer's parameters include all those of the job. It may say more, such as the size of the vocabulary.
 fn has_all(config: &Map<String, Value>, parameters: &Map<String, Value>) -> bool {
     parameters.iter().all(|(name, value)| config.get(name) == Some(value))
+}
+
+/// A file's input as the job has it: the table of a run that does the same was made from that run's tables.
+fn as_own(job: &Job, footer: &Footer, source: &Source) -> Source {
+    let path = match (footer.partition.value(Key::Run), &job.run) {
+        (Some(run), Some(own)) => source.path.replace(&format!("/run={run}/"), &format!("/run={own}/")),
+        _ => source.path.clone(),
+    };
+    Source { path, blake3: source.blake3.clone() }
 }
 
 /// Whether a file was made from what the job reads now. A name without a folder is a text from outside the artifacts, which

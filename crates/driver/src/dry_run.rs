@@ -47,16 +47,19 @@ impl Executor<'_> {
                     }
                 }
             };
-            let trained = |&duplicate: &usize| match &forecasts[duplicate] {
+            let is_done_first = |&duplicate: &usize| match &forecasts[duplicate] {
                 Some(forecast) if duplicate < position => {
                     !matches!(forecast, Forecast::Fails(_) | Forecast::Omitted(_))
                 }
                 _ => self.is_up_to_date(duplicate, state, history),
             };
-            let duplicate = job.duplicates.iter().copied().find(trained);
-            let (job, remark) = self.with_duplicate(job, duplicate);
-            estimate.add(&job);
-            print(&format!("{name} · {reason}{remark}\n  {}", job.command(&self.programs)));
+            let same = job.duplicates.iter().copied().find(is_done_first);
+            if let Some(run) = same.and_then(|same| self.jobs[same].run.as_ref()) {
+                print(&format!("{name} · {reason}; linked to {run}, which does the same"));
+                continue;
+            }
+            estimate.add(job);
+            print(&format!("{name} · {reason}\n  {}", job.command(&self.programs)));
         }
         let selected = forecasts.iter().flatten().count();
         let parallel = self.machine.parallel_jobs;

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use declarations::Fault;
+use declarations::{Fault, StageName, TextFacts};
+use schemas::enums::Split;
+use schemas::tables::{Corpus, Vocabulary};
+use schemas::{Artifacts, Partition};
 
 use crate::adopt;
 use crate::display::Display;
@@ -121,14 +124,6 @@ impl Executor<'_> {
         !self.options.force && matches!(self.action(&self.jobs[position], state, history), Ok(Action::Skip { .. }))
     }
 
-    /// The job as it runs: copied from a duplicate that is trained, if there is one; and a remark that says so.
-    pub(crate) fn with_duplicate(&self, job: &Job, duplicate: Option<usize>) -> (Job, String) {
-        match duplicate.and_then(|duplicate| self.jobs[duplicate].run.as_deref()) {
-            None => (job.clone(), String::new()),
-            Some(run) => (job.duplicate_of(run), format!("; duplicate of {run}, copied")),
-        }
-    }
-
     fn missing_input(&self, job: &Job, missing: &Path) -> Result<Action, Fault> {
         let path = missing.display();
         if job.external_inputs.iter().any(|input| input == missing) {
@@ -146,6 +141,27 @@ impl Executor<'_> {
                 job.name()
             ))),
         }
+    }
+
+    /// Refuses parameters of selected jobs that do not fit the text that a job has written, which is `prep`. Tables that cannot
+    /// be read are named by the stage that reads them.
+    ///
+    /// # Errors
+    /// A parameter fault that names the key.
+    pub(crate) fn check_text(&self, writer: &Job) -> Result<(), Fault> {
+        let Some(text) = (writer.stage == StageName::Prep).then(|| self.text(&writer.partition())).flatten() else {
+            return Ok(());
+        };
+        let reads_it =
+            |(job, selected): &(&Job, &bool)| **selected && job.run.is_some() && job.dataset == writer.dataset;
+        self.jobs.iter().zip(&self.selected).filter(reads_it).try_for_each(|(job, _)| job.check_text(&text))
+    }
+
+    fn text(&self, dataset: &Partition) -> Option<TextFacts> {
+        let artifacts = Artifacts::new(&self.root);
+        let characters = |split| Some(artifacts.open::<Corpus>(&dataset.clone().split(split)).ok()?.rows());
+        let symbols = artifacts.read::<Vocabulary>(dataset).ok()?.rows.into_iter().map(|row| row.symbol).collect();
+        Some(TextFacts { symbols, train: characters(Split::Train)?, val: characters(Split::Val)? })
     }
 
     /// Notes stale jobs that the selected ones depend on and that are not selected.

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use declarations::{StageName, prep, with_stages};
 use indexmap::IndexMap;
+
+use crate::origin::Lines;
 use serde::Deserialize;
 
 with_stages! {
@@ -22,6 +24,9 @@ with_stages! {
         pub runs: IndexMap<String, RunConfig>,
         /// Named sets of overrides.
         pub profiles: IndexMap<String, Profile>,
+        /// The file and the line of each of its keys.
+        #[serde(skip)]
+        pub lines: Lines,
     }
 }
 
@@ -32,14 +37,19 @@ with_stages! {
     #[serde(deny_unknown_fields, default)]
     pub struct Profile {
         /// Its purpose.
+        #[serde(deserialize_with = "declarations::given")]
         pub about: Option<String>,
         /// The datasets that are trained on.
+        #[serde(deserialize_with = "declarations::given")]
         pub datasets: Option<Vec<String>>,
         /// The seeds of every run.
+        #[serde(deserialize_with = "declarations::given")]
         pub seeds: Option<Vec<u64>>,
         /// The runs; all of them by default.
+        #[serde(deserialize_with = "declarations::given")]
         pub runs: Option<Vec<String>>,
         /// How many jobs run at once.
+        #[serde(deserialize_with = "declarations::given")]
         pub jobs: Option<usize>,
         /// Overrides for one dataset.
         pub per_dataset: IndexMap<String, DatasetChanges>,
@@ -53,6 +63,7 @@ with_stages! {
     #[serde(deny_unknown_fields, default)]
     pub struct DatasetChanges {
         /// The seeds of every run.
+        #[serde(deserialize_with = "declarations::given")]
         pub seeds: Option<Vec<u64>>,
     }
 }
@@ -67,7 +78,19 @@ with_stages! {
         pub label: String,
         /// Its stages.
         pub stages: Vec<StageName>,
+        /// Whose trainings it takes.
+        pub trained_as: Option<TrainedAs>,
     }
+}
+
+/// That a run takes the trainings of another, where both would learn the same.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedAs {
+    /// The other run.
+    pub run: String,
+    /// The number of seeds for which it is trained itself, which shows that both learn the same.
+    pub after_seeds: usize,
 }
 
 impl Experiment {

@@ -90,5 +90,6 @@ pub(crate) fn without(study: &declarations::Study, failed: &[&Job]) -> Option<(d
         dataset.seeds = kept;
     }
     rest.datasets.retain(|dataset| !dataset.seeds.is_empty());
+    rest.missing.clone_from(&missing);
     (!rest.datasets.is_empty() && !rest.runs.is_empty()).then_some((rest, missing))
 }

@@ -49,7 +49,9 @@ impl Executor<'_> {
             let forecast = self.selected[position].then(|| match job.dependencies.iter().find(may_run) {
                 Some(dependency) => Forecast::Follows(*dependency),
                 None => match self.action(job, state, history) {
-                    Ok(Action::Skip { reason, .. }) => Forecast::UpToDate(reason),
+                    Ok(Action::Skip { reason, .. }) => {
+                        self.check_text(job).map_or_else(Forecast::Fails, |()| Forecast::UpToDate(reason))
+                    }
                     Ok(Action::Omit(reason)) => Forecast::Omitted(reason),
                     Ok(Action::Restore { reason, .. }) => Forecast::Restored(reason),
                     Ok(Action::Run { reason, from_scratch, .. }) => Forecast::Runs { reason, from_scratch },

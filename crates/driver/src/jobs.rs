@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use declarations::prep::{self, Prep};
+use declarations::prep::Prep;
 use declarations::{
-    Fault, Stage, StageName, StudyStage, StudyVisitor, TrainingPlan, TrainingSections, TrainingStage, TrainingVisitor,
+    Fault, Invalid, Stage, StageName, StudyStage, StudyVisitor, TrainingPlan, TrainingSections, TrainingStage,
+    TrainingVisitor,
 };
 use schemas::{Key, Partition};
 
-use crate::plan::{Continuation, Job};
+use crate::origin::Origin;
+use crate::plan::{Continuation, Job, TextCheck};
 use crate::study::{Dataset, Run, Study};
 
 /// Every job of the study, in topological order, without dependencies, which are linked later.
@@ -22,14 +24,23 @@ pub(crate) fn jobs(study: &Study) -> Result<Vec<Job>, Fault> {
         jobs.push(prep(study, dataset)?);
     }
     for dataset in &study.datasets {
-        for &seed in &dataset.seeds {
-            for run in &dataset.runs {
+        for (position, &seed) in dataset.seeds.iter().enumerate() {
+            // Runs that take the trainings of others come after those.
+            let mut runs: Vec<&Run> = dataset.runs.iter().collect();
+            runs.sort_by_key(|run| !std::ptr::eq(*run, run.trained_as(dataset, position)));
+            for run in runs {
                 let partition = Partition::dataset(&dataset.name).run(&run.name).seed(seed);
-                let mut training = Training { plan: run.plan(dataset), partition, jobs: Vec::new(), invalid: None };
-                run.sections.visit(&run.stages, &mut training);
-                jobs.append(&mut training.jobs);
-                if let Some(invalid) = training.invalid {
-                    return Err(invalid);
+                let trained_as = run.trained_as(dataset, position);
+                let (first, rest): (Vec<_>, Vec<_>) = run.stages.iter().partition(|stage| **stage == StageName::Train);
+                for (run, stages) in [(trained_as, first), (run, rest)] {
+                    let partition = partition.clone();
+                    let (plan, origin) = (run.plan(dataset), &study.origin);
+                    let mut training = Training { plan, partition, origin, jobs: Vec::new(), invalid: None };
+                    run.sections.visit(&stages, &mut training);
+                    jobs.append(&mut training.jobs);
+                    if let Some(invalid) = training.invalid {
+                        return Err(invalid);
+                    }
                 }
             }
         }
@@ -43,19 +54,19 @@ pub(crate) fn jobs(study: &Study) -> Result<Vec<Job>, Fault> {
 /// # Errors
 /// An invalid parameter.
 pub(crate) fn of_study(study: &Study, specification: declarations::Study) -> Result<Vec<Job>, Fault> {
-    let mut of_study = OfStudy { study: specification, jobs: Vec::new(), invalid: None };
+    let mut of_study = OfStudy { study: specification, origin: &study.origin, jobs: Vec::new(), invalid: None };
     study.sections.visit(&mut of_study);
     of_study.invalid.map_or(Ok(of_study.jobs), Err)
 }
 
 fn prep(study: &Study, dataset: &Dataset) -> Result<Job, Fault> {
     let parameters = Prep::parameters(&study.sections.prep, dataset.config.clone());
-    let mut job = job::<Prep>(Partition::dataset(&dataset.name), &parameters, None)?;
-    let prep::Parameters { source, .. } = parameters;
-    job.external_inputs = source.into_iter().map(PathBuf::from).collect();
+    let mut job = job::<Prep>(Partition::dataset(&dataset.name), &parameters, None, &study.origin)?;
+    job.external_inputs = parameters.source.iter().map(PathBuf::from).collect();
     // The text's content decides, wherever it lies.
     job.arguments.iter_mut().filter(|flag| flag.name == "source").for_each(|flag| flag.decides = false);
-    job.config.remove("source");
+    let settings = serde_json::to_value(parameters.settings(&dataset.name));
+    job.config = settings.ok().and_then(|settings| settings.as_object().cloned()).unwrap_or_default();
     Ok(job)
 }
 
@@ -63,6 +74,7 @@ fn prep(study: &Study, dataset: &Dataset) -> Result<Job, Fault> {
 struct Training<'study> {
     plan: TrainingPlan<'study>,
     partition: Partition,
+    origin: &'study Origin,
     jobs: Vec<Job>,
     invalid: Option<Fault>,
 }
@@ -70,7 +82,7 @@ struct Training<'study> {
 impl TrainingVisitor for Training<'_> {
     fn visit<S: TrainingStage>(&mut self, section: &S::Section) {
         let parameters = S::parameters(section, S::derive(&self.plan));
-        match job::<S>(self.partition.clone(), &parameters, Some(self.plan.sections)) {
+        match job::<S>(self.partition.clone(), &parameters, Some(self.plan.sections), self.origin) {
             Ok(job) => self.jobs.push(job),
             Err(fault) => self.invalid = self.invalid.take().or(Some(fault)),
         }
@@ -78,16 +90,17 @@ impl TrainingVisitor for Training<'_> {
 }
 
 /// Collects the jobs that read the whole study.
-struct OfStudy {
+struct OfStudy<'study> {
     study: declarations::Study,
+    origin: &'study Origin,
     jobs: Vec<Job>,
     invalid: Option<Fault>,
 }
 
-impl StudyVisitor for OfStudy {
+impl StudyVisitor for OfStudy<'_> {
     fn visit<S: StudyStage>(&mut self, section: &S::Section) {
         let parameters = S::parameters(section, S::derive(&self.study));
-        match job::<S>(Partition::study(), &parameters, None) {
+        match job::<S>(Partition::study(), &parameters, None, self.origin) {
             Ok(job) => self.jobs.push(job),
             Err(fault) => self.invalid = self.invalid.take().or(Some(fault)),
         }
@@ -99,13 +112,13 @@ fn job<S: Stage>(
     partition: Partition,
     parameters: &S::Parameters,
     training: Option<&TrainingSections>,
+    origin: &Origin,
 ) -> Result<Job, Fault> {
-    S::validate(parameters).map_err(|invalid| {
-        let keys = [Key::Run, Key::Dataset].into_iter().filter_map(|key| partition.value(key));
-        let of = keys.collect::<Vec<_>>().join(" of ");
-        let of = if of.is_empty() { of } else { format!(" ({of})") };
-        Fault::parameter(format!("`{}.{}` {}{of}", S::NAME, invalid.parameter, invalid.message))
-    })?;
+    let refuse = move |invalid: Invalid, origin: &Origin, partition: &Partition| {
+        let (run, dataset) = (partition.value(Key::Run), partition.value(Key::Dataset));
+        origin.refuse(S::NAME, &invalid, run.as_deref(), dataset.as_deref())
+    };
+    S::validate(parameters).map_err(|invalid| refuse(invalid, origin, &partition))?;
     let keys = [Key::Dataset, Key::Run, Key::Seed].into_iter().filter_map(|key| {
         let value = partition.value(key)?;
         Some(declarations::Flag { name: key.to_string(), value, decides: true })
@@ -119,11 +132,18 @@ fn job<S: Stage>(
         inputs: S::inputs(parameters, &partition),
         external_inputs: Vec::new(),
         outputs: S::outputs(parameters, &partition),
-        results: S::outputs(parameters, &partition),
+        results: S::results(parameters, &partition),
         tables: S::tables(),
         results_version: S::VERSION,
         config: S::config(parameters),
-        continuation: Continuation(Arc::new(|_| false)),
+        text_check: TextCheck(Arc::new({
+            let (parameters, origin, partition) = (parameters.clone(), origin.clone(), partition.clone());
+            move |text| S::check_text(&parameters, text).map_err(|invalid| refuse(invalid, &origin, &partition))
+        })),
+        continuation: Continuation(Arc::new({
+            let parameters = parameters.clone();
+            move |earlier| S::continues(&parameters, earlier)
+        })),
         owned_folders: S::folders(parameters, &partition),
         dependencies: Vec::new(),
         duplicates: Vec::new(),
@@ -132,6 +152,12 @@ fn job<S: Stage>(
 }
 
 impl Run {
+    /// The run as which the seed at a position is trained: itself, unless it takes the trainings of another.
+    fn trained_as<'study>(&'study self, dataset: &'study Dataset, position: usize) -> &'study Run {
+        let taken = self.trained_as.as_ref().filter(|other| position >= other.after_seeds);
+        taken.and_then(|other| dataset.runs.iter().find(|run| run.name == other.run)).unwrap_or(self)
+    }
+
     /// The run as the stages' declarations see it.
     pub(crate) fn plan<'study>(&'study self, dataset: &'study Dataset) -> TrainingPlan<'study> {
         TrainingPlan { sections: &self.sections, stages: &self.stages, steps: &dataset.steps }

@@ -21,9 +21,11 @@ mod graph;
 mod jobs;
 pub mod key;
 pub mod lineage;
+mod link;
 pub mod logs;
 pub mod machine;
 pub mod near;
+pub mod origin;
 pub mod pace;
 pub mod plan;
 mod process;
@@ -55,6 +57,7 @@ use crate::executor::{Executor, Options};
 use crate::experiment::Experiment;
 use crate::lineage::History;
 use crate::machine::Machine;
+use crate::origin::Lines;
 use crate::plan::Job;
 use crate::scheduler::Outcome;
 use crate::settings::Settings;
@@ -203,6 +206,7 @@ fn read(path: &Path) -> Result<Experiment, Fault> {
         ))
     })?;
     let mut experiment: Experiment = yaml::parse(&text, &name)?;
+    experiment.lines = Lines::new(&text, &name);
     experiment.place_sources(path.parent().unwrap_or(Path::new("")));
     Ok(experiment)
 }

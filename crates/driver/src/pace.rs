@@ -36,11 +36,8 @@ impl Pace {
     }
 
     /// The estimated seconds of a job, scaled by the ratio of its stage and run, else of its stage, else of all jobs; none
-    /// before any was measured. A copy is not scaled: the speed of trainings is no evidence for it.
+    /// before any was measured.
     pub fn seconds(&self, job: &Job) -> Option<f64> {
-        if job.is_duplicate() {
-            return Some(job.cost.seconds);
-        }
         let scaled = |is_alike: &dyn Fn(&StageOfRun) -> bool| {
             let alike = || self.measured.iter().filter(|(key, _)| is_alike(key)).map(|(_, measured)| measured);
             let seconds: f64 = alike().map(|measured| measured.seconds).sum();

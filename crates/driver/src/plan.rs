@@ -5,15 +5,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use declarations::{Cost, Device, Fault, Flag, StageName};
+use declarations::{Cost, Device, Fault, Flag, StageName, TextFacts};
 use schemas::Partition;
 use serde_json::{Map, Value};
 
 use crate::jobs;
 use crate::study::Study;
 
-/// The flag by which a training is copied from that of another run.
-const SAME_AS: &str = "same_as";
+/// The flag that names the runs for which a job's tables stand too.
+const SHARED_BY: &str = "shared_by";
 const THREADS: &str = "threads";
 
 /// One command of the pipeline.
@@ -43,13 +43,15 @@ pub struct Job {
     pub results_version: u32,
     /// The parameters that decide, as the footers of its tables have them.
     pub config: Map<String, Value>,
+    /// Whether its parameters fit the dataset's text.
+    pub text_check: TextCheck,
     /// Whether it goes on from what a job with other parameters wrote.
     pub continuation: Continuation,
     /// Folders that no other job writes to, relative to the root.
     pub owned_folders: Vec<PathBuf>,
     /// The jobs that write what it reads.
     pub dependencies: Vec<usize>,
-    /// Jobs that train the same model on the same data with the same seed, for other runs.
+    /// Jobs that do the same for other runs: the same stage with the same parameters on equal inputs.
     pub duplicates: Vec<usize>,
     /// Estimated cost.
     pub cost: Cost,
@@ -65,7 +67,25 @@ impl fmt::Debug for Continuation {
     }
 }
 
+/// Whether the parameters of a job fit a text.
+#[derive(Clone)]
+pub struct TextCheck(pub Arc<dyn Fn(&TextFacts) -> Result<(), Fault> + Send + Sync>);
+
+impl fmt::Debug for TextCheck {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TextCheck")
+    }
+}
+
 impl Job {
+    /// Refuses parameters that do not fit the dataset's text.
+    ///
+    /// # Errors
+    /// A parameter fault that names the key.
+    pub(crate) fn check_text(&self, text: &TextFacts) -> Result<(), Fault> {
+        (self.text_check.0)(text)
+    }
+
     /// Whether it goes on from what a job with the parameters of a footer wrote.
     pub(crate) fn continues(&self, config: &Map<String, Value>) -> bool {
         (self.continuation.0)(config)
@@ -92,19 +112,6 @@ impl Job {
         let of: Vec<&str> =
             [self.dataset.as_deref(), self.run.as_deref(), seed.as_deref()].into_iter().flatten().collect();
         format!("{} {}", self.stage, of.join("/")).trim_end().to_owned()
-    }
-
-    /// The job that copies the training of another run instead of computing it, with the same outputs.
-    pub(crate) fn duplicate_of(&self, run: &str) -> Job {
-        let mut job = self.clone();
-        job.cost = job.cost.of_a_copy();
-        job.arguments.push(Flag { name: SAME_AS.to_owned(), value: run.to_owned(), decides: false });
-        job
-    }
-
-    /// Whether it copies the training of another run.
-    pub(crate) fn is_duplicate(&self) -> bool {
-        self.arguments.iter().any(|argument| argument.name == SAME_AS)
     }
 
     /// Its number of threads.
@@ -176,7 +183,7 @@ pub fn plan(study: &Study, artifacts: &str, threads: usize) -> Result<Vec<Job>, 
         job.dependencies = dependencies.into_iter().collect();
         job.execute_with(artifacts, threads);
     }
-    link_duplicates(&mut jobs);
+    find_duplicates(&mut jobs);
     Ok(jobs)
 }
 
@@ -190,16 +197,26 @@ pub(crate) fn of_study(study: &Study, rest: declarations::Study, artifacts: &str
     Ok(jobs)
 }
 
-/// Links trainings that differ only in the run's name.
-fn link_duplicates(jobs: &mut [Job]) {
-    let mut alike: BTreeMap<Vec<Flag>, Vec<usize>> = BTreeMap::new();
-    for (position, job) in jobs.iter().enumerate().filter(|(_, job)| job.stage == StageName::Train) {
-        let except_run = job.arguments.iter().filter(|argument| argument.name != "run").cloned();
-        alike.entry(except_run.collect()).or_default().push(position);
+/// Finds jobs that do the same for different runs: of the same stage and seed, with the same parameters, after jobs that do the
+/// same. Stages are deterministic, so their tables are equal but for the run in their paths.
+fn find_duplicates(jobs: &mut [Job]) {
+    let mut groups: BTreeMap<(StageName, Vec<Flag>, Vec<usize>), Vec<usize>> = BTreeMap::new();
+    // The first job that does the same as each one.
+    let mut first: Vec<usize> = Vec::new();
+    for (position, job) in jobs.iter().enumerate() {
+        let except_run = job.arguments.iter().filter(|flag| flag.decides && flag.name != "run").cloned().collect();
+        let after = job.dependencies.iter().map(|dependency| first[*dependency]).collect();
+        let group = groups.entry((job.stage, except_run, after)).or_default();
+        group.push(position);
+        first.push(group[0]);
     }
-    for duplicates in alike.values() {
-        for &position in duplicates {
-            jobs[position].duplicates = duplicates.iter().copied().filter(|duplicate| *duplicate != position).collect();
+    for group in groups.into_values().filter(|group| group.len() > 1) {
+        let runs: Vec<String> = group.iter().filter_map(|position| jobs[*position].run.clone()).collect();
+        for &position in &group {
+            let job = &mut jobs[position];
+            let others: Vec<String> = runs.iter().filter(|run| Some(*run) != job.run.as_ref()).cloned().collect();
+            job.arguments.push(Flag { name: SHARED_BY.to_owned(), value: others.join(","), decides: false });
+            job.duplicates = group.iter().copied().filter(|duplicate| *duplicate != position).collect();
         }
     }
 }

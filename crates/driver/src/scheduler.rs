@@ -15,6 +15,7 @@ use crate::executor::{Action, Executor};
 use crate::failures::{self, Failure};
 use crate::key::CacheKey;
 use crate::lineage::History;
+use crate::link;
 use crate::logs::Log;
 use crate::pace::{Pace, from_seconds};
 use crate::plan::{self, Job};
@@ -247,8 +248,8 @@ impl Scheduler<'_> {
                 if let Some(record) = adopted {
                     self.state.insert(&name, record);
                 }
-                self.phases[index] = Phase::Done;
                 self.display.print(&format!("· {name} · {reason}"));
+                self.finish(index);
             }
             Ok(Action::Omit(reason)) => {
                 self.phases[index] = Phase::Omitted;
@@ -266,10 +267,11 @@ impl Scheduler<'_> {
             Ok(Action::Run { reason, from_scratch, cache_key, program }) => {
                 let replaced = if from_scratch { self.put_aside(&job)? } else { None };
                 self.state.insert(&name, Record::new(Status::Started, cache_key.clone()));
-                let duplicate = self.finished_duplicate(index);
-                let (job, remark) = executor.with_duplicate(&job, duplicate);
+                if let Some(other) = self.same_work(index, &cache_key) {
+                    return self.link(index, other, cache_key);
+                }
                 let threads = self.threads(ready);
-                let reason = format!("run: {reason}{remark}");
+                let reason = format!("run: {reason}");
                 self.start(index, job.with_threads(threads), Start { reason, threads, cache_key, program, replaced })?;
             }
             Err(fault) => self.fail(
@@ -367,6 +369,18 @@ impl Scheduler<'_> {
         Ok(())
     }
 
+    /// Notes that a job is done. What it wrote can show that jobs after it have parameters that do not fit.
+    fn finish(&mut self, index: usize) {
+        let job = &self.executor.jobs[index];
+        match self.executor.check_text(job) {
+            Ok(()) => self.phases[index] = Phase::Done,
+            Err(fault) => {
+                let (code, message) = (fault.kind().code(), format!("the text does not fit: {fault}"));
+                self.fail(index, Failure { job: job.name(), code, message, command: None });
+            }
+        }
+    }
+
     fn fail(&mut self, index: usize, failure: Failure) {
         self.phases[index] = Phase::Failed;
         self.display.print(&format!("✗ {} · failed: {}", failure.job, failure.message));
@@ -376,8 +390,7 @@ impl Scheduler<'_> {
         self.failures.push(failure);
     }
 
-    /// Whether a training waits for a duplicate to copy: the first of several duplicates is trained, then the others are
-    /// copied.
+    /// Whether a job waits for one that does the same: the first of several is run, then the others are linked.
     fn awaits_duplicate(&self, index: usize) -> bool {
         self.executor.jobs[index].duplicates.iter().any(|&duplicate| match self.phases[duplicate] {
             Phase::Running => true,
@@ -386,17 +399,23 @@ impl Scheduler<'_> {
         })
     }
 
-    /// Whether a waiting training will be copied.
-    fn will_be_copied(&self, index: usize) -> bool {
-        let trained = |&duplicate: &usize| self.phases[duplicate] == Phase::Done;
-        self.awaits_duplicate(index) || self.executor.jobs[index].duplicates.iter().any(trained)
+    /// Whether a waiting job will be linked.
+    fn will_be_linked(&self, index: usize) -> bool {
+        let is_done = |&duplicate: &usize| self.phases[duplicate] == Phase::Done;
+        self.awaits_duplicate(index) || self.executor.jobs[index].duplicates.iter().any(is_done)
     }
 
-    /// A duplicate of a training that is trained.
-    fn finished_duplicate(&mut self, index: usize) -> Option<usize> {
+    /// A finished job whose tables are what a job with this key would write.
+    fn same_work(&mut self, index: usize, cache_key: &CacheKey) -> Option<usize> {
         let executor = self.executor;
-        executor.jobs[index].duplicates.iter().copied().find(|&duplicate| {
-            self.phases[duplicate] == Phase::Done || executor.is_up_to_date(duplicate, self.state, self.history)
+        let job = &executor.jobs[index];
+        job.duplicates.iter().copied().find(|&duplicate| {
+            let other = &executor.jobs[duplicate];
+            let is_done =
+                self.phases[duplicate] == Phase::Done || executor.is_up_to_date(duplicate, self.state, self.history);
+            let record = self.state.record(&other.name()).filter(|_| is_done);
+            let root = Path::new(&executor.root);
+            record.is_some_and(|record| link::is_equal(job, cache_key, other, &record.cache_key, root))
         })
     }
 
@@ -430,7 +449,7 @@ impl Scheduler<'_> {
         };
         // The progress of running jobs predicts the time of similar ones before the first has finished.
         let mut pace = self.pace.clone();
-        for running in self.running.values().filter(|running| !running.job.is_duplicate()) {
+        for running in self.running.values() {
             if let Some(seconds) = projected(running) {
                 pace.add(&running.job, from_seconds(seconds), running.job.cost.seconds);
             }
@@ -439,8 +458,8 @@ impl Scheduler<'_> {
         for (index, job) in executor.jobs.iter().enumerate() {
             let running = self.running.get(&index);
             let share = match self.phases[index] {
-                // A copy takes next to no time.
-                Phase::Waiting if self.will_be_copied(index) => continue,
+                // A link takes next to no time.
+                Phase::Waiting if self.will_be_linked(index) => continue,
                 Phase::Waiting => 1.0,
                 Phase::Running => running.map_or(0.0, |running| 1.0 - running.progress.fraction()),
                 _ => continue,

@@ -5,8 +5,9 @@ use declarations::{
 };
 use indexmap::IndexMap;
 
-use crate::experiment::{Experiment, Profile, RunConfig};
+use crate::experiment::{Experiment, Profile, RunConfig, TrainedAs};
 use crate::near::unknown_key;
+use crate::origin::Origin;
 use crate::yaml;
 
 /// Everything that one profile runs.
@@ -18,6 +19,8 @@ pub struct Study {
     pub parallel_jobs: Option<usize>,
     /// The parameters of the stages without a job per training.
     pub sections: StudySections,
+    /// Where the parameters were written.
+    pub origin: Origin,
 }
 
 /// A dataset with its seeds, steps and runs.
@@ -44,6 +47,8 @@ pub struct Run {
     pub label: String,
     /// Its stages.
     pub stages: Vec<StageName>,
+    /// The run whose trainings it takes, and from which seed on.
+    pub trained_as: Option<TrainedAs>,
     /// The parameters of the stages with a job per training.
     pub sections: TrainingSections,
 }
@@ -64,19 +69,20 @@ impl Study {
             label: run.label.clone(),
             parts: run.plan(first).parts(),
         });
-        declarations::Study { datasets: datasets.collect(), runs: runs.collect() }
+        declarations::Study { datasets: datasets.collect(), runs: runs.collect(), missing: Vec::new() }
     }
 
     /// Applies a profile and `--set` to the experiment.
     ///
     /// # Errors
     /// An unknown name, an empty or repeated entry, or parameters that contradict each other.
-    pub fn resolve(experiment: &Experiment, profile: &str, settings: &[String]) -> Result<Self, Fault> {
+    pub fn resolve(experiment: &Experiment, profile_name: &str, texts: &[String]) -> Result<Self, Fault> {
         check_names(experiment)?;
-        let unknown =
-            || Fault::parameter(format!("--profile {profile}: {}", unknown_key(profile, &experiment.profiles)));
-        let profile = experiment.profiles.get(profile).ok_or_else(unknown)?;
-        let settings: Result<Vec<Profile>, Fault> = settings.iter().map(|text| yaml::parse_setting(text)).collect();
+        let unknown = || {
+            Fault::parameter(format!("--profile {profile_name}: {}", unknown_key(profile_name, &experiment.profiles)))
+        };
+        let profile = experiment.profiles.get(profile_name).ok_or_else(unknown)?;
+        let settings: Result<Vec<Profile>, Fault> = texts.iter().map(|text| yaml::parse_setting(text)).collect();
         let settings = settings?;
         for setting in &settings {
             check_known("per_dataset", setting.per_dataset.keys(), &experiment.datasets)?;
@@ -106,7 +112,8 @@ impl Study {
             check_known("datasets", [&name], &experiment.datasets)?;
             datasets.push(overrides.dataset(&name, &experiment.datasets[&name], &runs)?);
         }
-        Ok(Self { datasets, parallel_jobs, sections })
+        let origin = Origin::new(experiment, profile_name, texts);
+        Ok(Self { datasets, parallel_jobs, sections, origin })
     }
 }
 
@@ -170,7 +177,18 @@ impl Overrides<'_> {
                 sections.change(own);
             }
         }
-        Ok(Run { name: name.to_owned(), label: config.label.clone(), stages: config.stages.clone(), sections })
+        let RunConfig { label, stages, trained_as, .. } = config.clone();
+        if let Some(other) = &trained_as {
+            let key = format!("runs.{name}.trained_as.run");
+            check_known(&key, [&other.run], &self.experiment.runs)?;
+            if other.run == name || self.experiment.runs[&other.run].trained_as.is_some() {
+                return Err(Fault::parameter(format!(
+                    "`{key}` is {}: name another run, with trainings of its own",
+                    other.run
+                )));
+            }
+        }
+        Ok(Run { name: name.to_owned(), label, stages, trained_as, sections })
     }
 }
 

@@ -30,8 +30,8 @@ pub fn parse_setting<T: DeserializeOwned>(setting: &str) -> Result<T, Fault> {
     if key.trim().is_empty() || key.split('.').any(|part| part.trim().is_empty()) {
         return Err(Fault::parameter(format!("--set {setting} {wrong}")));
     }
-    // YAML reads these as null, which would change nothing.
-    if value.trim().is_empty() || value.trim_start().starts_with('#') || matches!(value.trim(), "null" | "~") {
+    // YAML reads these as null, which nobody means.
+    if value.trim().is_empty() || value.trim_start().starts_with('#') {
         return Err(Fault::parameter(format!(
             "--set {setting}: the value is missing; write one after the `=`, in quotes if it is text"
         )));

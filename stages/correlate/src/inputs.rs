@@ -11,7 +11,7 @@ use schemas::tables::{
     Baselines, Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers,
     SampleScores, Timings, TrainingLog,
 };
-use schemas::{Loaded, Partition, Source, Table};
+use schemas::{Key, Loaded, Partition, Source, Table};
 
 /// A dataset of the study.
 #[derive(Clone, Debug, Default)]
@@ -76,8 +76,8 @@ pub struct Seed {
     pub evaluations: Vec<Evaluations>,
     /// `timings` of training.
     pub train_timings: Vec<Timings>,
-    /// The run that those are of, if it is another: this one copied its training.
-    pub same_as: Option<String>,
+    /// The run whose training this is, if it is another with the same parameters.
+    pub training_of: Option<String>,
     /// `timings` of generating.
     pub generate_timings: Vec<Timings>,
     /// `head_metrics`.
@@ -165,7 +165,7 @@ impl Training<'_> {
         seed.training_log = self.rows("", measured)?;
         let timings = self.inputs.read::<Timings>(&self.partition().stage("train"))?;
         measured.push(timings.source);
-        seed.same_as = timings.provenance.extra.get("same_as").cloned();
+        seed.training_of = timings.written_for.value(Key::Run).filter(|run| *run != self.run.name);
         seed.train_timings = timings.rows;
         seed.generate_timings = self.rows("generate", measured)?;
         seed.evaluations = self.rows("", measured)?;
@@ -259,9 +259,15 @@ fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDatase
         let mut weights = Vec::new();
         for run in [without, with] {
             let partition = Partition::dataset(&dataset.name).run(&run.name).seed(*seed).step(last);
-            let Loaded { rows, source, .. } = inputs.read::<Checkpoints>(&partition)?;
+            let Loaded { rows, source, written_for, .. } = inputs.read::<Checkpoints>(&partition)?;
             tracked.sources.push(source);
-            weights.push(rows);
+            // What is shared with another run was not trained without tracking.
+            if written_for.value(Key::Run).as_ref() == Some(&run.name) {
+                weights.push(rows);
+            }
+        }
+        if weights.len() < 2 {
+            continue;
         }
         tracked.differences.push((*seed, largest_difference(&weights[0], &weights[1])));
     }

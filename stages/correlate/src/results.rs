@@ -41,7 +41,7 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         dataset: dataset.name.clone(),
         run: run.name.clone(),
         label: run.label.clone(),
-        training_of: run.seeds.iter().find_map(|seed| seed.same_as.clone()).unwrap_or_else(|| run.name.clone()),
+        training_of: training_of(run),
         seeds: u32::try_from(run.seeds.len()).expect("a study has fewer than 2³² seeds"),
         final_train_loss_mean,
         final_train_loss_stderr,
@@ -61,6 +61,18 @@ fn final_train_loss(seed: &Seed) -> Option<f64> {
     let last = (log.len() / 10).max(1).min(log.len());
     let losses: Vec<f64> = log[log.len() - last..].iter().map(|(_, loss)| *loss).collect();
     (!losses.is_empty()).then(|| mean(&losses))
+}
+
+/// The runs whose trainings these are: its own, or others with the same parameters, in the order of the seeds.
+fn training_of(run: &Run) -> String {
+    let mut runs: Vec<&str> = Vec::new();
+    for seed in &run.seeds {
+        let of = seed.training_of.as_deref().unwrap_or(&run.name);
+        if !runs.contains(&of) {
+            runs.push(of);
+        }
+    }
+    runs.join(", ")
 }
 
 /// The lowest validation loss over evaluations at multiples of the interval: those at other steps, which checkpoints add,
@@ -105,11 +117,12 @@ mod tests {
             seed.train_timings.iter_mut().for_each(|row| row.wall_secs = 0.5);
         }
         dataset.eval_interval = 400;
-        dataset.runs[1].seeds.iter_mut().for_each(|seed| seed.same_as = Some("run_2".to_owned()));
+        dataset.runs[1].seeds.iter_mut().for_each(|seed| seed.training_of = Some("run_2".to_owned()));
+        dataset.runs[0].seeds[1].training_of = Some("run_1".to_owned());
         let rows = results(&[dataset.clone()]).expect("whole tables");
         let row = &rows[0];
         assert_eq!((rows.len(), row.seeds, row.label.as_str()), (2, 2, "Run run_0"));
-        assert_eq!([&rows[0], &rows[1]].map(|row| row.training_of.as_str()), ["run_0", "run_2"]);
+        assert_eq!([&rows[0], &rows[1]].map(|row| row.training_of.as_str()), ["run_0, run_1", "run_2"]);
         assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (24.0, Some(0.5)));
         assert_eq!((row.best_val_loss_mean, row.best_val_loss_stderr), (2.0, Some(0.0)));
         assert_eq!(row.total_train_time_secs_mean, 1.0);

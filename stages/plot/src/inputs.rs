@@ -17,6 +17,8 @@ pub struct Inputs {
     pub results: Vec<Results>,
     /// In the order of the study.
     pub datasets: Vec<Dataset>,
+    /// What was to be part of the study and is not, since it failed.
+    pub missing: Vec<String>,
 }
 
 /// A dataset's tables. Runs are never pooled: each table of attention comes from one run, the last one that has it.
@@ -137,7 +139,7 @@ impl Inputs {
     pub fn read(tables: &Tables<Plot>, study: &Study) -> Result<Self, Fault> {
         let results = tables.read::<Results>(&Partition::study())?.rows;
         let datasets = study.datasets.iter().map(|dataset| Dataset::read(tables, dataset, study));
-        Ok(Self { results, datasets: datasets.collect::<Result<_, _>>()? })
+        Ok(Self { results, datasets: datasets.collect::<Result<_, _>>()?, missing: study.missing.clone() })
     }
 }
 

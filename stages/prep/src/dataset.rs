@@ -1,6 +1,4 @@
-//! The built-in datasets: where their texts come from, their hashes, encodings and splits.
-
-use declarations::Encoding;
+//! The built-in datasets: where their texts come from, and their hashes.
 
 use crate::control;
 use crate::digest::{Digest, Expected};
@@ -9,12 +7,6 @@ use crate::download::Download;
 /// A built-in dataset.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The encoding of its text.
-    pub encoding: Encoding,
-    /// The leading fraction that is the train split.
-    pub train_fraction: f64,
-    /// The fraction after it that is the validation split.
-    pub val_fraction: f64,
     /// Where its text comes from.
     pub origin: Origin,
 }
@@ -56,24 +48,12 @@ fn mirrors(name: &str) -> Vec<String> {
 /// The dataset of this name, if it is one of [`NAMES`].
 pub fn known(name: &str) -> Option<Dataset> {
     let sha256 = |size, hash: &str| Expected { size, digest: Digest::Sha256(hash.to_owned()) };
-    let generated = |generate, size, hash| Dataset {
-        encoding: Encoding::Utf8,
-        train_fraction: 0.9,
-        val_fraction: 0.1,
-        origin: Origin::Generated(generate, sha256(size, hash)),
-    };
+    let generated = |generate, size, hash| Dataset { origin: Origin::Generated(generate, sha256(size, hash)) };
     let wikipedia = |zip: Expected, plain: Expected| Dataset {
-        encoding: Encoding::Bytes,
-        // Of 100,000,000 characters, the last 5,000,000 are the test split and the 5,000,000 before them the validation split.
-        train_fraction: 0.9,
-        val_fraction: 0.05,
         origin: Origin::Remote(Download { name: name.to_owned(), urls: mirrors(name), zip, plain }),
     };
     match name {
         "shakespeare_char" => Some(Dataset {
-            encoding: Encoding::Utf8,
-            train_fraction: 0.9,
-            val_fraction: 0.1,
             origin: Origin::Embedded(
                 SHAKESPEARE,
                 sha256(1_115_394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),

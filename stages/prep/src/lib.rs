@@ -16,12 +16,11 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use cli::Terminal;
-use declarations::prep::{Parameters, Prep};
+use declarations::prep::{Prep, Settings};
 use declarations::{Encoding, Fault, Job, Stage};
 use rayon::prelude::*;
 use schemas::tables::{Corpus, SemanticSpace};
 use schemas::{Provenance, Source, Writer};
-use serde::Serialize;
 
 use crate::dataset::Origin;
 use crate::reading::{Splits, Text};
@@ -33,32 +32,18 @@ const GROUP: usize = 1 << 20;
 /// Row groups encoded at once: at most two megabytes each.
 const AT_ONCE: usize = 16;
 
-/// The parameters with every default filled in, as the tables' footers tell them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Settings {
-    encoding: Encoding,
-    train_fraction: f64,
-    val_fraction: f64,
-}
-
-impl Settings {
-    fn new(parameters: &Parameters, known: Option<&dataset::Dataset>) -> Result<Self, Fault> {
-        let encoding = known.map_or(Encoding::Utf8, |known| known.encoding);
-        let train_fraction = known.map_or(0.9, |known| known.train_fraction);
-        let val_fraction = known.map_or(0.1, |known| known.val_fraction);
-        let settings = Self {
-            encoding: parameters.encoding.unwrap_or(encoding),
-            train_fraction: parameters.train_fraction.unwrap_or(train_fraction),
-            val_fraction: parameters.val_fraction.unwrap_or(val_fraction),
-        };
-        let Self { train_fraction: train, val_fraction: val, .. } = settings;
-        if train > 0.0 && val > 0.0 && train + val <= 1.0 + 1e-9 {
-            return Ok(settings);
-        }
-        Err(Fault::parameter(format!(
-            "--train-fraction {train} and --val-fraction {val}: both must be above 0, and together at most 1"
-        )))
+/// Refuses splits that cannot be.
+///
+/// # Errors
+/// A parameter fault.
+fn check(settings: Settings) -> Result<(), Fault> {
+    let Settings { train_fraction: train, val_fraction: val, .. } = settings;
+    if train > 0.0 && val > 0.0 && train + val <= 1.0 + 1e-9 {
+        return Ok(());
     }
+    Err(Fault::parameter(format!(
+        "--train-fraction {train} and --val-fraction {val}: both must be above 0, and together at most 1"
+    )))
 }
 
 /// Reads the text and writes `vocabulary`, `corpus` and `semantic_space`.
@@ -69,7 +54,8 @@ impl Settings {
 pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let (name, outputs) = (job.dataset(), &job.outputs);
     let known = dataset::known(&name);
-    let settings = Settings::new(&job.parameters, known.as_ref())?;
+    let settings = job.parameters.settings(&name);
+    check(settings)?;
     let (file, bytes) = bytes(job, known, settings, terminal)?;
     let text = Text::decode(&bytes, settings.encoding).map_err(|offset| {
         Fault::input(format!(

@@ -9,7 +9,6 @@ mod fits;
 mod history;
 mod parameters;
 mod schedule;
-mod takeover;
 mod training;
 
 use cli::Terminal;
@@ -44,15 +43,10 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
     }
     let seed = job.seed();
     let sources = [&vocabulary.source, &train.source, &val.source];
-    let provenance =
-        Provenance::new(Train::NAME, Train::VERSION, footer(parameters, &config, seed)?).from_inputs(sources);
+    let provenance = Provenance::new(Train::NAME, Train::VERSION, footer(parameters, &config, seed)?)
+        .from_inputs(sources)
+        .shared_by(&job.shared_by);
     let mut history = History::new(job.outputs.clone(), partition.clone(), provenance, config);
-    if let Some(other) = &parameters.same_as {
-        if *other == job.run() {
-            return Err(Fault::parameter(format!("--same-as {other} is the run itself: name another run")));
-        }
-        return takeover::take_over(other, &history, parameters.max_iters, &parameters.kept(), terminal);
-    }
     let texts = Texts::new(train.rows, val.rows, &config, seed)?;
     history.resume(parameters, terminal);
     Training { parameters, seed, texts: &texts, terminal }.run(history)

@@ -154,45 +154,18 @@ fn a_checkpoint_of_an_interrupted_commit_is_removed() {
 }
 
 #[test]
-fn a_copied_training_has_the_bytes_of_a_computed_one() {
-    let more = ["--tracking", "true", "--checkpoint-steps", "0,30", "--run", "run_2"];
-    let computed = study();
-    trained(computed.path(), &more);
-    let copied = study();
-    trained(copied.path(), &more[..4]);
-    trained(copied.path(), &[&more[..], &["--same-as", "run_1"]].concat());
-    let of_run_2 = |folder: &Path| {
-        let mut files = files(folder);
-        files.retain(|path, _| path.to_string_lossy().contains("run=run_2"));
-        files
-    };
-    assert!(of_run_2(computed.path()).len() >= 7, "three tables, three checkpoints, the optimizer");
-    assert_eq!(of_run_2(computed.path()), of_run_2(copied.path()));
-    let timings = |run: &str| {
-        let partition = Partition::dataset("cycle").run(run).seed(7).stage("train");
-        Artifacts::new(copied.path()).read::<Timings>(&partition).expect("timings")
-    };
-    assert_eq!(timings("run_1").rows, timings("run_2").rows);
-    assert_eq!(timings("run_2").provenance.extra["same_as"], "run_1");
-
-    let before = of_run_2(copied.path());
-    let refused = |more: &[&str], reason: &str| {
-        let output = train(copied.path(), &[&["--run", "run_2", "--same-as", "run_1"], more].concat());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        assert!(said.contains(reason), "{said}");
-        assert_eq!(before, of_run_2(copied.path()), "a refusal removes nothing");
-    };
-    refused(&["--max-iters", "20"], "its parameters differ; train run_1");
-    let artifacts = Artifacts::new(copied.path());
-    let of_run_1 = [
-        artifacts.path::<Checkpoints>(&partition().step(30)).expect("a path"),
-        artifacts.path::<TrainingLog>(&partition()).expect("a path"),
-    ];
-    for path in of_run_1 {
-        std::fs::write(&path, b"not a table").expect("overwritten");
-        refused(&more[..4], path.file_name().and_then(|name| name.to_str()).expect("a name"));
+fn the_tables_of_a_training_stand_for_the_runs_that_share_it() {
+    let folder = study();
+    trained(folder.path(), &["--tracking", "true", "--shared-by", "run_2,run_3"]);
+    let artifacts = Artifacts::new(folder.path());
+    let of = |run: &str| Partition::dataset("cycle").run(run).seed(7).stage("train");
+    for run in ["run_2", "run_4"] {
+        let link = artifacts.path::<Timings>(&of(run)).expect("a path");
+        std::fs::create_dir_all(link.parent().expect("a folder")).expect("a folder");
+        std::fs::hard_link(artifacts.path::<Timings>(&of("run_1")).expect("a path"), link).expect("a link");
     }
+    assert_eq!(artifacts.read::<Timings>(&of("run_2")).expect("timings").written_for, of("run_1"));
+    assert!(artifacts.read::<Timings>(&of("run_4")).is_err(), "another run's table");
 }
 
 /// The shorter training ends, interrupted or not, at steps that are and are not logged, evaluated and kept by the longer one.

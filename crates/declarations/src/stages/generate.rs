@@ -50,6 +50,15 @@ stage! {
             _ => Ok(()),
         }
     };
+    text |parameters, text| {
+        let is_unknown = |character: &char| !text.symbols.iter().any(|symbol| symbol.chars().eq([*character]));
+        match parameters.prompt.iter().flat_map(|prompt| prompt.chars()).find(is_unknown) {
+            Some(character) => {
+                Err(Invalid::new("prompt", format!("has {character:?}, which is not in the dataset's vocabulary")))
+            }
+            None => Ok(()),
+        }
+    };
     reads {
         Vocabulary,
         Corpus.splits(|parameters| match (parameters.score, parameters.track) {

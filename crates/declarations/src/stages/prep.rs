@@ -1,6 +1,7 @@
 //! The stage `prep`.
 
 use schemas::enums::Split;
+use serde::Serialize;
 
 use crate::{Cost, Encoding, Words, stage};
 
@@ -38,4 +39,31 @@ stage! {
         SemanticSpace,
     }
     cost |_, _| Cost::small();
+}
+
+/// The parameters with every default filled in, as the tables' footers tell them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// What one symbol is.
+    pub encoding: Encoding,
+    /// Leading fraction of the text for the train split.
+    pub train_fraction: f64,
+    /// Fraction after that for the validation split.
+    pub val_fraction: f64,
+}
+
+impl Parameters {
+    /// The parameters with the defaults of a dataset. enwik8 and text8 are read as bytes; of their 100,000,000 characters, the
+    /// last 5,000,000 are the test split and the 5,000,000 before them the validation split.
+    pub fn settings(&self, dataset: &str) -> Settings {
+        let (encoding, val_fraction) = match dataset {
+            "enwik8" | "text8" => (Encoding::Bytes, 0.05),
+            _ => (Encoding::Utf8, 0.1),
+        };
+        Settings {
+            encoding: self.encoding.unwrap_or(encoding),
+            train_fraction: self.train_fraction.unwrap_or(0.9),
+            val_fraction: self.val_fraction.unwrap_or(val_fraction),
+        }
+    }
 }

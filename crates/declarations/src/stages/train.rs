@@ -67,10 +67,6 @@ stage! {
         /// Whether attention is tracked at every logged step
         tracking: bool = false,
     }
-    internal {
-        /// A run with the same parameters, text and seed that has been trained: its training is copied
-        same_as: Option<String>,
-    }
     check |parameters| {
         if !parameters.n_embd.is_multiple_of(parameters.n_head) {
             let message = format!(
@@ -86,6 +82,18 @@ stage! {
             )),
             None => Ok(()),
         }
+    };
+    text |parameters, text| {
+        let shortest = text.train.min(text.val);
+        let needed = parameters.block_size as usize + 1;
+        if shortest >= needed {
+            return Ok(());
+        }
+        let message = format!(
+            "is {}, and a split of the text has {shortest} characters, fewer than {needed}: use a smaller block_size or a longer text",
+            parameters.block_size
+        );
+        Err(Invalid::new("block_size", message))
     };
     continues Parameters::continues;
     reads {

@@ -11,6 +11,7 @@ use super::{Phase, Scheduler};
 use crate::failures::{self, Failure};
 use crate::format::{duration, size};
 use crate::key::CacheKey;
+use crate::link;
 use crate::machine::free_bytes;
 use crate::plan::Job;
 use crate::process::Exit;
@@ -40,7 +41,7 @@ impl Scheduler<'_> {
             Some(_) if interrupted => Status::Started,
             Some(_) => Status::Failed,
         };
-        let seconds = Some(wall.as_secs_f64()).filter(|_| failure.is_none() && !running.job.is_duplicate());
+        let seconds = Some(wall.as_secs_f64()).filter(|_| failure.is_none());
         let record = Record {
             status: outcome,
             cache_key: running.cache_key,
@@ -51,7 +52,7 @@ impl Scheduler<'_> {
         };
         self.state.insert(&name, record);
         let since = running.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let recorded = self.history.add([Lineage {
+        self.record(Lineage {
             node: name.clone(),
             stage: running.job.stage.word().to_owned(),
             command: running.command.clone(),
@@ -60,21 +61,16 @@ impl Scheduler<'_> {
             wall_secs: wall.as_secs_f64(),
             peak_rss_bytes,
             started_at_secs: since.as_secs_f64(),
-        }]);
-        if let Err(fault) = recorded {
-            self.display.warn(&format!("lineage is not recorded: {fault}"));
-        }
+        });
         let peak = peak_rss_bytes.map_or(String::new(), |peak| format!(" · peak memory {}", size(peak as f64)));
         let cost = format!("{}{peak}", duration(wall));
         match failure {
             None => {
                 Replaced::of(&running.job, root).discard()?;
-                self.phases[index] = Phase::Done;
-                if !running.job.is_duplicate() {
-                    self.pace.add(&running.job, wall, running.job.cost.seconds);
-                }
+                self.pace.add(&running.job, wall, running.job.cost.seconds);
                 running.log.write(&format!("✓ {cost}"));
                 self.display.print(&format!("✓ {name} · {cost}"));
+                self.finish(index);
             }
             Some((_, message)) if interrupted => {
                 self.phases[index] = Phase::Failed;
@@ -91,6 +87,40 @@ impl Scheduler<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Links the tables of a job that does the same, which is done, in place of running this one.
+    pub(super) fn link(&mut self, index: usize, other: usize, cache_key: CacheKey) -> Result<(), Fault> {
+        let executor = self.executor;
+        let (job, other) = (&executor.jobs[index], &executor.jobs[other]);
+        let (root, name) = (Path::new(&executor.root), job.name());
+        Replaced::of(job, root).remove_outputs()?;
+        link::link(job, other, root)?;
+        let outputs = stale::results(job, root, self.state)?;
+        let fingerprint = cache_key.fingerprint();
+        self.state.insert(&name, Record { outputs, ..Record::new(Status::Done, cache_key) });
+        Replaced::of(job, root).discard()?;
+        self.record(Lineage {
+            node: name.clone(),
+            stage: job.stage.word().to_owned(),
+            command: format!("linked to {}", other.name()),
+            fingerprint,
+            status: enums::Status::Linked,
+            wall_secs: 0.0,
+            peak_rss_bytes: None,
+            started_at_secs: 0.0,
+        });
+        self.phases[index] = Phase::Done;
+        self.display
+            .print(&format!("· {name} · linked to {}, which does the same", other.run.as_deref().unwrap_or_default()));
+        Ok(())
+    }
+
+    /// Adds an execution to the table `lineage`.
+    fn record(&mut self, row: Lineage) {
+        if let Err(fault) = self.history.add([row]) {
+            self.display.warn(&format!("lineage is not recorded: {fault}"));
+        }
     }
 
     /// A failure's message with what the job needed and what there is, where the disk is full.

@@ -34,7 +34,11 @@ pub(crate) fn study() -> Study {
         label: label.to_owned(),
         parts: parts[..count].to_vec(),
     };
-    Study { datasets: ["shakespeare_char", "enwik8"].map(dataset).to_vec(), runs: runs.map(run).to_vec() }
+    Study {
+        datasets: ["shakespeare_char", "enwik8"].map(dataset).to_vec(),
+        runs: runs.map(run).to_vec(),
+        missing: vec![],
+    }
 }
 
 /// Writes what the stages before would have written.

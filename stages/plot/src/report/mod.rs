@@ -48,6 +48,9 @@ pub fn page(inputs: &Inputs, figures: &[Rendered]) -> String {
                              shows how entropy, attention distance and layer similarity change during training, and whether \
                              they correlate with validation loss or the quality of generated text."
                         }
+                        @if !inputs.missing.is_empty() {
+                            p.lead role="note" { "Missing, since it failed: " (inputs.missing.join(", ")) "." }
+                        }
                         @for (dataset, sections) in &datasets {
                             h2 { (dataset.study.name) }
                             (findings::summary(&dataset.findings))

@@ -33,7 +33,7 @@ pub(crate) fn study(seeds: &[u64], steps: &str) -> Study {
         label: label.to_owned(),
         parts: parts[..count].to_vec(),
     };
-    Study { datasets: vec![dataset], runs: runs.map(run).to_vec() }
+    Study { datasets: vec![dataset], runs: runs.map(run).to_vec(), missing: vec![] }
 }
 
 /// A deterministic pseudo-random number from −1 to 1.
