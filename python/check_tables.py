@@ -10,6 +10,7 @@ and keys must agree. Prints a line per table, then every failure; exit code 1 if
 import argparse
 import json
 import sys
+import zlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -106,6 +107,7 @@ class Checker:
                 footer[key] = ""
         if footer["schema.name"] != table or not footer["schema.version"].isdigit():
             self.fail("footer", where, f"says `{footer['schema.name']}` version {footer['schema.version']!r}")
+        self.checksum(where, footer["crc32"])
         producer = footer["producer"].split(" ")
         other = "stage" in partition and partition["stage"] != producer[0]
         if producer[0] not in stages or len(producer) != 2 or not producer[1].isdigit() or other:
@@ -138,6 +140,16 @@ class Checker:
                 self.fail("inputs", where, f"{path} is missing")
             elif self.hash(self.root / path) != source["blake3"]:
                 self.fail("inputs", where, f"{path} has another hash than when it was read")
+
+    def checksum(self, where, digits):
+        """The CRC-32 of the file, in which its own digits are zeros."""
+        whole = (self.root / where).read_bytes()
+        blank = b"crc32\x18\x08"
+        before, found, after = whole.rpartition(blank + digits.encode())
+        if not found:
+            self.fail("checksum", where, f"the digits {digits!r} are not in the footer")
+        elif zlib.crc32(before + blank + b"00000000" + after) != int(digits, 16):
+            self.fail("checksum", where, f"the file is not of the checksum {digits}")
 
     def columns(self, where, schema, keys, columns):
         for key in keys:

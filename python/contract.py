@@ -204,7 +204,7 @@ TABLES = {
         },
     ),
 }
-FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns"]
+FOOTER = ["schema.name", "schema.version", "producer", "config", "partition", "inputs", "columns", "crc32"]
 EXTRA_FOOTER = {"correlations": ["family_size"], "findings": ["family_size"]}
 # A table's content does not depend on these parameters, so no footer may have them. (`data` is the folder of downloads.)
 AMBIENT = {"artifacts", "data", "device", "quiet", "threads"}

@@ -67,7 +67,8 @@ impl Artifacts {
     /// # Errors
     /// [`Error::Unkeyed`], [`Error::Missing`], or what is wrong with the file.
     pub fn open<T: Table>(&self, partition: &Partition) -> Result<Reader<T>, Error> {
-        Reader::open(self.path::<T>(partition)?, partition)
+        let relative = Self::relative::<T>(partition)?;
+        Reader::open(self.root.join(&relative), &relative, partition)
     }
 
     /// Reads a whole table's file.
@@ -80,9 +81,8 @@ impl Artifacts {
         for group in 0..reader.groups() {
             rows.append(&mut reader.group(group)?);
         }
-        let source = self.source::<T>(partition)?;
         let (provenance, written_for) = (reader.provenance().clone(), reader.written_for().clone());
-        Ok(Loaded { rows, source, provenance, written_for })
+        Ok(Loaded { rows, source: reader.source().clone(), provenance, written_for })
     }
 
     /// A table's file as an input: its relative path and the hash of its bytes.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use parquet::file::metadata::KeyValue;
 use serde::{Deserialize, Serialize};
 
-use crate::{Partition, Table};
+use crate::{Partition, Table, checksum};
 
 pub(crate) const NAME: &str = "schema.name";
 pub(crate) const VERSION: &str = "schema.version";
 pub(crate) const PARTITION: &str = "partition";
-const PRODUCER: &str = "producer";
+pub(crate) const PRODUCER: &str = "producer";
 const CONFIG: &str = "config";
 const INPUTS: &str = "inputs";
 const COLUMNS: &str = "columns";
@@ -90,12 +90,15 @@ impl Provenance {
             footer.push((SHARED_BY.to_owned(), json(&self.shared_by)));
         }
         footer.extend(self.extra.clone());
+        // Its digits are known when all else is written.
+        footer.push((checksum::KEY.to_owned(), checksum::BLANK.to_owned()));
         footer.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()
     }
 
     /// What a footer says.
     pub(crate) fn parse(footer: &BTreeMap<String, String>) -> Self {
-        let known = [NAME, VERSION, PARTITION, PRODUCER, CONFIG, INPUTS, COLUMNS, SHARED_BY, "ARROW:schema"];
+        let known =
+            [NAME, VERSION, PARTITION, PRODUCER, CONFIG, INPUTS, COLUMNS, SHARED_BY, checksum::KEY, "ARROW:schema"];
         let text = |key| footer.get(key).map_or("null", String::as_str);
         Self {
             producer: footer.get(PRODUCER).cloned().unwrap_or_default(),

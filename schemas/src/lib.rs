@@ -23,6 +23,7 @@
 mod artifacts;
 pub mod attention;
 mod cell;
+mod checksum;
 #[doc(hidden)]
 pub mod damage;
 pub mod enums;

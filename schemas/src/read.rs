@@ -16,8 +16,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::basic::Type;
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use crate::checksum::Sums;
 use crate::lists::{self, Lists};
-use crate::{Error, Key, Partition, Provenance, Table, UnknownWord, footer};
+use crate::{Error, Key, Partition, Provenance, Source, Table, UnknownWord, footer};
 
 thread_local! {
     /// Whether this thread decodes what may be damaged.
@@ -30,15 +31,22 @@ pub struct Reader<T: Table> {
     metadata: ArrowReaderMetadata,
     provenance: Provenance,
     written_for: Partition,
+    source: Source,
     table: PhantomData<T>,
 }
 
 impl<T: Table> Reader<T> {
-    pub(crate) fn open(path: PathBuf, partition: &Partition) -> Result<Self, Error> {
-        let file = File::open(&path).map_err(|source| match source.kind() {
+    pub(crate) fn open(path: PathBuf, relative: &Path, partition: &Partition) -> Result<Self, Error> {
+        let mut file = File::open(&path).map_err(|source| match source.kind() {
             ErrorKind::NotFound => Error::Missing { path: path.clone(), table: T::NAME, producer: T::PRODUCER },
             _ => io(&path)(source),
         })?;
+        let sums = Sums::of(&mut file).map_err(io(&path))?;
+        if let Some([said, found]) = &sums.crc32
+            && said != found
+        {
+            return Err(damaged::<T>(&path, format!("its checksum is {found}, and its footer says {said}")));
+        }
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|error| damaged::<T>(&path, error.to_string()))?;
         check_ranges::<T>(&path, &file, &metadata)?;
@@ -54,7 +62,11 @@ impl<T: Table> Reader<T> {
         let provenance = Provenance::parse(&said);
         let written_for = check_partition::<T>(&path, &said, &provenance, partition)?;
         check_columns::<T>(&path, metadata.schema())?;
-        Ok(Self { path, metadata, provenance, written_for, table: PhantomData })
+        if sums.crc32.is_none() && has_checksum(&provenance.producer) {
+            return Err(damaged::<T>(&path, "its footer has no checksum".to_owned()));
+        }
+        let source = Source { path: relative.to_string_lossy().into_owned(), blake3: sums.blake3.to_hex().to_string() };
+        Ok(Self { path, metadata, provenance, written_for, source, table: PhantomData })
     }
 
     /// The file.
@@ -71,6 +83,11 @@ impl<T: Table> Reader<T> {
     /// file is linked.
     pub fn written_for(&self) -> &Partition {
         &self.written_for
+    }
+
+    /// The file as an input of what is made from it: its relative path and the hash of its bytes.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The number of row groups.
@@ -207,6 +224,11 @@ fn check_ranges<T: Table>(path: &Path, file: &File, metadata: &ArrowReaderMetada
         return Ok(());
     }
     Err(damaged::<T>(path, "its footer contradicts itself".to_owned()))
+}
+
+/// Whether files of this producer have a checksum: those of before, `train 0.1.0`, have none.
+fn has_checksum(producer: &str) -> bool {
+    producer.rsplit_once(' ').is_some_and(|(_, version)| version.parse::<u32>().is_ok())
 }
 
 fn check_version<T: Table>(path: &Path, said: &BTreeMap<String, String>) -> Result<(), Error> {

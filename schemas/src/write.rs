@@ -15,12 +15,13 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use crate::checksum::Summed;
 use crate::{Error, Partition, Provenance, Table};
 
 /// Writes one file of a table: in another folder until [`Writer::finish`] has synchronised and renamed it. A writer that is dropped, or whose process is killed, leaves no file under the final name.
 pub struct Writer<T: Table> {
     path: PathBuf,
-    parquet: SerializedFileWriter<AtomicFile>,
+    parquet: SerializedFileWriter<Summed>,
     encoder: Encoder<T>,
 }
 
@@ -74,7 +75,7 @@ impl<T: Table> Writer<T> {
     ) -> Result<Self, Error> {
         let properties =
             properties(&T::schema()).set_key_value_metadata(Some(provenance.footer::<T>(partition))).build();
-        let (parquet, columns) = ArrowWriter::try_new(file, Arc::new(T::schema()), Some(properties))
+        let (parquet, columns) = ArrowWriter::try_new(Summed::new(file), Arc::new(T::schema()), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|error| failed(error, &path))?;
         let encoder = Encoder { columns: Arc::new(columns), table: PhantomData };

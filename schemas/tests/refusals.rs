@@ -1,7 +1,7 @@
 //! What a reader refuses, and how it says so: path, what was expected, what was found, what to do.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, UInt16Builder, UInt32Builder};
@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use schemas::attention::{Window, triangle};
 use schemas::enums::WindowKind;
 use schemas::tables::{Attention, Checkpoints, Evaluations, TrainingLog, Windows};
-use schemas::{Artifacts, Partition, Provenance, Table};
+use schemas::{Artifacts, Error, Partition, Provenance, Table};
 use tempfile::TempDir;
 
 const FOOTER: [(&str, &str); 3] = [
@@ -239,37 +239,90 @@ fn garbage_and_every_truncation() {
     }
 }
 
-/// A flipped byte may go unnoticed, since pages carry no checksums, but it must not end the program. (The decoder's own panics are caught and told as damage.)
-#[test]
-fn a_flipped_byte_is_never_a_panic() {
-    let (_folder, artifacts) = study();
+/// A checkpoint, and attention of one window, as the stages write them.
+fn two_files(artifacts: &Artifacts) -> [PathBuf; 2] {
     let tensor = Checkpoints { tensor: "w".to_owned(), shape: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
-    let partition = node().step(5);
-    artifacts.write(&partition, &Provenance::default(), &[tensor.clone(), tensor]).unwrap();
-    flip_each_byte(&artifacts.path::<Checkpoints>(&partition).unwrap(), || {
-        drop(artifacts.read::<Checkpoints>(&partition))
-    });
-
+    let (partition, made) = (node().step(5), Provenance::new("train", 1, serde_json::Value::Null));
+    artifacts.write(&partition, &made, &[tensor.clone(), tensor]).unwrap();
     let window = Window { window: 0, layers: 1, heads: 2, queries: 9, weights: vec![0.5; 2 * triangle(9)].into() };
-    let mut writer = artifacts.create::<Attention>(&partition, &Provenance::default()).unwrap();
+    let mut writer = artifacts.create::<Attention>(&partition, &made).unwrap();
     writer.write_window(window).unwrap();
     writer.finish().unwrap();
-    let read = || drop(artifacts.open::<Attention>(&partition).map(|reader| reader.window(0)));
-    flip_each_byte(&artifacts.path::<Attention>(&partition).unwrap(), read);
+    [artifacts.path::<Checkpoints>(&partition).unwrap(), artifacts.path::<Attention>(&partition).unwrap()]
 }
 
-fn flip_each_byte(path: &Path, read: impl Fn() + std::panic::RefUnwindSafe) {
+fn flip_each_byte(path: &Path, flips: &[u8], check: impl Fn(usize)) {
     let whole = fs::read(path).unwrap();
     for position in 0..whole.len() {
-        for flip in [0x01, 0x80, 0xff] {
+        for flip in flips {
             let mut damaged = whole.clone();
             damaged[position] ^= flip;
             fs::write(path, &damaged).unwrap();
-            assert!(
-                std::panic::catch_unwind(&read).is_ok(),
-                "byte {position} of {}, flipped by {flip:#x}",
-                whole.len()
-            );
+            check(position);
         }
     }
+    fs::write(path, whole).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_refused_and_the_file_named() {
+    let (_folder, artifacts) = study();
+    let [checkpoint, attention] = two_files(&artifacts);
+    let partition = node().step(5);
+    let refused = |path: &Path, opened: Result<(), Error>, position: usize| {
+        let error = opened.expect_err(&format!("byte {position} is another")).to_string();
+        assert!(error.contains(&*path.to_string_lossy()), "byte {position}: {error}");
+    };
+    flip_each_byte(&checkpoint, &[0x01, 0xff], |position| {
+        refused(&checkpoint, artifacts.open::<Checkpoints>(&partition).map(drop), position);
+    });
+    flip_each_byte(&attention, &[0x01, 0xff], |position| {
+        refused(&attention, artifacts.open::<Attention>(&partition).map(drop), position);
+    });
+    artifacts.read::<Checkpoints>(&partition).unwrap();
+    artifacts.open::<Attention>(&partition).unwrap().window(0).unwrap();
+}
+
+#[test]
+fn the_checksum_is_of_the_whole_file_with_its_own_digits_as_zeros() {
+    let (_folder, artifacts) = study();
+    for path in two_files(&artifacts) {
+        let mut bytes = fs::read(path).unwrap();
+        let digits = bytes.windows(7).position(|bytes| bytes == b"crc32\x18\x08").unwrap() + 7;
+        let said = String::from_utf8(bytes[digits..digits + 8].to_vec()).unwrap();
+        bytes[digits..digits + 8].copy_from_slice(b"00000000");
+        assert_eq!(said, format!("{:08x}", crc32fast::hash(&bytes)));
+    }
+}
+
+/// Files of before have no checksum: a flipped byte may go unnoticed, but it must not end the program. (The decoder's own panics
+/// are caught and told as damage.)
+#[test]
+fn without_a_checksum_a_flipped_byte_is_never_a_panic() {
+    let (_folder, artifacts) = study();
+    let [checkpoint, attention] = two_files(&artifacts);
+    for path in [&checkpoint, &attention] {
+        let mut bytes = fs::read(path).unwrap();
+        let replace = |bytes: &mut Vec<u8>, old: &[u8], new: &[u8]| {
+            let position = bytes.windows(old.len()).position(|bytes| bytes == old).unwrap();
+            bytes[position..position + old.len()].copy_from_slice(new);
+        };
+        replace(&mut bytes, b"crc32\x18\x08", b"other\x18\x08");
+        fs::write(path, &bytes).unwrap();
+        let reader = artifacts.open::<Checkpoints>(&node().step(5)).map(drop);
+        assert!(path != &checkpoint || reader.unwrap_err().to_string().contains("its footer has no checksum"));
+        replace(&mut bytes, b"train 1", b"train .");
+        fs::write(path, &bytes).unwrap();
+    }
+    let partition = node().step(5);
+    artifacts.read::<Checkpoints>(&partition).unwrap();
+    let quiet = |read: &(dyn Fn() + std::panic::RefUnwindSafe), position: usize| {
+        assert!(std::panic::catch_unwind(read).is_ok(), "byte {position}");
+    };
+    flip_each_byte(&checkpoint, &[0x01, 0x80, 0xff], |position| {
+        quiet(&|| drop(artifacts.read::<Checkpoints>(&partition)), position);
+    });
+    flip_each_byte(&attention, &[0x01, 0x80, 0xff], |position| {
+        quiet(&|| drop(artifacts.open::<Attention>(&partition).map(|reader| reader.window(0))), position);
+    });
 }

@@ -13,7 +13,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,8 @@ impl AtomicFile {
         if device(folder(&target))? != device(folder(&temporary))? {
             temporary = beside(&target);
         }
-        let file = File::create(&temporary).map_err(cannot("create", &temporary))?;
+        let open = File::options().read(true).write(true).create(true).truncate(true).open(&temporary);
+        let file = open.map_err(cannot("create", &temporary))?;
         Ok(Self { target, temporary, file })
     }
 
@@ -72,6 +73,19 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush().map_err(cannot("write", &self.target))
+    }
+}
+
+/// What was written can be read again, to complete it.
+impl Read for AtomicFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer).map_err(cannot("read", &self.temporary))
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position).map_err(cannot("read", &self.temporary))
     }
 }
 
