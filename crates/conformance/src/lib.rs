@@ -1,10 +1,10 @@
 //! Checks a stage against its declaration: its command line, the files that it writes and the files that it reads. For tests.
 
 mod command_line;
+mod damage_table;
 mod setup;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use cli::Terminal;
@@ -25,8 +25,9 @@ const CLOCKS: &str = "timings";
 /// - Help names every flag. An unknown flag and an invalid value end with exit code 2.
 /// - A job writes every declared output, and nothing outside the declared folders. On another number of threads it writes the
 ///   same bytes, but for times.
-/// - Each declared input is read: without it, truncated, of another version or without a column, it is an input error that
-///   names the file. Columns after the known ones are ignored. Without rows it may be refused, but is no bug.
+/// - Each declared input is read: without it, or with one of the damages of `docs/reliability-damage.md`, it is an input error
+///   that names the file. That table is compared; with `WRITE_DAMAGE_TABLE` in the environment, the stage's rows are written.
+///   Columns after the known ones are ignored. Without rows it may be refused, but is no bug.
 ///
 /// # Panics
 /// If the stage does not conform, with all differences.
@@ -63,30 +64,7 @@ fn outputs<S: Stage>(setup: &Setup<S>, other: &Setup<S>) -> Vec<String> {
 fn inputs<S: Stage>(setup: &Setup<S>) -> Vec<String> {
     let Job { parameters, partition, .. } = &setup.job();
     let declared: BTreeSet<PathBuf> = S::inputs(parameters, partition).into_iter().collect();
-    let mut differences = Vec::new();
-    for path in &declared {
-        let file = setup.root().join(path);
-        let mut refused = |what: &str, change: &dyn Fn()| {
-            setup.reset();
-            change();
-            let problem = match setup.run(1) {
-                Outcome::Failed(fault) if fault.kind() != Kind::Input => {
-                    format!("it fails with another error: {fault}")
-                }
-                Outcome::Failed(fault) if !fault.to_string().contains(&*path.to_string_lossy()) => {
-                    format!("the error does not name the file: {fault}")
-                }
-                Outcome::Failed(_) => return,
-                Outcome::Done => "it succeeds: the file is not read".to_owned(),
-                Outcome::Panicked => "it panics".to_owned(),
-            };
-            differences.push(format!("{} {what}: {problem}", path.display()));
-        };
-        refused("missing", &|| fs::remove_file(&file).expect("a declared input is among the good ones"));
-        refused("truncated", &|| spoil(&file, Damage::Truncated));
-        refused("of the next version", &|| spoil(&file, Damage::NextVersion));
-        refused("without a column", &|| spoil(&file, Damage::ColumnMissing));
-    }
+    let mut differences = damage_table::check::<S>(setup, &declared);
     differences.extend(empty(setup, &declared));
     setup.reset();
     declared.iter().for_each(|path| spoil(&setup.root().join(path), Damage::ColumnAdded));

@@ -31,6 +31,17 @@ pub enum Error {
         path: String,
     },
 
+    /// A checkpoint has the weights of another step.
+    #[error(
+        "the checkpoint {path} has the same weights, to the bit, as {of}: one is a copy of the other; rerun `train`"
+    )]
+    Copy {
+        /// The checkpoint.
+        path: String,
+        /// The one of the other step.
+        of: String,
+    },
+
     /// The device is not available, or this build does not support it.
     #[error("{0}")]
     Device(String),
@@ -40,7 +51,9 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Config(_) | Error::Device(_) => Self::parameter(error.to_string()),
-            Error::Weights(_) | Error::Checkpoint { .. } | Error::NotFinite { .. } => Self::input(error.to_string()),
+            Error::Weights(_) | Error::Checkpoint { .. } | Error::NotFinite { .. } | Error::Copy { .. } => {
+                Self::input(error.to_string())
+            }
         }
     }
 }

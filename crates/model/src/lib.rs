@@ -8,6 +8,7 @@
 mod config;
 mod decoder;
 mod device;
+mod distinct;
 mod error;
 mod gpt;
 mod host;
@@ -24,6 +25,7 @@ pub use config::{GptConfig, ParameterShape};
 pub use declarations::{ContextPolicy, Device, Precision};
 pub use decoder::Decoder;
 pub use device::check_device;
+pub use distinct::DistinctWeights;
 pub use error::Error;
 pub use kv_cache::{HeadRow, Prediction};
 pub use model::Model;

@@ -260,6 +260,13 @@ fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDatase
         for run in [without, with] {
             let partition = Partition::dataset(&dataset.name).run(&run.name).seed(*seed).step(last);
             let Loaded { rows, source, written_for, .. } = inputs.read::<Checkpoints>(&partition)?;
+            if rows.iter().any(|row| row.values.iter().any(|value| !value.is_finite())) {
+                return Err(Fault::input(format!(
+                    "the checkpoint {} has a weight that is NaN or infinite: its training diverged; rerun `train` with a lower \
+                     --learning-rate",
+                    source.path
+                )));
+            }
             tracked.sources.push(source);
             // What is shared with another run was not trained without tracking.
             if written_for.value(Key::Run).as_ref() == Some(&run.name) {

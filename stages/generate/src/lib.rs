@@ -19,7 +19,7 @@ pub mod writing;
 use cli::Terminal;
 use declarations::generate::Generate;
 use declarations::{Fault, Inputs, Job, Stage};
-use model::Model;
+use model::{DistinctWeights, Model};
 use schemas::enums::{Split, TextSource};
 use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
 use schemas::{Partition, Reader, Source};
@@ -60,8 +60,10 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let mut sources = vec![vocabulary.source.clone()];
     let texts = parameters.steps.iter().len() * usize::from(parameters.samples) + writer.fed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
+    let mut distinct = DistinctWeights::default();
     for step in parameters.steps.iter() {
         let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
+        distinct.add(step, &checkpoint)?;
         let model = Model::load(parameters.device, &checkpoint)?;
         let (symbols, expected) = (alphabet.len(), model.config().vocab_size);
         if symbols != expected {
@@ -114,7 +116,6 @@ struct Scorer {
     space: coherence::SemanticSpace,
     space_source: Source,
     train: Reader<Corpus>,
-    train_source: Source,
 }
 
 impl Scorer {
@@ -125,7 +126,6 @@ impl Scorer {
             space: coherence::SemanticSpace::new(space.rows),
             space_source: space.source,
             train: inputs.open::<Corpus>(&train)?,
-            train_source: inputs.source::<Corpus>(&train)?,
         })
     }
 
@@ -169,7 +169,7 @@ impl Scorer {
         let mut search = CorpusSearch::new(alphabet, texts.iter().map(|text| text.tokens.as_slice()));
         self.read_train(alphabet, &progress, |tokens| search.read(tokens))?;
         let rows = scoring::score(&texts, &self.space, &search.finish());
-        Ok((rows, [self.space_source, self.train_source]))
+        Ok((rows, [self.space_source, self.train.source().clone()]))
     }
 
     /// Visits the tokens of the train split, row group by row group.
@@ -201,7 +201,7 @@ fn read_split(
     for group in 0..reader.groups() {
         text.append(&mut tokens(reader.group(group)?, alphabet, &reader)?);
     }
-    Ok((text, inputs.source::<Corpus>(&partition)?))
+    Ok((text, reader.source().clone()))
 }
 
 /// The tokens of some rows.

@@ -43,13 +43,11 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     let norms = OutputNorms::read(inputs, partition)?;
     // What is missing is said before any work is done.
     let open = |&step: &u32| open_attention(inputs, partition, step, &probes);
-    let readers = parameters.steps.as_slice().iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let source = |&step: &u32| inputs.source::<Attention>(&partition.clone().step(step));
-    let (measured, sources) = rayon::join(
-        || measure(&readers, &probes, parameters, terminal),
-        || parameters.steps.as_slice().par_iter().map(source).collect::<Result<Vec<Source>, Fault>>(),
-    );
-    let (measured, sources) = (measured?, sources?);
+    let opened: Vec<_> = parameters.steps.as_slice().par_iter().map(open).collect();
+    // In order, so that of several errors it is always the same one.
+    let readers = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let sources: Vec<&Source> = readers.iter().map(Reader::source).collect();
+    let measured = measure(&readers, &probes, parameters, terminal)?;
     if probes.val_length() < 2 {
         terminal.say("no `val` window has two characters: there is nothing to average, and the tables have no rows");
     }
@@ -57,8 +55,8 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     let (heads, layers, pairs) = (head_rows(&measured), layer_rows(&measured, &norms)?, pair_rows(&measured));
     let baselines = baselines::baselines(probes.val_length(), &probes.blocks());
     let provenance = job.provenance();
-    let attention = provenance.from_inputs(sources.iter().chain([&probes.source]));
-    let with_norms = provenance.from_inputs(sources.iter().chain([&probes.source, &norms.source]));
+    let attention = provenance.from_inputs(sources.iter().copied().chain([&probes.source]));
+    let with_norms = provenance.from_inputs(sources.iter().copied().chain([&probes.source, &norms.source]));
     let baselines_from = provenance.from_inputs([&probes.source]);
     // Side by side: a small file waits for the disk, too.
     let (by_head, by_layer) = rayon::join(

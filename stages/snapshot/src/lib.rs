@@ -9,7 +9,7 @@ mod probe;
 use cli::Terminal;
 use declarations::snapshot::Snapshot;
 use declarations::{Fault, Job};
-use model::{GptConfig, Model, Observation};
+use model::{DistinctWeights, GptConfig, Model, Observation};
 use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::enums::{Split, WindowKind};
@@ -38,9 +38,11 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     let mut windows = Vec::new();
     let mut head_outputs = Vec::new();
     let mut checkpoints: Vec<Source> = Vec::new();
+    let mut distinct = DistinctWeights::default();
     for step in parameters.steps.iter() {
         let at = partition.clone().step(step);
         let checkpoint = inputs.read::<Checkpoints>(&at)?;
+        distinct.add(step, &checkpoint)?;
         let model = Model::load(parameters.device, &checkpoint)?;
         check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
         if windows.is_empty() {

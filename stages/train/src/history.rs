@@ -23,6 +23,8 @@ pub(crate) struct History {
     committed: Option<Committed>,
     /// The rows of `optimizer` of a shorter training that this one continues.
     continued: Option<Vec<Optimizer>>,
+    /// The steps of its checkpoints that are kept and still say in their footers that they are its.
+    of_shorter: Vec<u32>,
 }
 
 /// The state of a training at its last commit.
@@ -42,8 +44,20 @@ impl History {
         config: GptConfig,
     ) -> Self {
         let (log, evaluations, tracking, timings) = Default::default();
-        let (committed, continued) = (None, None);
-        Self { outputs, partition, provenance, config, log, evaluations, tracking, timings, committed, continued }
+        let (committed, continued, of_shorter) = (None, None, Vec::new());
+        Self {
+            outputs,
+            partition,
+            provenance,
+            config,
+            log,
+            evaluations,
+            tracking,
+            timings,
+            committed,
+            continued,
+            of_shorter,
+        }
     }
 
     /// Loads the last commit if it has the same parameters and inputs, or is of a shorter training that this one continues;
@@ -90,10 +104,20 @@ impl History {
             Ok(Moments { first: moment(Moment::First)?, second: moment(Moment::Second)? })
         });
         let moments = moments.collect::<Result<Vec<_>, Fault>>()?;
-        self.log = self.outputs.read::<TrainingLog>(&self.partition)?.rows;
-        self.evaluations = self.outputs.read::<Evaluations>(&self.partition)?.rows;
-        self.tracking = self.outputs.read::<Tracking>(&self.partition)?.rows;
-        self.timings = self.outputs.read::<Timings>(&self.partition.clone().stage("train"))?.rows;
+        let mut of_shorter = Vec::new();
+        for step in parameters.kept().iter().filter(|&kept| kept <= step) {
+            let checkpoint = self.outputs.open::<Checkpoints>(&self.partition.clone().step(step))?;
+            if *checkpoint.provenance() != self.provenance {
+                of_shorter.push(step);
+            }
+        }
+        let log = self.outputs.read::<TrainingLog>(&self.partition)?.rows;
+        let evaluations = self.outputs.read::<Evaluations>(&self.partition)?.rows;
+        let tracking = self.outputs.read::<Tracking>(&self.partition)?.rows;
+        let timings = self.outputs.read::<Timings>(&self.partition.clone().stage("train"))?.rows;
+        // Nothing fails from here on: a training that starts from scratch has no rows of the one before.
+        (self.log, self.evaluations, self.tracking, self.timings) = (log, evaluations, tracking, timings);
+        self.of_shorter = of_shorter;
         // Rows of steps carry the number of steps done before; those of evaluations, the number done.
         self.log.retain(|row| row.step < step && parameters.logs(row.step));
         self.tracking.retain(|row| row.step < step && parameters.logs(row.step));
@@ -109,22 +133,19 @@ impl History {
         self.committed.take()
     }
 
-    /// Makes the files of a shorter training, up to its last commit at `step`, those of this one, which continues it: the commit
-    /// point first, so that from then on they are resumed as this training's. Its logs follow with the next commit. Where this
-    /// was interrupted, it is finished.
+    /// Makes the files of a shorter training those of this one, which continues it: the commit point first, so that from then
+    /// on they are resumed as this training's. Its logs follow with the next commit. What was interrupted in this is finished.
     ///
     /// # Errors
     /// An input fault for a checkpoint that is missing or corrupt, or a table that cannot be written.
-    pub(crate) fn take_on(&mut self, kept: &Steps, step: u32) -> Result<(), Fault> {
+    pub(crate) fn take_on(&mut self) -> Result<(), Fault> {
         if let Some(rows) = self.continued.take() {
             self.outputs.write(&self.partition, &self.provenance, &rows)?;
         }
-        for partition in kept.iter().filter(|&kept| kept <= step).map(|kept| self.partition.clone().step(kept)) {
-            let checkpoint = self.outputs.open::<Checkpoints>(&partition)?;
-            if *checkpoint.provenance() != self.provenance {
-                let rows = self.outputs.read::<Checkpoints>(&partition)?.rows;
-                self.outputs.write(&partition, &self.provenance, &rows)?;
-            }
+        for step in std::mem::take(&mut self.of_shorter) {
+            let partition = self.partition.clone().step(step);
+            let rows = self.outputs.read::<Checkpoints>(&partition)?.rows;
+            self.outputs.write(&partition, &self.provenance, &rows)?;
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl Training<'_> {
         let mut trainer = self.trainer(committed, history.config())?;
         // Nothing is refused from here on, so files can be removed.
         if resumed {
-            history.take_on(&kept, first)?;
+            history.take_on()?;
             // An interrupted commit may have left checkpoints that are not to be kept, or later ones.
             history.keep_only(&kept, first)?;
         } else {

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cycle::SYMBOLS;
+use schemas::damage::{Damage, damage};
 use schemas::enums::Split;
-use schemas::tables::{Checkpoints, Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
+use schemas::tables::{Checkpoints, Corpus, Evaluations, Optimizer, Timings, Tracking, TrainingLog, Vocabulary};
 use schemas::{Artifacts, Partition};
 
 /// A study with that text.
@@ -137,6 +138,37 @@ fn a_killed_training_resumes_and_ends_with_the_same_bytes() {
     }
     assert!(kills > 0, "it was killed at least once");
     assert_eq!(files(whole.path()), files(killed.path()));
+}
+
+#[test]
+fn a_training_whose_own_files_are_damaged_is_not_resumed() {
+    let whole = study();
+    trained(whole.path(), &[]);
+    let artifacts = |folder: &Path| Artifacts::new(folder);
+    let folder = study();
+    trained(folder.path(), &[]);
+    let own = [
+        artifacts(folder.path()).path::<Optimizer>(&partition()).expect("a path"),
+        artifacts(folder.path()).path::<Checkpoints>(&partition().step(60)).expect("a path"),
+        artifacts(folder.path()).path::<Checkpoints>(&partition().step(0)).expect("a path"),
+        artifacts(folder.path()).path::<TrainingLog>(&partition()).expect("a path"),
+        artifacts(folder.path()).path::<Evaluations>(&partition()).expect("a path"),
+    ];
+    for (path, how) in own.iter().zip([
+        Damage::ByteInPages,
+        Damage::NotFinite,
+        Damage::Truncated,
+        Damage::ByteInFooter,
+        Damage::OtherPlace,
+    ]) {
+        damage(path, how).expect("it can be damaged");
+        let output = train(folder.path(), &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !said.contains("panicked"), "{said}");
+        let name = path.strip_prefix(folder.path()).expect("below the folder").to_string_lossy().into_owned();
+        assert!(said.contains("cannot be resumed") && said.contains(&name), "{name}: {said}");
+        assert!(files(whole.path()) == files(folder.path()), "{name} is what it was");
+    }
 }
 
 #[test]
