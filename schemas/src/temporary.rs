@@ -15,6 +15,12 @@ const FOLDER: &str = ".tmp";
 /// The folders of files that are no tables.
 const OTHERS: [&str; 2] = ["plots", "report"];
 
+/// A file in the folder, which says what it is for, and that no `*.tmp` file of a program of before lies beside a table.
+const NOTE: &str = "README.txt";
+
+/// What it says.
+const NOTE_TEXT: &str = "Files that are being written. What killed programs left here is removed by the next run.\n";
+
 /// The longest name that every file system takes is 255 bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -39,17 +45,28 @@ impl Artifacts {
         io::Write::write_all(&mut file, bytes).and_then(|()| file.commit()).map_err(Error::Write)
     }
 
-    /// Removes what killed writers left: everything in `.tmp`, and the `*.tmp` files that programs of before wrote beside
-    /// tables. Returns how many files these were. Nothing else may be writing below the root.
+    /// Removes what killed writers left: everything in `.tmp` and, the first time, the `*.tmp` files that programs of before
+    /// wrote beside tables, for which it has to walk through all folders. Returns how many files these were. Nothing else may be
+    /// writing below the root.
     ///
     /// # Errors
-    /// [`Error::Io`] naming a file or folder that cannot be read or removed.
+    /// [`Error::Io`] naming a file or folder that cannot be read or removed; [`Error::Write`] if `.tmp` cannot be written.
     pub fn sweep(&self) -> Result<usize, Error> {
-        let mut removed = 0;
-        for entry in entries(&self.root().join(FOLDER))? {
+        let (mut removed, note) = (0, self.root().join(FOLDER).join(NOTE));
+        for entry in entries(&self.root().join(FOLDER))?.into_iter().filter(|entry| entry.file_name() != NOTE) {
             remove(&entry.path())?;
             removed += 1;
         }
+        if note.is_file() || !self.root().is_dir() {
+            return Ok(removed);
+        }
+        removed += self.sweep_beside_tables()?;
+        atomic_file::write(note, NOTE_TEXT.as_bytes()).map_err(Error::Write)?;
+        Ok(removed)
+    }
+
+    fn sweep_beside_tables(&self) -> Result<usize, Error> {
+        let mut removed = 0;
         let mut folders: Vec<PathBuf> = vec![];
         for entry in entries(self.root())? {
             let (path, name) = (entry.path(), entry.file_name());
@@ -130,5 +147,8 @@ mod tests {
         assert_eq!(left.iter().chain(&more_left).find(remains), None);
         assert_eq!(kept.iter().filter(remains).count(), kept.len());
         assert_eq!(artifacts.sweep().expect("nothing is left"), 0);
+        fs::write(folder.path().join(".tmp/attention,attention.parquet"), "").expect("a file");
+        assert_eq!(artifacts.sweep().expect("it can be removed"), 1);
+        assert_eq!(entries(&folder.path().join(".tmp")).expect("a folder").len(), 1, "but for the note");
     }
 }
