@@ -1,8 +1,9 @@
 //! What every program of the pipeline does around its work: parse the command line, report progress, print the error that
-//! ended it, and exit with the code of its kind.
+//! ended it, and exit with the code of its kind. [`number`] formats the numbers that a reader sees, wherever they appear.
 //!
 //! A stage's `main` is one call of [`run`]; it reports progress to its [`Terminal`].
 
+pub mod number;
 mod terminal;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use cli::number::{estimate, integer, mean_stderr};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::{Style, measure_text_width};
 use declarations::Fault;
@@ -10,7 +11,6 @@ use schemas::tables::{Findings, Results};
 use schemas::{Artifacts, Partition};
 
 use crate::experiment::Experiment;
-use crate::format::{estimate, mean};
 use crate::study::Study;
 
 /// Columns of a table's text where there is no terminal.
@@ -30,11 +30,11 @@ pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Faul
             row.dataset,
             row.run,
             row.label + &duplicate,
-            row.seeds.to_string(),
-            mean(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
-            mean(row.best_val_loss_mean, row.best_val_loss_stderr, 4),
-            mean(row.total_train_time_secs_mean, row.total_train_time_secs_stderr, 1),
-            mean(row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr, 0),
+            integer(row.seeds),
+            mean_stderr(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
+            mean_stderr(row.best_val_loss_mean, row.best_val_loss_stderr, 4),
+            mean_stderr(row.total_train_time_secs_mean, row.total_train_time_secs_stderr, 1),
+            mean_stderr(row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr, 0),
         ]);
     }
     let mut table = table(&rows, width);

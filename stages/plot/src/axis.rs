@@ -1,9 +1,9 @@
 //! Axes: scales from values to positions, ticks, and the frame of a panel.
 
+use cli::number;
 use declarations::Steps;
 
 use crate::canvas::{Align, Figure, Point};
-use crate::number;
 use crate::style;
 
 /// How values are spaced along an axis.

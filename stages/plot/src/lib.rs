@@ -9,7 +9,6 @@ pub mod canvas;
 pub mod figures;
 pub mod inputs;
 pub mod measures;
-pub mod number;
 pub mod render;
 pub mod report;
 pub mod series;

@@ -1,9 +1,10 @@
 //! Claims on attention and learning.
 
+use cli::number::prose;
 use declarations::Part;
 use random_streams::stream;
 
-use super::claim::{Case, Claim, left_out_in_words, number, part, subject};
+use super::claim::{Case, Claim, left_out_in_words, part, subject};
 use super::verdict::{Alternative, Decision, Evidence, Test, TestKind, Verdict};
 use crate::association::{Paired, distinct};
 use crate::inputs::Seed;
@@ -39,7 +40,7 @@ pub(super) fn tracking_is_free(case: Case<'_>) -> Evidence {
     let (verdict, mut reason) = if largest == 0.0 {
         (Verdict::Supported, format!("the final weights of {seeds} are equal bit for bit with and without tracking"))
     } else {
-        (Verdict::Refuted, format!("the final weights of {seeds} differ by up to {}", number(largest)))
+        (Verdict::Refuted, format!("the final weights of {seeds} differ by up to {}", prose(largest)))
     };
     reason.push_str(&left_out_in_words(&left_out));
     Evidence { value: Some(largest), ..claim.evidence(&run, differences.len(), Decision::Untested(verdict), reason) }

@@ -1,8 +1,9 @@
 //! Claims on attention distance.
 
+use cli::number::prose;
 use declarations::Part;
 
-use super::claim::{Case, Claim, interval_in_words, left_out_in_words, number, part, subject};
+use super::claim::{Case, Claim, interval_in_words, left_out_in_words, part, subject};
 use super::verdict::{Alternative, Decision, Evidence, Test, TestKind, Verdict};
 use crate::fit::slope;
 use crate::inputs::Seed;
@@ -125,7 +126,7 @@ pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
     let share = holding as f64 / seeds as f64;
     let reason = format!(
         "in {holding} of {seeds} seeds, a share of {}; heads above 0.8 and below 0.3 by seed: {}",
-        number(share),
+        prose(share),
         each.join(", ")
     );
     let test = Test { kind: TestKind::Signs, p_value: sign_test(holding, seeds), if_rejected };

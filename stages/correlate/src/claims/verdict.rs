@@ -1,9 +1,10 @@
 //! From evidence to verdicts: each claim's test, and the correction over the family of a dataset's claims.
 
+use cli::number::prose;
 pub(super) use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
-use super::claim::{Claim, number};
+use super::claim::Claim;
 use crate::interval::Estimate;
 use crate::multiple_testing::holm;
 
@@ -68,11 +69,11 @@ impl Alternative {
                     () if high < from || low > to => "outside",
                     () => "only partly within",
                 };
-                format!("{place} {} to {}", number(from), number(to))
+                format!("{place} {} to {}", prose(from), prose(to))
             }
             Alternative::Greater(value) | Alternative::Less(value) | Alternative::TwoSided(value) => {
                 let place = if low <= value && value <= high { "inside" } else { "outside" };
-                format!("{} is {place}", number(value))
+                format!("{} is {place}", prose(value))
             }
             Alternative::Rule => "no threshold".to_owned(),
         }
@@ -198,11 +199,11 @@ pub(super) fn decide(evidence: Vec<Evidence>) -> Vec<Findings> {
 fn in_words(test: Test, adjusted: f64, family: usize, seeds: usize) -> String {
     let claims = if family == 1 { "claim" } else { "claims" };
     let mut words =
-        format!("p = {}, {} after Holm's correction for {family} {claims}", number(test.p_value), number(adjusted));
+        format!("p = {}, {} after Holm's correction for {family} {claims}", prose(test.p_value), prose(adjusted));
     let enough = |seeds: &usize| test.kind.smallest_p_value(*seeds) <= LEVEL / family as f64;
     if adjusted > LEVEL && !enough(&seeds) {
         let needed = (seeds..).find(enough).unwrap_or(seeds);
-        let smallest = number(1.0 / test.kind.smallest_p_value(seeds));
+        let smallest = prose(1.0 / test.kind.smallest_p_value(seeds));
         words.push_str(&format!(
             "; with {seeds} seeds no p-value is below 1/{smallest}, and {needed} seeds are needed for {LEVEL} after the correction"
         ));

@@ -1,12 +1,12 @@
 //! `findings`: every claim with its statistic, the interval over seeds and the region where it holds.
 
+use cli::number;
 use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
 use crate::axis::{Scale, range};
 use crate::canvas::{Align, Dashes, Figure, Heading, Point, Stroke};
 use crate::inputs::Dataset;
-use crate::number;
 use crate::style::{self, Color};
 
 /// The label of a verdict.
@@ -73,22 +73,9 @@ pub fn figure(dataset: &Dataset) -> Figure {
     figure
 }
 
-/// Magnitudes that fit the column in decimal notation.
-const DECIMAL: std::ops::Range<f64> = 1e-3..1e6;
-
 /// A finding's value and interval.
 pub fn value_text(finding: &Findings) -> String {
-    match (finding.value, finding.low, finding.high) {
-        (Some(value), Some(low), Some(high)) => {
-            let places = number::meaningful(value, Some((high - low) / 2.0));
-            let largest = [value, low, high].map(f64::abs).into_iter().fold(0.0, f64::max);
-            let decimal = largest == 0.0 || DECIMAL.contains(&largest);
-            let text = |value| if decimal { number::decimals(value, places) } else { number::scientific(value) };
-            format!("{} [{}, {}]", text(value), text(low), text(high))
-        }
-        (Some(value), _, _) => number::significant(value, 3),
-        _ => number::MISSING.to_owned(),
-    }
+    number::estimate(finding.value, finding.low.zip(finding.high))
 }
 
 /// Draws a finding's value and interval on a scale of its own.

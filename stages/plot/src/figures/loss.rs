@@ -1,5 +1,6 @@
 //! `train_loss` and `val_loss`: one line per run, the whole training beside an enlargement of its later part.
 
+use cli::number;
 use schemas::tables::Evaluations;
 
 use crate::axis::{Labels, Panel, STEPS, Scale, steps_label};
@@ -7,7 +8,6 @@ use crate::canvas::{Align, Dashes, Figure, Heading, Point, Stroke};
 use crate::figures::{band, points, seeds_note};
 use crate::inputs::Dataset;
 use crate::measures::axis_label;
-use crate::number;
 use crate::series::{self, Curve, Summary};
 use crate::style;
 

@@ -1,11 +1,11 @@
 //! `attention_maps`: the attention pattern of every head on one window, at the first, middle and last snapshot.
 
+use cli::number;
 use schemas::attention::{Window, triangle};
 
 use crate::canvas::{Align, Figure, Heading, Point, Raster};
 use crate::figures::step_heading;
 use crate::inputs::{AttentionTables, Dataset};
-use crate::number;
 use crate::style::{self, Color};
 
 /// The palette index of keys after the query, which are masked.

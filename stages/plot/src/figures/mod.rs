@@ -36,7 +36,7 @@ pub fn all(dataset: &Dataset) -> Vec<Figure> {
 pub(crate) fn step_heading(step: u32) -> String {
     match step {
         0 => "step 0 (untrained)".to_owned(),
-        step => format!("step {}", crate::number::integer(step)),
+        step => format!("step {}", cli::number::integer(step)),
     }
 }
 

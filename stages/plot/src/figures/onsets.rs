@@ -1,5 +1,6 @@
 //! `onsets`: onsets and change points in order of the training step.
 
+use cli::number;
 use schemas::enums::Event;
 use schemas::tables::Onsets;
 
@@ -7,7 +8,6 @@ use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Align, Figure, Heading, Point, Stroke};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::label;
-use crate::number;
 use crate::style::{self, Color};
 
 /// Not drawn, since it is 1 − `js_divergence` and changes when that does.

@@ -1,5 +1,6 @@
 //! `generation_quality`: quality of generated text over training, beside real text and baselines.
 
+use cli::number;
 use schemas::enums::TextSource;
 use schemas::tables::SampleScores;
 
@@ -7,7 +8,6 @@ use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Align, Figure, Heading, Stroke};
 use crate::figures::{EndLabel, end_labels, points, seeds_note};
 use crate::inputs::{Dataset, QualityTables};
-use crate::number;
 use crate::series::{self, Curve, Summary};
 use crate::style::{self, Color};
 

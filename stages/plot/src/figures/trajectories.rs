@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cli::number;
 use schemas::Measure;
 use schemas::tables::{HeadMatches, HeadMetrics};
 
@@ -10,7 +11,6 @@ use crate::canvas::{Align, Figure, Heading, Stroke};
 use crate::figures::{Grid, heads_legend, points, uniform_line};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::axis_label;
-use crate::number;
 use crate::series::{self, Curve};
 use crate::style;
 

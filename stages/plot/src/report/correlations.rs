@@ -1,12 +1,12 @@
 //! The correlations with the lowest adjusted p-values.
 
+use cli::number;
 use maud::{Markup, html};
 use schemas::enums::Scope;
 use schemas::tables::Correlations;
 
 use super::scrolling_table;
 use crate::measures::label;
-use crate::number;
 
 /// At most this many rows are shown.
 const SHOWN: usize = 16;

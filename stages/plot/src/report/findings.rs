@@ -1,12 +1,12 @@
 //! The tested claims with their verdicts.
 
+use cli::number;
 use maud::{Markup, html};
 use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
 use super::scrolling_table;
 use crate::figures::findings::{value_text, verdict_label};
-use crate::number;
 
 /// The number of claims by verdict, and which were decided.
 pub(super) fn summary(rows: &[Findings]) -> Markup {

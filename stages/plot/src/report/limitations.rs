@@ -1,9 +1,9 @@
 //! What the study cannot show.
 
+use cli::number;
 use maud::{Markup, html};
 
 use crate::inputs::Dataset;
-use crate::number;
 
 pub(super) fn list(dataset: &Dataset) -> Markup {
     let seeds = dataset.study.seeds.len();

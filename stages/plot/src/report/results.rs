@@ -1,10 +1,10 @@
 //! The table of results, one row per dataset and run.
 
+use cli::number;
 use maud::{Markup, html};
 use schemas::tables::Results;
 
 use super::scrolling_table;
-use crate::number;
 
 /// A column: its heading, and mean and standard error of a row.
 type Column = (&'static str, fn(&Results) -> (f64, Option<f64>));

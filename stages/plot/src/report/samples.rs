@@ -1,10 +1,10 @@
 //! Generated samples over training, beside real text.
 
+use cli::number;
 use maud::{Markup, html};
 
 use crate::figures::step_heading;
 use crate::inputs::Dataset;
-use crate::number;
 use crate::text::printable;
 
 /// How many characters of a text are shown.

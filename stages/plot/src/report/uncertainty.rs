@@ -1,5 +1,6 @@
 //! The two sources of error of the attention metrics: seeds and probe windows.
 
+use cli::number;
 use maud::{Markup, html};
 use schemas::Table as _;
 use schemas::tables::HeadMetrics;
@@ -7,7 +8,6 @@ use schemas::tables::HeadMetrics;
 use super::scrolling_table;
 use crate::inputs::Dataset;
 use crate::measures::axis_label;
-use crate::number;
 use crate::series::mean_stderr;
 
 /// Every metric at the last step: mean over heads, standard deviation over seeds, standard error over windows; none without

@@ -1,4 +1,4 @@
-//! Formats numbers: a true minus sign, and commas between thousands from 10,000 on.
+//! Numbers as text, for tables, figures, page and terminal: a true minus sign, and commas between thousands from 10,000 on.
 
 /// A number with this many decimals.
 pub fn decimals(value: f64, decimals: usize) -> String {
@@ -48,6 +48,37 @@ pub fn mean_stderr(mean: f64, stderr: Option<f64>, places: usize) -> String {
         None => decimals(mean, places),
         Some(stderr) => format!("{} ± {}", decimals(mean, places), decimals(stderr, places)),
     }
+}
+
+/// Magnitudes that [`estimate`] shows in decimal notation.
+const DECIMAL: std::ops::Range<f64> = 1e-3..1e6;
+
+/// A value and, where known, its interval, with the decimals that the interval justifies; a dash for none.
+pub fn estimate(value: Option<f64>, interval: Option<(f64, f64)>) -> String {
+    match (value, interval) {
+        (Some(value), Some((low, high))) => {
+            let places = meaningful(value, Some((high - low) / 2.0));
+            let largest = [value, low, high].map(f64::abs).into_iter().fold(0.0, f64::max);
+            let decimal = largest == 0.0 || DECIMAL.contains(&largest);
+            let text = |value| if decimal { decimals(value, places) } else { scientific(value) };
+            format!("{} [{}, {}]", text(value), text(low), text(high))
+        }
+        (Some(value), None) => significant(value, 3),
+        (None, _) => MISSING.to_owned(),
+    }
+}
+
+/// A number in a sentence that a table stores: three significant digits, all digits of a whole number, and no commas, which
+/// a reader of the table would take for punctuation.
+pub fn prose(value: f64) -> String {
+    let size = value.abs();
+    let text = match () {
+        () if value == 0.0 => "0".to_owned(),
+        () if value.fract() == 0.0 && size < 1e6 => format!("{value:.0}"),
+        () if !(1e-4..1e6).contains(&size) => format!("{value:.2e}"),
+        () => format!("{value:.*}", (2 - size.log10().floor() as i32).max(0) as usize),
+    };
+    text.replace('-', "−")
 }
 
 /// The decimals that an uncertainty justifies: two significant digits of the uncertainty, at most six of the value; four
@@ -102,5 +133,20 @@ mod tests {
         assert_eq!(shortest(-0.05), "−0.05");
         assert_eq!(shortest(1500.0), "1500");
         assert_eq!(scientific(-0.000_004_64), "−4.6e−6");
+    }
+
+    #[test]
+    fn an_interval_decides_the_decimals_of_an_estimate() {
+        assert_eq!(estimate(Some(-0.5), Some((-0.5125, -0.4875))), "−0.500 [−0.512, −0.487]");
+        assert_eq!(estimate(Some(0.295), Some((-0.863, 0.967))), "0.29 [−0.86, 0.97]");
+        assert_eq!(estimate(Some(-1e-5), Some((-2e-5, 0.0))), "−1.0e−5 [−2.0e−5, 0.0e0]");
+        assert_eq!(estimate(Some(0.0), Some((0.0, 0.0))), "0 [0, 0]");
+        assert_eq!([estimate(Some(0.5), None), estimate(None, Some((0.0, 1.0)))], ["0.500", "–"]);
+    }
+
+    #[test]
+    fn numbers_in_prose_are_short_and_have_no_commas() {
+        let written = [0.0, -0.4213, 1500.0, 1633.25, 12_345.6, 0.00001234, 12.345].map(prose);
+        assert_eq!(written, ["0", "−0.421", "1500", "1633", "12346", "1.23e−5", "12.3"]);
     }
 }
