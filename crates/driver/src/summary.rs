@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use cli::number::{estimate, integer, mean_stderr};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use console::{Style, measure_text_width};
+use console::{Style, colors_enabled, measure_text_width};
 use declarations::Fault;
 use schemas::enums::Verdict;
 use schemas::tables::{Findings, Results};
@@ -45,7 +45,8 @@ pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Faul
     Ok(format!("{title}\n{}\n", table.trim_fmt()))
 }
 
-/// The findings on each dataset, to fit a terminal of `width` columns if there is one.
+/// The findings on each dataset, to fit a terminal of `width` columns if there is one: those that are decided with value and
+/// reason, of the others the names, and how many there are of each verdict.
 ///
 /// # Errors
 /// A table `findings` cannot be read.
@@ -53,20 +54,43 @@ pub fn findings(artifacts: &Artifacts, study: &Study, width: Option<u16>) -> Res
     let mut text = String::new();
     for name in study.datasets.iter().map(|dataset| &dataset.name) {
         let findings = artifacts.read::<Findings>(&Partition::dataset(name))?.rows;
-        let rows: Vec<[String; 4]> = findings
-            .into_iter()
-            .map(|finding| {
-                let verdict = format!("{} {}", symbol(finding.verdict), finding.verdict);
-                let value = estimate(finding.value, finding.low.zip(finding.high));
-                [finding.claim, verdict, value, finding.reason]
-            })
-            .collect();
         let title = title(&format!("Findings on {name} (value [95 % interval over seeds])"));
-        let table = table(&rows, Some(width.unwrap_or(LOG_WIDTH)));
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{title}\n{}", table.trim_fmt());
+        let _ = writeln!(text, "{title}\n{}", verdicts(&findings, width.unwrap_or(LOG_WIDTH), colors_enabled()));
     }
     Ok(text)
+}
+
+/// In the order of the summary.
+const VERDICTS: [Verdict; 4] = [Verdict::Supported, Verdict::Refuted, Verdict::Inconclusive, Verdict::NotTested];
+
+/// The findings of one dataset, a row for each that is decided and for each other verdict.
+fn verdicts(findings: &[Findings], width: u16, colored: bool) -> String {
+    let (mut rows, mut counts) = (Vec::new(), Vec::new());
+    for verdict in VERDICTS {
+        let found: Vec<&Findings> = findings.iter().filter(|finding| finding.verdict == verdict).collect();
+        if found.is_empty() {
+            continue;
+        }
+        counts.push(format!("{} {}", integer(found.len()), in_words(verdict)));
+        let row = |content: String| [label(verdict), content];
+        if matches!(verdict, Verdict::Supported | Verdict::Refuted) {
+            rows.extend(found.into_iter().map(|finding| {
+                let value = estimate(finding.value, finding.low.zip(finding.high));
+                row(format!("{}  {value}\n{}: {}", finding.claim, finding.statement, finding.reason))
+            }));
+        } else {
+            let claims: Vec<&str> = found.into_iter().map(|finding| finding.claim.as_str()).collect();
+            rows.push(row(claims.join(", ")));
+        }
+    }
+    let counts = if counts.is_empty() { "no claims".to_owned() } else { counts.join(", ") };
+    let closing =
+        format!("{counts}; the values and reasons of all claims are in the report and in the table `findings`");
+    // Colours come after the layout, which would count their codes as text.
+    let lines = table(&rows, Some(width)).trim_fmt();
+    let lines = lines.lines().map(|line| colored_line(line, colored)).collect::<Vec<_>>().join("\n");
+    format!("{lines}\n{}\n", table(&[[closing]], Some(width)).trim_fmt())
 }
 
 /// What `pipeline.yaml` has to choose from: profiles, datasets and runs.
@@ -91,12 +115,41 @@ fn title(text: &str) -> String {
     Style::new().bold().apply_to(text).to_string()
 }
 
-fn symbol(verdict: Verdict) -> char {
-    match verdict {
+fn in_words(verdict: Verdict) -> String {
+    verdict.as_str().replace('_', " ")
+}
+
+/// A symbol and the verdict in words, so that nothing depends on the colour.
+fn label(verdict: Verdict) -> String {
+    let symbol = match verdict {
         Verdict::Supported => '✓',
         Verdict::Refuted => '✗',
         Verdict::Inconclusive => '?',
         Verdict::NotTested => '–',
+    };
+    format!("{symbol} {}", in_words(verdict))
+}
+
+fn style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Supported => Style::new().green(),
+        Verdict::Refuted => Style::new().red(),
+        Verdict::Inconclusive => Style::new().yellow(),
+        Verdict::NotTested => Style::new().dim(),
+    }
+}
+
+/// A line with the verdict that it begins with, if any, in its colour.
+fn colored_line(line: &str, colored: bool) -> String {
+    let text = line.trim_start();
+    let found =
+        VERDICTS.into_iter().find_map(|verdict| Some((verdict, label(verdict), text.strip_prefix(&label(verdict))?)));
+    match found {
+        Some((verdict, label, rest)) => {
+            let blanks = &line[..line.len() - text.len()];
+            format!("{blanks}{}{rest}", style(verdict).force_styling(colored).apply_to(label))
+        }
+        None => line.to_owned(),
     }
 }
 
@@ -130,6 +183,67 @@ mod tests {
 
     fn rows<const COLUMNS: usize>(rows: &[[&str; COLUMNS]]) -> Vec<[String; COLUMNS]> {
         rows.iter().map(|row| row.map(str::to_owned)).collect()
+    }
+
+    fn finding(claim: &str, verdict: Verdict) -> Findings {
+        Findings {
+            run: "run_3".to_owned(),
+            claim: claim.to_owned(),
+            statement: format!("{claim} in words"),
+            statistic: "a statistic".to_owned(),
+            value: Some(-0.994),
+            low: Some(-0.999),
+            high: Some(-0.970),
+            threshold_low: None,
+            threshold_high: Some(0.0),
+            p_value: Some(0.001),
+            p_adjusted: Some(0.01),
+            verdict,
+            reason: "the mean over three seeds and its 95 % interval are below the threshold".to_owned(),
+            n: 3,
+        }
+    }
+
+    #[test]
+    fn decided_findings_are_shown_in_full_and_others_by_name() {
+        let findings = [
+            finding("first_open", Verdict::Inconclusive),
+            finding("falls", Verdict::Supported),
+            finding("untested", Verdict::NotTested),
+            finding("rises", Verdict::Refuted),
+            finding("second_open", Verdict::Inconclusive),
+        ];
+        let expected = "  ✓ supported     falls  −0.994 [−0.999, −0.970]
+                  falls in words: the mean over three seeds and its 95 %
+                  interval are below the threshold
+  ✗ refuted       rises  −0.994 [−0.999, −0.970]
+                  rises in words: the mean over three seeds and its 95 %
+                  interval are below the threshold
+  ? inconclusive  first_open, second_open
+  – not tested    untested
+  1 supported, 1 refuted, 2 inconclusive, 1 not tested; the values and reasons
+  of all claims are in the report and in the table `findings`
+";
+        assert_eq!(verdicts(&findings, 80, false), expected);
+        assert!(verdicts(&[], 80, false).contains("  no claims; "));
+    }
+
+    #[test]
+    fn names_are_wrapped_to_the_terminal() {
+        let names: Vec<_> = (0..30).map(|number| finding(&format!("claim_{number}"), Verdict::Inconclusive)).collect();
+        let text = verdicts(&names, 80, false);
+        assert!(text.lines().all(|line| measure_text_width(line) <= 80), "{text}");
+        assert!(text.lines().count() < 10 && text.contains("30 inconclusive; "), "{text}");
+        assert!((0..30).all(|number| text.contains(&format!("claim_{number}"))), "{text}");
+    }
+
+    #[test]
+    fn colours_do_not_move_the_columns() {
+        let all = VERDICTS.map(|verdict| finding("claim", verdict));
+        let (plain, colored) = (verdicts(&all, 80, false), verdicts(&all, 80, true));
+        assert_eq!(console::strip_ansi_codes(&colored), plain);
+        let [green, red, yellow, dim] = ["[32m✓ supported", "[31m✗ refuted", "[33m? inconclusive", "[2m– not tested"];
+        assert!([green, red, yellow, dim].iter().all(|code| colored.contains(code)), "{colored:?}");
     }
 
     #[test]
