@@ -1,7 +1,7 @@
 //! A figure as a list of marks, independent of the output format. Coordinates are logical pixels from the top left corner:
 //! one pixel of the PNG each; the SVG scales.
 
-use crate::style::{self, Color};
+use crate::style::{self, Color, Font, Stroke};
 use crate::text::printable;
 
 /// Horizontal and vertical position in logical pixels.
@@ -91,15 +91,6 @@ pub enum Mark {
     },
 }
 
-/// Colour and width of a line.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stroke {
-    /// Its colour.
-    pub color: Color,
-    /// Its width in logical pixels.
-    pub width: f64,
-}
-
 /// A dash pattern, in logical pixels along the line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dashes {
@@ -124,17 +115,6 @@ pub struct Raster {
     pub palette: Vec<Color>,
 }
 
-/// Size, weight and colour of text.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Font {
-    /// Its em in logical pixels.
-    pub size: f64,
-    /// Whether it is bold.
-    pub bold: bool,
-    /// Its colour.
-    pub color: Color,
-}
-
 /// Which part of a text its anchor is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Align {
@@ -144,13 +124,6 @@ pub enum Align {
     Middle,
     /// Its end.
     End,
-}
-
-impl Stroke {
-    /// A stroke of a colour and a width in logical pixels.
-    pub const fn new(color: Color, width: f64) -> Self {
-        Self { color, width }
-    }
 }
 
 impl Dashes {

@@ -204,7 +204,8 @@ fn failed(figure: &Figure) -> impl Fn(Reason) -> RenderError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canvas::{Heading, Stroke};
+    use crate::canvas::Heading;
+    use crate::style::Stroke;
 
     fn figure() -> Figure {
         let heading =

@@ -5,11 +5,36 @@ use std::sync::LazyLock;
 use skrifa::instance::{LocationRef, Size};
 use skrifa::{FontRef, MetadataProvider as _};
 
-use crate::canvas::{Font, Stroke};
-
 /// Red, green, blue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Color(pub u8, pub u8, pub u8);
+
+/// Colour and width of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stroke {
+    /// Its colour.
+    pub color: Color,
+    /// Its width in logical pixels.
+    pub width: f64,
+}
+
+impl Stroke {
+    /// A stroke of a colour and a width in logical pixels.
+    pub const fn new(color: Color, width: f64) -> Self {
+        Self { color, width }
+    }
+}
+
+/// Size, weight and colour of text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Font {
+    /// Its em in logical pixels.
+    pub size: f64,
+    /// Whether it is bold.
+    pub bold: bool,
+    /// Its colour.
+    pub color: Color,
+}
 
 /// The width of a figure in logical pixels.
 pub const WIDTH: f64 = 1600.0;

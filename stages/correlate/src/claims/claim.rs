@@ -2,8 +2,9 @@
 
 use cli::number::prose;
 use declarations::Part;
+use schemas::enums::Verdict;
 
-use super::verdict::{Alternative, Decision, Evidence, Test, Verdict};
+use super::hypothesis::{Alternative, Test};
 use crate::association::{distinct, named};
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::Estimate;
@@ -40,6 +41,41 @@ pub(super) struct Claim {
     pub(super) statistic: &'static str,
     /// What the claim says of it.
     pub(super) alternative: Alternative,
+}
+
+/// What the data say of a claim, before the correction.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence {
+    /// The claim.
+    pub(super) claim: Claim,
+    /// The run that decides; empty if none can.
+    pub(super) run: String,
+    /// Seeds.
+    pub(super) n: usize,
+    /// The statistic: its mean over seeds.
+    pub(super) value: Option<f64>,
+    /// Its 95 % interval, not corrected.
+    pub(super) interval: Option<(f64, f64)>,
+    /// What decides.
+    pub(super) decision: Decision,
+    /// The evidence in words.
+    pub(super) reason: String,
+}
+
+/// What decides about a claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Decision {
+    /// No test: the verdict is exact, or the data allow none.
+    Untested(Verdict),
+    /// A test, which belongs to the family.
+    Tested(Test),
+}
+
+impl From<Option<Test>> for Decision {
+    /// Without a test the claim is inconclusive.
+    fn from(test: Option<Test>) -> Self {
+        test.map_or(Self::Untested(Verdict::Inconclusive), Self::Tested)
+    }
 }
 
 impl Claim {

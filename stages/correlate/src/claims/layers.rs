@@ -4,8 +4,8 @@
 use declarations::Part;
 
 use super::SHAKESPEARE;
-use super::claim::{Case, Claim, subject};
-use super::verdict::{Alternative, Evidence};
+use super::claim::{Case, Claim, Evidence, subject};
+use super::hypothesis::Alternative;
 use crate::fit::change_point;
 use crate::inputs::Seed;
 use crate::rank::mean;

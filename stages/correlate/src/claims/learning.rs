@@ -3,9 +3,10 @@
 use cli::number::prose;
 use declarations::Part;
 use random_streams::stream;
+use schemas::enums::Verdict;
 
-use super::claim::{Case, Claim, left_out_in_words, part, subject};
-use super::verdict::{Alternative, Decision, Evidence, Test, TestKind, Verdict};
+use super::claim::{Case, Claim, Decision, Evidence, left_out_in_words, part, subject};
+use super::hypothesis::{Alternative, Test, TestKind};
 use crate::association::{Paired, distinct};
 use crate::inputs::Seed;
 use crate::partial::Partial;

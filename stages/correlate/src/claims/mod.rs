@@ -6,6 +6,7 @@
 mod claim;
 #[cfg(test)]
 mod error_rate;
+mod hypothesis;
 mod layers;
 mod learning;
 mod plateau;

@@ -3,8 +3,8 @@
 
 use declarations::Part;
 
-use super::claim::{Case, Claim};
-use super::verdict::{Alternative, Evidence};
+use super::claim::{Case, Claim, Evidence};
+use super::hypothesis::Alternative;
 use crate::inputs::Seed;
 use crate::rank::mean;
 use crate::series::{Series, head_series, mean_by, val_loss};

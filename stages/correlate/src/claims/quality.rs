@@ -3,12 +3,12 @@
 
 use declarations::Part;
 use schemas::Table;
-use schemas::enums::TextSource;
+use schemas::enums::{TextSource, Verdict};
 use schemas::tables::SampleAttention;
 
 use super::SHAKESPEARE;
-use super::claim::{Case, Claim, part, subject};
-use super::verdict::{Alternative, Decision, Evidence, Verdict};
+use super::claim::{Case, Claim, Decision, Evidence, part, subject};
+use super::hypothesis::Alternative;
 use crate::association::Paired;
 use crate::fit::{Parabola, parabola};
 use crate::inputs::{Dataset, Seed};

@@ -2,9 +2,10 @@
 
 use cli::number::prose;
 use declarations::Part;
+use schemas::enums::Verdict;
 
-use super::claim::{Case, Claim, interval_in_words, left_out_in_words, part, subject};
-use super::verdict::{Alternative, Decision, Evidence, Test, TestKind, Verdict};
+use super::claim::{Case, Claim, Decision, Evidence, interval_in_words, left_out_in_words, part, subject};
+use super::hypothesis::{Alternative, Test, TestKind};
 use crate::fit::slope;
 use crate::inputs::Seed;
 use crate::interval::Estimate;

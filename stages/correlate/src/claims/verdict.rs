@@ -1,152 +1,16 @@
 //! From evidence to verdicts: each claim's test, and the correction over the family of a dataset's claims.
 
 use cli::number::prose;
-pub(super) use schemas::enums::Verdict;
+use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
-use super::claim::Claim;
-use crate::interval::Estimate;
+use super::claim::{Decision, Evidence};
+use super::hypothesis::Test;
 use crate::multiple_testing::holm;
 
 /// The family-wise type-I error: the most that the probability may be of any `supported` or `refuted` claim of a dataset whose
 /// statistic is in truth at its threshold.
 pub(super) const LEVEL: f64 = 0.05;
-
-/// What a claim says of its statistic: the alternative hypothesis. The null hypothesis is that it is at the threshold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Alternative {
-    /// It is greater than this.
-    Greater(f64),
-    /// It is less than this.
-    Less(f64),
-    /// It is between these.
-    Within(f64, f64),
-    /// It is not this: supported or inconclusive, never refuted.
-    TwoSided(f64),
-    /// A rule of the claim's own decides.
-    Rule,
-}
-
-impl Alternative {
-    /// The values above which and below which the claim holds.
-    fn thresholds(self) -> (Option<f64>, Option<f64>) {
-        match self {
-            Alternative::Greater(low) => (Some(low), None),
-            Alternative::Less(high) => (None, Some(high)),
-            Alternative::Within(low, high) => (Some(low), Some(high)),
-            Alternative::TwoSided(value) => (Some(value), Some(value)),
-            Alternative::Rule => (None, None),
-        }
-    }
-
-    /// The t-test of an estimate, none without an interval. Of two thresholds, such as an equivalence test has, the one that
-    /// is harder to exclude decides.
-    pub(super) fn t_test(self, estimate: &Estimate) -> Option<Test> {
-        let (low, high) = self.thresholds();
-        let p_values = [low, high].into_iter().flatten().filter_map(|threshold| estimate.p_value(threshold));
-        let p_value = p_values.reduce(f64::max)?;
-        Some(Test { kind: TestKind::Student, p_value, if_rejected: self.verdict(estimate.mean) })
-    }
-
-    /// The verdict if the null hypothesis is rejected and the statistic has this value.
-    pub(super) fn verdict(self, value: f64) -> Verdict {
-        let holds = match self {
-            Alternative::Greater(low) => value > low,
-            Alternative::Less(high) => value < high,
-            Alternative::Within(low, high) => (low..=high).contains(&value),
-            Alternative::TwoSided(_) => true,
-            Alternative::Rule => return Verdict::Inconclusive,
-        };
-        if holds { Verdict::Supported } else { Verdict::Refuted }
-    }
-
-    /// Where an interval lies.
-    pub(super) fn place(self, (low, high): (f64, f64)) -> String {
-        match self {
-            Alternative::Within(from, to) => {
-                let place = match () {
-                    () if low >= from && high <= to => "within",
-                    () if high < from || low > to => "outside",
-                    () => "only partly within",
-                };
-                format!("{place} {} to {}", prose(from), prose(to))
-            }
-            Alternative::Greater(value) | Alternative::Less(value) | Alternative::TwoSided(value) => {
-                let place = if low <= value && value <= high { "inside" } else { "outside" };
-                format!("{} is {place}", prose(value))
-            }
-            Alternative::Rule => "no threshold".to_owned(),
-        }
-    }
-}
-
-/// A test of the null hypothesis that a claim's statistic is at its threshold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Test {
-    /// What is counted or compared.
-    pub(super) kind: TestKind,
-    /// The two-sided p-value before the correction.
-    pub(super) p_value: f64,
-    /// The verdict if the null hypothesis is rejected; inconclusive if not.
-    pub(super) if_rejected: Verdict,
-}
-
-/// A kind of test, which decides how small p-values can be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TestKind {
-    /// Student's t over seeds: any p-value.
-    Student,
-    /// All pairings of seeds ([`crate::partial::Partial::p_value`]).
-    Pairings,
-    /// The sign test: seeds in which something holds, and in which not, each with probability 1/2.
-    Signs,
-}
-
-impl TestKind {
-    /// The smallest p-value that so many seeds can give.
-    fn smallest_p_value(self, seeds: usize) -> f64 {
-        match self {
-            TestKind::Student => 0.0,
-            TestKind::Pairings => (1..=seeds).map(|seeds| 1.0 / seeds as f64).product(),
-            TestKind::Signs => 2.0 * 0.5_f64.powf(seeds as f64),
-        }
-    }
-}
-
-/// What the data say of a claim, before the correction.
-#[derive(Clone, Debug)]
-pub(super) struct Evidence {
-    /// The claim.
-    pub(super) claim: Claim,
-    /// The run that decides; empty if none can.
-    pub(super) run: String,
-    /// Seeds.
-    pub(super) n: usize,
-    /// The statistic: its mean over seeds.
-    pub(super) value: Option<f64>,
-    /// Its 95 % interval, not corrected.
-    pub(super) interval: Option<(f64, f64)>,
-    /// What decides.
-    pub(super) decision: Decision,
-    /// The evidence in words.
-    pub(super) reason: String,
-}
-
-/// What decides about a claim.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Decision {
-    /// No test: the verdict is exact, or the data allow none.
-    Untested(Verdict),
-    /// A test, which belongs to the family.
-    Tested(Test),
-}
-
-impl From<Option<Test>> for Decision {
-    /// Without a test the claim is inconclusive.
-    fn from(test: Option<Test>) -> Self {
-        test.map_or(Self::Untested(Verdict::Inconclusive), Self::Tested)
-    }
-}
 
 impl Evidence {
     fn p_value(&self) -> Option<f64> {
@@ -214,6 +78,8 @@ fn in_words(test: Test, adjusted: f64, family: usize, seeds: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::claim::Claim;
+    use crate::claims::hypothesis::{Alternative, TestKind};
 
     const CLAIM: Claim = Claim { name: "c", statement: "s", statistic: "x", alternative: Alternative::Less(0.0) };
 

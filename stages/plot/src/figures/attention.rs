@@ -4,12 +4,12 @@ use schemas::Measure;
 use schemas::tables::HeadMetrics;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
-use crate::canvas::{Align, Dashes, Figure, Heading, Stroke};
+use crate::canvas::{Align, Dashes, Figure, Heading};
 use crate::figures::{EndLabel, UNIFORM, band, end_labels, points, seeds_note};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::axis_label;
 use crate::series::{self, Summary};
-use crate::style;
+use crate::style::{self, Stroke};
 
 /// The metrics and the top and bottom of their panels.
 const PANELS: [(&Measure<HeadMetrics>, f64, f64); 2] =

@@ -5,9 +5,9 @@ use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
 use crate::axis::{Scale, range};
-use crate::canvas::{Align, Dashes, Figure, Heading, Point, Stroke};
+use crate::canvas::{Align, Dashes, Figure, Heading, Point};
 use crate::inputs::Dataset;
-use crate::style::{self, Color};
+use crate::style::{self, Color, Stroke};
 
 /// The label of a verdict.
 pub fn verdict_label(verdict: Verdict) -> &'static str {

@@ -4,12 +4,12 @@ use cli::number;
 use schemas::tables::Evaluations;
 
 use crate::axis::{Labels, Panel, STEPS, Scale, steps_label};
-use crate::canvas::{Align, Dashes, Figure, Heading, Point, Stroke};
+use crate::canvas::{Align, Dashes, Figure, Heading, Point};
 use crate::figures::{band, points, seeds_note};
 use crate::inputs::Dataset;
 use crate::measures::axis_label;
 use crate::series::{self, Curve, Summary};
-use crate::style;
+use crate::style::{self, Stroke};
 
 /// Which split's loss is drawn.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,10 +11,10 @@ pub mod specialisation;
 pub mod trajectories;
 
 use crate::axis::{Panel, spread};
-use crate::canvas::{Align, Dashes, Figure, Point, Stroke};
+use crate::canvas::{Align, Dashes, Figure, Point};
 use crate::inputs::Dataset;
 use crate::series::Summary;
-use crate::style::{self, Color};
+use crate::style::{self, Color, Stroke};
 
 /// Every figure that a dataset's tables allow, in the order of the report.
 pub fn all(dataset: &Dataset) -> Vec<Figure> {

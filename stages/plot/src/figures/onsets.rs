@@ -5,10 +5,10 @@ use schemas::enums::Event;
 use schemas::tables::Onsets;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
-use crate::canvas::{Align, Figure, Heading, Point, Stroke};
+use crate::canvas::{Align, Figure, Heading, Point};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::label;
-use crate::style::{self, Color};
+use crate::style::{self, Color, Stroke};
 
 /// Not drawn, since it is 1 − `js_divergence` and changes when that does.
 const COMPLEMENT: &str = "js_similarity";

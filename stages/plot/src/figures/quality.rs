@@ -5,11 +5,11 @@ use schemas::enums::TextSource;
 use schemas::tables::SampleScores;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
-use crate::canvas::{Align, Figure, Heading, Stroke};
+use crate::canvas::{Align, Figure, Heading};
 use crate::figures::{EndLabel, end_labels, points, seeds_note};
 use crate::inputs::{Dataset, QualityTables};
 use crate::series::{self, Curve, Summary};
-use crate::style::{self, Color};
+use crate::style::{self, Color, Stroke};
 
 /// The reference texts: source, label, colour.
 const REFERENCES: [(TextSource, &str, Color); 3] = [

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use schemas::tables::LayerSimilarity;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
-use crate::canvas::{Align, Figure, Heading, Stroke};
+use crate::canvas::{Align, Figure, Heading};
 use crate::figures::{EndLabel, band, end_labels, points, seeds_note};
 use crate::inputs::{Dataset, SimilarityTables};
 use crate::measures::axis_label;
 use crate::series::{self, Summary};
-use crate::style;
+use crate::style::{self, Stroke};
 
 /// Two layers, the lower first.
 type Pair = (u16, u16);

@@ -4,12 +4,12 @@ use schemas::Measure;
 use schemas::tables::HeadMetrics;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
-use crate::canvas::{Figure, Heading, Stroke};
+use crate::canvas::{Figure, Heading};
 use crate::figures::{Grid, heads_legend, points, uniform_line};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::axis_label;
 use crate::series;
-use crate::style;
+use crate::style::{self, Stroke};
 
 const METRICS: [&Measure<HeadMetrics>; 3] =
     [&HeadMetrics::local_mass_3, &HeadMetrics::previous_token_score, &HeadMetrics::induction_score];

@@ -7,12 +7,12 @@ use schemas::Measure;
 use schemas::tables::{HeadMatches, HeadMetrics};
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
-use crate::canvas::{Align, Figure, Heading, Stroke};
+use crate::canvas::{Align, Figure, Heading};
 use crate::figures::{Grid, heads_legend, points, uniform_line};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::axis_label;
 use crate::series::{self, Curve};
-use crate::style;
+use crate::style::{self, Stroke};
 
 /// The metrics, and whether their axes start at 0.
 const METRICS: [(&Measure<HeadMetrics>, bool); 4] = [
