@@ -41,7 +41,7 @@ const ANCHOR_TO_BASELINE: f64 = 0.26;
 
 /// Samples per pixel and axis where there are images: resvg takes a single sample of an image per pixel, so cells of 1.5
 /// pixels would be one pixel wide or two.
-const IMAGE_OVERSAMPLING: u32 = 2;
+const IMAGE_OVERSAMPLING: usize = 2;
 
 /// Fonts for resvg: the embedded one alone, so that pictures do not depend on the machine.
 static OPTIONS: LazyLock<usvg::Options<'static>> = LazyLock::new(|| {
@@ -59,7 +59,7 @@ static OPTIONS: LazyLock<usvg::Options<'static>> = LazyLock::new(|| {
 pub fn pictures(figure: &Figure) -> Result<Pictures, RenderError> {
     let svg = svg(figure).map_err(failed(figure))?;
     let has_images = figure.marks.iter().any(|mark| matches!(mark, Mark::Image { .. }));
-    let png = png(&svg, if has_images { IMAGE_OVERSAMPLING } else { 1 }).map_err(failed(figure))?;
+    let png = if has_images { png::<IMAGE_OVERSAMPLING>(&svg) } else { png::<1>(&svg) }.map_err(failed(figure))?;
     Ok(Pictures { png, svg })
 }
 
@@ -96,15 +96,17 @@ fn svg(figure: &Figure) -> Result<String, Reason> {
     Ok(document.into_string())
 }
 
-/// Rasterises an SVG with `oversampling`² samples per pixel beside the renderer's own antialiasing.
-fn png(svg: &str, oversampling: u32) -> Result<Vec<u8>, Reason> {
+/// Rasterises an SVG with `SIDE`² samples per pixel beside the renderer's own antialiasing.
+fn png<const SIDE: usize>(svg: &str) -> Result<Vec<u8>, Reason> {
     let tree = usvg::Tree::from_str(svg, &OPTIONS)?;
     let size = tree.size().to_int_size();
-    let (width, height) = (size.width() * oversampling, size.height() * oversampling);
+    // One or two.
+    let side = SIDE as u32;
+    let (width, height) = (size.width() * side, size.height() * side);
     let mut samples = tiny_skia::Pixmap::new(width, height).ok_or("it has no area")?;
-    let scale = tiny_skia::Transform::from_scale(oversampling as f32, oversampling as f32);
+    let scale = tiny_skia::Transform::from_scale(side as f32, side as f32);
     resvg::render(&tree, scale, &mut samples.as_mut());
-    let rgb = averaged(&samples, oversampling as usize);
+    let rgb = averaged::<SIDE>(&samples);
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, size.width(), size.height());
     encoder.set_color(png::ColorType::Rgb);
@@ -112,20 +114,23 @@ fn png(svg: &str, oversampling: u32) -> Result<Vec<u8>, Reason> {
     Ok(bytes)
 }
 
-/// The mean of each block of `side` × `side` samples as RGB; the background is opaque, so alpha is dropped.
-fn averaged(samples: &tiny_skia::Pixmap, side: usize) -> Vec<u8> {
-    let (width, count) = (samples.width() as usize, side * side);
-    let rows = samples.data().chunks_exact(4 * width * side);
+/// The mean of each block of `SIDE` × `SIDE` samples as RGB; the background is opaque, so alpha is dropped. The
+/// side is a constant, so that the compiler can divide by shifting.
+fn averaged<const SIDE: usize>(samples: &tiny_skia::Pixmap) -> Vec<u8> {
+    let (width, count) = (samples.width() as usize, SIDE * SIDE);
     let mut rgb = Vec::with_capacity(3 * samples.pixels().len() / count);
-    for row in rows {
-        for x in (0..width).step_by(side) {
-            for channel in 0..3 {
-                let block = (0..side).flat_map(|y| (x..x + side).map(move |x| 4 * (y * width + x) + channel));
-                let sum: usize = block.map(|at| usize::from(row[at])).sum();
-                // A mean of bytes is a byte.
-                rgb.push(((sum + count / 2) / count) as u8);
+    let mut sums = vec![[0; 3]; width / SIDE];
+    for rows in samples.data().chunks_exact(4 * width * SIDE) {
+        sums.fill([0; 3]);
+        for row in rows.chunks_exact(4 * width) {
+            for (sum, block) in sums.iter_mut().zip(row.chunks_exact(4 * SIDE)) {
+                for sample in block.chunks_exact(4) {
+                    sum.iter_mut().zip(sample).for_each(|(sum, value)| *sum += usize::from(*value));
+                }
             }
         }
+        // A mean of bytes is a byte.
+        rgb.extend(sums.iter().flatten().map(|sum| ((sum + count / 2) / count) as u8));
     }
     rgb
 }
