@@ -27,7 +27,7 @@ def plateau(loss):
 
 
 def fastest(loss, steps):
-    """The largest decrease of the loss per step, over so many steps or those that are left."""
+    """The largest decrease of the loss per step, over `steps` steps, or to the end."""
     speeds = [0.0]
     for start in loss.index[:-1]:
         later = loss.index[loss.index > start]

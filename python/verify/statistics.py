@@ -76,7 +76,7 @@ def correlation_interval(correlations, observations, inflation=1.0):
 
 
 def partial_interval(correlations, steps):
-    """The mean of `correlations[s, s]`, each seed's partial correlation over so many steps, and its interval.
+    """The mean of `correlations[s, s]`, each seed's partial correlation over `steps` steps, and its interval.
     Deviations sum to zero over seeds, so its standard error is √((n−1)/(n−2)) times that of independent seeds; with
     two seeds the deviations are opposite, and there is no interval."""
     diagonal = correlations.diagonal()

@@ -6,7 +6,7 @@ use declarations::{Job, Stage};
 /// The placeholders of values that can be any text.
 const ANYTHING: [&str; 3] = ["TEXT", "WORDS", "FOLDER"];
 
-/// What is wrong with the command line of a stage; `good` are flags that are right.
+/// The defects of a stage's command line; `good` are valid flags.
 pub(crate) fn check<S: Stage>(good: &[String]) -> Vec<String> {
     let parse = |more: &[&str]| {
         let words = [S::NAME].into_iter().chain(good.iter().map(String::as_str)).chain(more.iter().copied());
@@ -42,7 +42,7 @@ pub(crate) fn check<S: Stage>(good: &[String]) -> Vec<String> {
     differences
 }
 
-/// The driver starts a job by the flags of its parameters.
+/// Checks that parameters survive the way of the driver: to flags and back.
 fn round_trip<S: Stage>(good: &[String], parsed: Result<Job<S>, impl ToString>) -> Option<String> {
     let flags = match parsed {
         Ok(job) => S::flags(&job.parameters),

@@ -88,7 +88,7 @@ fn inputs<S: Stage>(setup: &Setup<S>, without_rows: bool) -> Vec<String> {
     differences
 }
 
-/// The blocks of the manual.
+/// Compiles the code blocks of the manual.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/extending.md")]
 struct Extending;

@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// What went wrong, after "it".
+    /// What went wrong, to follow "it" in a sentence.
     pub(crate) fn problem(self) -> Option<String> {
         match self {
             Self::Done => None,

@@ -16,14 +16,14 @@ const SHARED_BY: &str = "shared_by";
 /// How a job is executed. What it writes does not depend on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Execution {
-    /// Threads to work with; 0 takes one per core.
+    /// Threads to use; 0 is one per core.
     pub threads: usize,
-    /// Whether nothing is printed but errors.
+    /// Whether only errors are printed.
     pub quiet: bool,
 }
 
 impl Default for Execution {
-    /// One thread, in silence.
+    /// One thread, only errors printed.
     fn default() -> Self {
         Self { threads: 1, quiet: true }
     }

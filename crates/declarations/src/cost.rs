@@ -1,40 +1,39 @@
-//! What a job costs, by its parameters: for the order of the work, for the time left, and for what `--dry-run` says before a
-//! long run starts.
+//! Estimates the cost of a job from its parameters: for the order of the work, the time left, and `--dry-run`.
 //!
 //! Counted are the floating-point operations of the model's matrix products, as in PaLM's appendix B (Chowdhery et al. 2022),
-//! the numbers that are written, and the numbers that a training holds. Constants that are no formula were read off runs of
+//! the numbers that are written, and the numbers that a training holds. Constants without a formula were measured in runs of
 //! the default profile and of the study's.
 
 use crate::{ContextPolicy, Precision, TrainingSections, generate, train};
 
-/// Floating-point operations per second that one thread is taken to do as long as nothing was measured here.
+/// Assumed floating-point operations per second of one thread, until jobs have been measured on this machine.
 const PER_SECOND: f64 = 60e9;
-/// Bytes of one of the model's numbers.
+/// Bytes of a float32.
 const NUMBER: f64 = 4.0;
-/// The share that is left of weights and of attention when they are compressed.
+/// The compression ratio of weights and of attention: compressed size over size.
 const COMPRESSED: f64 = 0.9;
-/// Bytes of a program without its work.
+/// Bytes of memory of a program that does nothing.
 const PROGRAM: f64 = 40e6;
 
 /// The estimated cost of a job.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
-    /// Seconds of one thread, as long as nothing was measured here.
+    /// Seconds on one thread, until jobs have been measured on this machine.
     pub seconds: f64,
     /// Bytes that it writes.
     pub bytes: f64,
-    /// Bytes of memory that it holds at most.
+    /// Peak memory in bytes.
     pub memory: f64,
 }
 
 impl Cost {
-    /// A job that does no more than read what others wrote, or little text.
+    /// A job that only reads tables, or a short text.
     pub fn small() -> Self {
         Self { seconds: 5.0, bytes: 5e6, memory: 3.0 * PROGRAM }
     }
 }
 
-/// The sizes of a model, as numbers to count with.
+/// The sizes of a model.
 #[derive(Clone, Copy, Debug)]
 struct Model {
     layers: f64,
@@ -77,7 +76,7 @@ impl Model {
     }
 }
 
-/// Bytes of memory that a training holds, with a vocabulary of so many symbols.
+/// Bytes of memory that a training holds, with a vocabulary of `symbols` symbols.
 pub fn training_memory(parameters: &train::Parameters, symbols: u32) -> f64 {
     let model = Model {
         layers: parameters.n_layer.into(),
@@ -88,7 +87,7 @@ pub fn training_memory(parameters: &train::Parameters, symbols: u32) -> f64 {
     model.training_memory(parameters.batch_size.into(), symbols.into())
 }
 
-/// A training that keeps so many checkpoints.
+/// A training.
 pub(crate) fn train(parameters: &train::Parameters, training: Option<&TrainingSections>) -> Cost {
     let model = Model::of(training);
     let kept = f64::from(parameters.kept().count());
@@ -114,11 +113,11 @@ fn windows(training: Option<&TrainingSections>) -> f64 {
     f64::from(snapshot.val_windows) + f64::from(snapshot.repeat_windows)
 }
 
-/// The attention of so many checkpoints.
+/// The attention of checkpoints.
 pub(crate) fn snapshot(checkpoints: u32, training: Option<&TrainingSections>) -> Cost {
     let model = Model::of(training);
     let windows = windows(training) * f64::from(checkpoints);
-    // A square of weights a layer and the triangles of the window, once measured and once on its way to the file.
+    // A square of weights per layer, and the triangles of the window twice: as recorded and on the way to the file.
     let a_thread = 4.0 * model.attention() + 20.0 * model.width * model.block;
     Cost {
         seconds: windows * (model.block * model.forward() + 500.0 * model.attention()) / PER_SECOND,
@@ -127,7 +126,7 @@ pub(crate) fn snapshot(checkpoints: u32, training: Option<&TrainingSections>) ->
     }
 }
 
-/// The metrics of so many checkpoints' attention.
+/// Attention metrics of checkpoints.
 pub(crate) fn metrics(checkpoints: u32, training: Option<&TrainingSections>) -> Cost {
     let model = Model::of(training);
     let checkpoints = f64::from(checkpoints);
@@ -147,7 +146,7 @@ pub(crate) fn generate(parameters: &generate::Parameters, training: Option<&Trai
         ContextPolicy::Exact => model.block,
         ContextPolicy::Rollover => 2.0,
     };
-    // One character at a time: the weights are read for little arithmetic.
+    // One character at a time, which is bound by reading the weights.
     let passes = 4.0 * (length - past_the_block) + past_the_block * positions;
     let texts = f64::from(parameters.samples) * f64::from(parameters.steps.count());
     let rows = if parameters.track { model.layers * model.heads * length } else { 0.0 };

@@ -9,7 +9,7 @@ pub enum Kind {
     Bug = 1,
     /// An invalid parameter or configuration.
     Parameter = 2,
-    /// An input that is missing, corrupt or of an unsupported version, or an operating system that refuses.
+    /// An input that is missing, corrupt or of an unsupported version, or an error of the operating system.
     Input = 3,
 }
 
@@ -23,7 +23,7 @@ impl Kind {
 /// The error that ends a program: one message that says what is wrong, where, what was expected and what to do.
 ///
 /// Its kind is chosen where the error is made: a library's error type converts by a `From` of its own, which decides for
-/// each variant; what has no such conversion does not pass through `?`.
+/// each variant; an error type without one cannot be used with `?`.
 #[derive(Debug)]
 pub struct Fault {
     kind: Kind,
@@ -36,7 +36,7 @@ impl Fault {
         Self { kind: Kind::Parameter, message: message.into() }
     }
 
-    /// An input that is missing, corrupt or of an unsupported version, or an operating system that refuses.
+    /// An input that is missing, corrupt or of an unsupported version, or an error of the operating system.
     pub fn input(message: impl Into<String>) -> Self {
         Self { kind: Kind::Input, message: message.into() }
     }
@@ -78,7 +78,7 @@ impl From<clap::Error> for Fault {
     }
 }
 
-/// A parameter whose value cannot be.
+/// A parameter with an invalid value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {
     /// The parameter's name, as in `pipeline.yaml`.

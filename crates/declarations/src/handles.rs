@@ -1,4 +1,4 @@
-//! What a stage opens and creates its tables with: of the tables that it does not declare, neither compiles.
+//! The handles through which a stage opens and creates its tables: using a table that it does not declare is a compile error.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -45,7 +45,7 @@ impl<S: Stage> Inputs<S> {
         Ok(self.artifacts.open::<T>(partition)?)
     }
 
-    /// A table's file as an input of what is made from it: its relative path and the hash of its bytes.
+    /// A table's file as a source in another's footer: its relative path and the hash of its bytes.
     ///
     /// # Errors
     /// As [`Inputs::read`].
@@ -57,7 +57,7 @@ impl<S: Stage> Inputs<S> {
         Ok(self.artifacts.source::<T>(partition)?)
     }
 
-    /// Where a table's file lies.
+    /// The path of a table's file.
     ///
     /// # Errors
     /// A bug if the partition lacks one of the table's keys.
@@ -68,7 +68,7 @@ impl<S: Stage> Inputs<S> {
         Ok(self.artifacts.path::<T>(partition)?)
     }
 
-    /// What the job's declaration does not list, the driver does not know to be an input.
+    /// Refuses a file that the job's declaration does not list, which the driver would not track as an input.
     fn check<T: Table>(&self, partition: &Partition) -> Result<(), Fault> {
         let path = Artifacts::relative::<T>(partition)?;
         match self.declared.contains(&path) {
@@ -78,7 +78,7 @@ impl<S: Stage> Inputs<S> {
     }
 }
 
-/// The tables that a job writes, and may read again to go on from them.
+/// The tables that a job writes, and may read again to resume.
 #[derive(Clone, Debug)]
 pub struct Outputs<S> {
     artifacts: Artifacts,
@@ -90,7 +90,7 @@ impl<S: Stage> Outputs<S> {
         Self { artifacts, stage: PhantomData }
     }
 
-    /// The folder that holds the study, for what is written that is no table.
+    /// The folder that holds the study, for files that are not tables.
     pub fn root(&self) -> &Path {
         self.artifacts.root()
     }
@@ -133,7 +133,7 @@ impl<S: Stage> Outputs<S> {
         self.artifacts.has::<T>(partition)
     }
 
-    /// Reads what an earlier execution wrote.
+    /// Reads a table of an earlier execution.
     ///
     /// # Errors
     /// The file is missing, corrupt or of another version.
@@ -144,7 +144,7 @@ impl<S: Stage> Outputs<S> {
         self.artifacts.read::<T>(partition)
     }
 
-    /// Opens what an earlier execution wrote.
+    /// Opens a table of an earlier execution.
     ///
     /// # Errors
     /// As [`Outputs::read`].
@@ -155,7 +155,7 @@ impl<S: Stage> Outputs<S> {
         self.artifacts.open::<T>(partition)
     }
 
-    /// Where a table's file lies.
+    /// The path of a table's file.
     ///
     /// # Errors
     /// [`Error::Unkeyed`] if the partition lacks one of the table's keys.

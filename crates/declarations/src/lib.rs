@@ -1,10 +1,10 @@
-//! What a stage is: its parameters, the tables it reads and writes, what one job of it is of, what it costs, and how it fails.
+//! What a stage is: its parameters, the tables it reads and writes, what one job covers, what it costs, and how it fails.
 //! One declaration ([`stage!`]) per stage, in [`stages`]. From it follow
 //!
 //! - the stage's command line ([`command`]) and the values behind it ([`Job`]);
 //! - its section in `pipeline.yaml` and the changes that profiles, datasets, runs and `--set` make to it;
 //! - the driver's job: its inputs, outputs, folders and cost;
-//! - [`Inputs`] and [`Outputs`], through which a stage opens its tables: of a table that it does not declare, neither compiles.
+//! - [`Inputs`] and [`Outputs`], through which a stage opens its tables: one that it does not declare is a compile error.
 //!
 //! It is light: neither Burn nor Polars is below it.
 

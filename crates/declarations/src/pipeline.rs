@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::stages::*;
 use crate::{Part, Per, Schedule, Stage, Steps, Study};
 
-/// A stage whose jobs are of one training.
+/// A stage with a job per training.
 pub trait TrainingStage: Stage {
     /// The values that follow from the rest of the training.
     fn derive(plan: &TrainingPlan<'_>) -> Self::Derived;
@@ -23,7 +23,7 @@ pub struct TrainingPlan<'plan> {
 }
 
 impl TrainingPlan<'_> {
-    /// What the run has beyond training and its final samples.
+    /// The run's parts beyond training and its final samples.
     pub fn parts(&self) -> Vec<Part> {
         let TrainingSections { train, metrics, generate, .. } = self.sections;
         let snapshots = self.stages.contains(&StageName::Snapshot);
@@ -47,9 +47,9 @@ impl TrainingPlan<'_> {
     }
 }
 
-/// What is done for each stage of a training, in turn.
+/// Handles the stages of a training, one after the other.
 pub trait TrainingVisitor {
-    /// Handles a stage, whose section this is.
+    /// Handles a stage, given its section.
     fn visit<S: TrainingStage>(&mut self, section: &S::Section);
 }
 
@@ -59,9 +59,9 @@ pub trait StudyStage: Stage {
     fn derive(study: &Study) -> Self::Derived;
 }
 
-/// What is done for each stage of the whole study, in turn.
+/// Handles the stages of the whole study, one after the other.
 pub trait StudyVisitor {
-    /// Handles a stage, whose section this is.
+    /// Handles a stage, given its section.
     fn visit<S: StudyStage>(&mut self, section: &S::Section);
 }
 
@@ -87,7 +87,7 @@ macro_rules! pipeline {
             pub const ALL: &'static [Self] =
                 &[$(Self::$before_stage,)+ $(Self::$training_stage,)+ $(Self::$after_stage,)+];
 
-            /// The stage's name, which is its program's.
+            /// The stage's name, which is also its program's.
             pub fn word(self) -> &'static str {
                 match self {
                     $(Self::$before_stage => $before::$before_stage::NAME,)+
@@ -96,7 +96,7 @@ macro_rules! pipeline {
                 }
             }
 
-            /// What one of its jobs is of.
+            /// What one of its jobs covers.
             pub fn per(self) -> Per {
                 match self {
                     $(Self::$before_stage => $before::$before_stage::PER,)+
@@ -113,7 +113,7 @@ macro_rules! pipeline {
         }
 
         impl TrainingSections {
-            /// Hands over each stage's section, in the order in which they run.
+            /// Visits each stage's section, in the order in which the stages run.
             pub fn visit(&self, stages: &[StageName], visitor: &mut impl TrainingVisitor) {
                 $(if stages.contains(&StageName::$training_stage) {
                     visitor.visit::<$training::$training_stage>(&self.$training);
@@ -135,13 +135,13 @@ macro_rules! pipeline {
         }
 
         impl StudySections {
-            /// Makes the changes.
+            /// Applies the changes.
             pub fn change(&mut self, changes: &impl StudyChanges) {
                 $(self.$before.change(changes.$before());)+
                 $(self.$after.change(changes.$after());)+
             }
 
-            /// Hands over the section of each stage that reads the whole study, in the order in which they run.
+            /// Visits the section of each stage that reads the whole study, in the order in which the stages run.
             pub fn visit(&self, visitor: &mut impl StudyVisitor) {
                 $(visitor.visit::<$after::$after_stage>(&self.$after);)+
             }
@@ -153,7 +153,7 @@ macro_rules! pipeline {
         }
 
         impl TrainingSections {
-            /// Makes the changes.
+            /// Applies the changes.
             pub fn change(&mut self, changes: &impl TrainingChanges) {
                 $(self.$training.change(changes.$training());)+
             }

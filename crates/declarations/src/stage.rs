@@ -11,7 +11,7 @@ use crate::command::{self, Execution};
 use crate::tables::members;
 use crate::{Cost, Inputs, Invalid, Outputs, Study, TrainingSections, Usage};
 
-/// What one job of a stage is of.
+/// What one job of a stage covers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Per {
     /// One dataset.
@@ -40,21 +40,21 @@ pub struct Flag {
     pub name: String,
     /// Its value.
     pub value: String,
-    /// Whether it decides what is written: where, and how fast, do not.
+    /// Whether it affects the content that is written, and not only where or how fast.
     pub decides: bool,
 }
 
 /// A stage's declaration; [`stage!`](crate::stage) implements it.
 pub trait Stage: Sized + 'static {
-    /// The stage's name, which is its program's and its section's in `pipeline.yaml`.
+    /// The stage's name, which is also that of its program and of its section in `pipeline.yaml`.
     const NAME: &'static str;
     /// The version of its results: raised whenever the same parameters and inputs give other bytes.
     const VERSION: u32;
-    /// What one job is of.
+    /// What one job covers.
     const PER: Per;
-    /// What it does, as help says it; the first paragraph is the summary.
+    /// Its description in `--help`; the first paragraph is the summary.
     const ABOUT: &'static str;
-    /// A command that works.
+    /// An example command.
     const EXAMPLE: &'static str;
 
     /// The flags' values.
@@ -67,10 +67,10 @@ pub trait Stage: Sized + 'static {
     /// The values of a section, with what the driver derived.
     fn parameters(section: &Self::Section, derived: Self::Derived) -> Self::Parameters;
 
-    /// Refuses values that cannot be, as far as that needs no data.
+    /// Refuses invalid values, as far as that needs no data.
     ///
     /// # Errors
-    /// The first parameter that cannot be.
+    /// The first invalid parameter.
     fn validate(parameters: &Self::Parameters) -> Result<(), Invalid>;
 
     /// Refuses values that do not fit the dataset's text, as far as only its size and symbols decide.
@@ -84,10 +84,10 @@ pub trait Stage: Sized + 'static {
     /// The values as flags, in the order of the declaration; what has no value is left out.
     fn flags(parameters: &Self::Parameters) -> Vec<Flag>;
 
-    /// The values that decide the content, as a footer's `config`.
+    /// The values that affect the content, as a footer's `config`.
     fn config(parameters: &Self::Parameters) -> serde_json::Map<String, serde_json::Value>;
 
-    /// The flags as clap knows them.
+    /// The flags as clap arguments.
     fn arguments() -> Vec<Arg>;
 
     /// The flags' values, parsed.
@@ -121,7 +121,7 @@ pub trait Stage: Sized + 'static {
         Self::reads().iter().flat_map(|usage| usage.files(parameters, &members)).collect()
     }
 
-    /// The files that are there once a job has run, relative to the root.
+    /// The files that exist once a job has run, relative to the root.
     fn outputs(parameters: &Self::Parameters, partition: &Partition) -> Vec<PathBuf> {
         let members = members(partition, Self::study(parameters));
         let mut files: Vec<_> = Self::writes().iter().flat_map(|usage| usage.files(parameters, &members)).collect();
@@ -155,19 +155,19 @@ pub trait Stage: Sized + 'static {
     }
 }
 
-/// What a stage writes that is no table.
+/// The outputs of a stage that are not tables.
 #[derive(Clone, Debug, Default)]
 pub struct Pictures {
     /// The files.
     pub files: Vec<PathBuf>,
-    /// The folders that hold them and nothing else.
+    /// The folders that hold only these files.
     pub folders: Vec<PathBuf>,
 }
 
-/// One execution of a stage: what it is of, its parameters, and how it is to be done.
+/// One execution of a stage: what it covers, its parameters, and how it is executed.
 #[derive(Clone, Debug)]
 pub struct Job<S: Stage> {
-    /// Its dataset, run and seed, as far as it is of one.
+    /// Its dataset, run and seed, as far as it has them.
     pub partition: Partition,
     /// The flags' values.
     pub parameters: S::Parameters,
@@ -208,22 +208,22 @@ impl<S: Stage> Job<S> {
         command::parse(words)
     }
 
-    /// What the footers of its tables say: the stage, and the parameters that decide the content.
+    /// The producer in the footers of its tables: the stage, and the parameters that affect the content.
     pub fn provenance(&self) -> Provenance {
         Provenance::new(S::NAME, S::VERSION, S::config(&self.parameters).into()).shared_by(&self.shared_by)
     }
 
-    /// The dataset's name; empty where the job is of the whole study.
+    /// The dataset's name; empty for a job that covers the whole study.
     pub fn dataset(&self) -> String {
         self.partition.value(Key::Dataset).unwrap_or_default()
     }
 
-    /// The run's name; empty where the job is of no run.
+    /// The run's name; empty for a job without one.
     pub fn run(&self) -> String {
         self.partition.value(Key::Run).unwrap_or_default()
     }
 
-    /// The seed; 0 where the job is of none.
+    /// The seed; 0 for a job without one.
     pub fn seed(&self) -> u64 {
         self.partition.value(Key::Seed).and_then(|seed| seed.parse().ok()).unwrap_or_default()
     }

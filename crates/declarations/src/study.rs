@@ -40,13 +40,13 @@ pub struct StudyDataset {
 pub struct StudyRun {
     /// Its name.
     pub name: String,
-    /// Its name for people.
+    /// Its label in figures and tables.
     pub label: String,
-    /// What it has beyond training and its final samples.
+    /// Its parts beyond training and its final samples.
     pub parts: Vec<Part>,
 }
 
-/// What a run can have beyond training and its final samples.
+/// A part of a run beyond training and its final samples.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
@@ -89,10 +89,10 @@ impl Study {
         Some([first(false)?, first(true)?])
     }
 
-    /// Refuses a study that contradicts itself.
+    /// Refuses an inconsistent study.
     ///
     /// # Errors
-    /// What is wrong, to stand behind the parameter's name.
+    /// What is wrong, to follow the parameter's name in a message.
     pub fn check(&self) -> Result<(), String> {
         fn repeated<T: Clone + Ord>(items: impl Iterator<Item = T>) -> Option<T> {
             let mut seen = BTreeSet::new();

@@ -13,12 +13,12 @@ pub trait Reads<T: Table> {}
 /// A table that a stage writes: declared in its `writes`, and what [`Outputs`](crate::Outputs) may create.
 pub trait Writes<T: Table> {}
 
-/// What a job covers one of: the job's own dataset or training, or each training of the study in turn.
+/// One member of what a job covers: the job's own dataset or training, or one training of the study.
 #[derive(Clone, Debug)]
 pub struct Member<'study> {
     /// Its dataset, run and seed, as far as the job has them.
     pub partition: Partition,
-    /// The study that it is a member of; none where the job is of one dataset or training.
+    /// The study that it is a member of; none where the job covers one dataset or training.
     pub of: Option<Membership<'study>>,
 }
 
@@ -41,7 +41,7 @@ impl Member<'_> {
         self.of.is_some_and(|of| of.run.has(part))
     }
 
-    /// Whether the run is among those that are picked from the study.
+    /// Whether the run is among those that `pick` selects from the study.
     pub fn is_of<'run>(&'run self, pick: impl FnOnce(&'run Study) -> Option<&'run StudyRun>) -> bool {
         self.of.is_some_and(|of| pick(of.study).is_some_and(|run| run.name == of.run.name))
     }
@@ -131,7 +131,7 @@ impl<P> Usage<P> {
         Self { steps, ..self }
     }
 
-    /// Only of members for which this holds.
+    /// Only for members for which this holds.
     #[must_use]
     pub fn when(self, when: fn(&P, &Member<'_>) -> bool) -> Self {
         Self { when, ..self }
@@ -159,7 +159,7 @@ impl<P> Usage<P> {
             }
             for partition in of_member {
                 let partition = partition.only(self.keys);
-                // Tables of a run or a dataset are met once for each of its trainings.
+                // Tables of a run or a dataset appear once for each of its trainings.
                 if partitions.last() != Some(&partition) && !partitions.contains(&partition) {
                     partitions.push(partition);
                 }

@@ -19,20 +19,20 @@ pub fn given<'text, T: Deserialize<'text>, D: Deserializer<'text>>(deserializer:
 
 /// A type that a parameter can have.
 pub trait Value: Clone + Send + Serialize + Sync + 'static {
-    /// What help shows in place of a value.
+    /// The placeholder of a value in help.
     const PLACEHOLDER: &'static str;
-    /// The words that it can be, each with its help; empty where it is no choice of words.
+    /// The words that it can be, each with its help; empty where it is not a choice of words.
     const WORDS: &'static [(&'static str, &'static str)] = &[];
     /// Whether the flag alone means `true`.
     const SWITCH: bool = false;
 
-    /// Reads the word behind a flag.
+    /// Parses the word after a flag.
     ///
     /// # Errors
-    /// What the value must be, to stand behind the parameter's name.
+    /// What the value must be, to follow the parameter's name in a message.
     fn parse(text: &str) -> Result<Self, String>;
 
-    /// The word behind the flag; none where the flag is left out.
+    /// The word after the flag; none where the flag is left out.
     fn argument(&self) -> Option<String>;
 
     /// Adds the value to the footer's `config`.
@@ -166,7 +166,7 @@ impl<T: Value> Value for Option<T> {
 /// Whether a value lies in a range.
 ///
 /// # Errors
-/// What it must be, to stand behind the parameter's name.
+/// What it must be, to follow the parameter's name in a message.
 pub fn check_range<T: Display + PartialOrd>(value: &T, range: &impl RangeBounds<T>) -> Result<(), String> {
     if range.contains(value) {
         return Ok(());

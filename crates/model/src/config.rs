@@ -95,7 +95,7 @@ impl GptConfig {
     }
 
     /// # Panics
-    /// If the tokens are not so many sequences of one length of 1 to a block, or one is outside the vocabulary.
+    /// If the tokens are not `sequences` sequences of equal length, from 1 to `block_size`, or one is outside the vocabulary.
     pub(crate) fn check_tokens(&self, tokens: &[u16], sequences: usize) {
         assert!(sequences > 0 && tokens.len().is_multiple_of(sequences), "sequences of one length");
         let time = tokens.len() / sequences;

@@ -1,4 +1,4 @@
-//! Where a model computes.
+//! The devices that a model can run on.
 
 use declarations::Device;
 
@@ -44,7 +44,7 @@ fn no_gpu(name: &str) -> Error {
     ))
 }
 
-/// The first library of several that can be loaded. It stays loaded, since Burn is to use it.
+/// The first library of several that can be loaded. It stays loaded, since Burn uses it.
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
 fn load(name: &str, libraries: &[&str]) -> Result<&'static libloading::Library, Error> {
     // SAFETY: loading runs a library's initialisers; these are drivers that Burn loads in the same way.

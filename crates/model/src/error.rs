@@ -9,11 +9,11 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
-    /// The weights or the optimizer's moments are not those of the model's hyper-parameters.
+    /// The weights or the optimizer's moments do not match the model's hyper-parameters.
     #[error("{0}")]
     Weights(String),
 
-    /// A checkpoint's tensors are not those of the model that its footer describes.
+    /// A checkpoint's tensors do not match the model that its footer describes.
     #[error("the checkpoint {path} does not hold the model that its footer describes: {reason}: rerun `train`")]
     Checkpoint {
         /// The checkpoint.

@@ -43,7 +43,7 @@ pub(crate) trait Incremental {
 
 /// The keys and values of one layer, `[batch, heads, block, head_size]` each, filled from the first position on.
 ///
-/// Of a whole block from the start: a tensor that grew would be copied for every token.
+/// Allocated for a whole block from the start: growing a tensor would copy it for every token.
 struct LayerCache<B: Backend> {
     keys: Tensor<B, 4>,
     values: Tensor<B, 4>,
@@ -84,7 +84,7 @@ impl<'model, B: GptOps> KvCache<'model, B> {
         let config = self.gpt.config;
         let (first, context) = (self.filled, self.filled + time);
         let shape = [batch, heads, config.block_size, config.head_size()];
-        // By value: a cache that nobody else holds is filled in place.
+        // By value: a cache without another owner is filled in place.
         let mut caches = std::mem::take(&mut self.layers).into_iter();
         let mut x = self.gpt.embed(host::tokens(tokens, batch, &self.gpt.device()), first);
         let mut rows = Vec::new();

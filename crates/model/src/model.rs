@@ -30,7 +30,7 @@ impl Model {
     /// A model with these weights.
     ///
     /// # Errors
-    /// [`Error::Config`] if the hyper-parameters are invalid, [`Error::Weights`] if the weights are not theirs,
+    /// [`Error::Config`] if the hyper-parameters are invalid, [`Error::Weights`] if the weights do not match them,
     /// [`Error::Device`] if the device is not available.
     pub fn new(device: Device, weights: Weights) -> Result<Self, Error> {
         weights.validate()?;
@@ -89,7 +89,7 @@ impl Model {
     }
 }
 
-/// What a model offers, whatever its device.
+/// The operations of a model, independent of the type of its device.
 trait Inference {
     fn logits(&self, tokens: &[u16], batch: usize) -> Vec<f32>;
     fn observe(&self, window: &[u16]) -> Observation;

@@ -37,7 +37,7 @@ pub(crate) struct Optimizer<B: Backend> {
     moments: Vec<[Tensor<B, 1>; 2]>,
 }
 
-/// What one update takes beside the gradients.
+/// The arguments of one update beside the gradients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     pub(crate) learning_rate: f64,
@@ -51,7 +51,7 @@ impl<B: GptOps> Optimizer<B> {
     /// An optimizer of a model, with moments of zero or with saved ones.
     ///
     /// # Errors
-    /// [`Error::Weights`] if the saved moments are not those of the model's parameters.
+    /// [`Error::Weights`] if the saved moments do not match the model's parameters.
     pub(crate) fn new(
         adamw: AdamW,
         config: &GptConfig,
@@ -90,7 +90,7 @@ impl<B: GptOps> Optimizer<B> {
         let exponent = f64::from(steps);
         let (correction1, correction2) = (1.0 - beta1.powf(exponent), 1.0 - beta2.powf(exponent));
         let (step, root_scale) = (learning_rate / correction1, 1.0 / correction2.sqrt());
-        // By value: a tensor that nobody else holds is updated in place.
+        // By value: a tensor without another owner is updated in place.
         let moments = std::mem::take(&mut self.moments);
         let all = parameters.into_iter().zip(gradients).zip(moments).zip(&self.decays);
         let updated = all.map(|(((parameter, gradient), moments), &decays)| {

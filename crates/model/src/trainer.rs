@@ -34,7 +34,7 @@ pub struct TrainerConfig {
     pub adamw: AdamW,
 }
 
-/// Where a training stands.
+/// The state of a training between two steps.
 #[derive(Clone, Debug)]
 pub struct TrainerState {
     /// The model's weights.
@@ -52,7 +52,7 @@ impl TrainerState {
     }
 }
 
-/// What one step takes beside its micro-batches.
+/// The arguments of one step beside its micro-batches.
 #[derive(Clone, Copy, Debug)]
 pub struct StepOptions {
     /// The learning rate.
@@ -65,7 +65,7 @@ pub struct StepOptions {
     pub track_attention: bool,
 }
 
-/// What one step computed.
+/// The results of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
     /// Mean cross-entropy of the micro-batches before the update, in nats per character.
@@ -85,7 +85,7 @@ impl Trainer {
     /// A training that continues from a state.
     ///
     /// # Errors
-    /// [`Error::Config`] if the hyper-parameters are invalid, [`Error::Weights`] if the weights or moments are not theirs,
+    /// [`Error::Config`] if the hyper-parameters are invalid, [`Error::Weights`] if the weights or moments do not match them,
     /// [`Error::Device`] if the device is not available or does not support the precision.
     pub fn new(config: TrainerConfig, state: TrainerState) -> Result<Self, Error> {
         let TrainerConfig { device, precision, .. } = config;

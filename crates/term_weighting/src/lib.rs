@@ -27,8 +27,8 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|character| !is_letter(character)).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The number of segments of a text with so many characters: full ones of [`SEGMENT_LENGTH`], and the rest if it has at least
-/// [`SHORTEST_SEGMENT`].
+/// The number of segments of a text, from its number of characters: full ones of [`SEGMENT_LENGTH`], and the rest if it has at
+/// least [`SHORTEST_SEGMENT`].
 pub const fn segment_count(characters: usize) -> usize {
     characters / SEGMENT_LENGTH + (characters % SEGMENT_LENGTH >= SHORTEST_SEGMENT) as usize
 }
@@ -45,7 +45,7 @@ pub fn segments(text: &str) -> Vec<&str> {
     segments
 }
 
-/// The term-frequency weight of a term with so many occurrences in a segment: `1 + ln count`, or 0 without occurrences.
+/// The term-frequency weight of a term from its number of occurrences in a segment: `1 + ln count`, or 0 without occurrences.
 pub fn term_weight(count: usize) -> f64 {
     if count == 0 { 0.0 } else { 1.0 + (count as f64).ln() }
 }

@@ -13,9 +13,9 @@ use crate::rank::{Correlation, Degenerate, mean, pearson};
 pub struct Paired {
     /// The seed.
     pub seed: u64,
-    /// One of them.
+    /// The first series.
     pub x: Vec<f64>,
-    /// The other.
+    /// The second series.
     pub y: Vec<f64>,
 }
 
@@ -44,7 +44,7 @@ pub struct Association {
 }
 
 impl Association {
-    /// The row of `correlations`; what is tested beyond the raw correlations is still null.
+    /// The row of `correlations`, with the results of tests still null.
     pub fn row(&self, scope: Scope, x: &str, layer: Option<u16>, y: &str) -> Correlations {
         Correlations {
             scope,
@@ -88,7 +88,7 @@ pub fn associate(seeds: &[Paired]) -> Association {
     Association { n, used, pearson: (!pearsons.is_empty()).then(|| mean(&pearsons)), spearman, reasons }
 }
 
-/// A number of observations or seeds, as the tables hold it.
+/// A number of observations or seeds, as the tables store it.
 pub fn count(number: usize) -> u32 {
     u32::try_from(number).expect("every observation is a row in memory, and fewer than 2³² of those fit")
 }

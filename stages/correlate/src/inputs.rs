@@ -1,4 +1,4 @@
-//! What the stage reads: every table of every training that the study says is there.
+//! Reads the stage's inputs: every table of every training of the study.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ pub struct Dataset {
     pub name: String,
     /// The snapshot steps, ascending; never empty.
     pub steps: Vec<u32>,
-    /// Every how many steps the training was evaluated.
+    /// Steps between evaluations.
     pub eval_interval: u32,
     /// Its runs, in the order of the study.
     pub runs: Vec<Run>,
-    /// What tracking changed; none without a run with and a run without it.
+    /// The effect of tracking on the weights; none unless the study has a run with and a run without it.
     pub tracked: Option<Tracked>,
 }
 
@@ -33,13 +33,13 @@ pub struct Dataset {
 pub struct Run {
     /// Its name.
     pub name: String,
-    /// Its name for people.
+    /// Its label in figures and tables.
     pub label: String,
     /// What it has beyond training and its final samples.
     pub parts: Vec<Part>,
     /// Its trainings.
     pub seeds: Vec<Seed>,
-    /// The files behind `seeds`, but for those of clocks and of the training log.
+    /// The files behind `seeds`, except timings and the training log.
     pub learned: Vec<Source>,
     /// The files behind `training_log`, `evaluations` and the timings.
     pub measured: Vec<Source>,
@@ -216,7 +216,7 @@ impl Training<'_> {
         Ok(rows)
     }
 
-    /// That a seed has the heads of the first, with which they are matched.
+    /// Checks that a seed has the same heads as the first seed, with which they are matched.
     fn has_heads_of(&self, first: Option<&Seed>, seed: &Seed) -> Result<(), Fault> {
         let heads = |seed: &Seed| seed.head_metrics.iter().map(|row| (row.layer, row.head)).collect::<BTreeSet<_>>();
         let Some(first) = first.filter(|first| heads(first) != heads(seed)) else { return Ok(()) };
@@ -230,7 +230,7 @@ impl Training<'_> {
         )))
     }
 
-    /// That a table has every snapshot step.
+    /// Checks that a table has every snapshot step.
     fn covers<T: Table>(&self, found: impl Iterator<Item = u32>) -> Result<(), Fault>
     where
         Correlate: Reads<T>,
@@ -284,7 +284,7 @@ fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDatase
 /// The largest difference of any weight of two models; infinite where one of the two is not a number.
 ///
 /// # Errors
-/// In words, if they are not two models of one shape.
+/// A message, if the two models differ in shape.
 pub fn largest_difference(one: &[Checkpoints], other: &[Checkpoints]) -> Result<f64, String> {
     let shapes = |model: &[Checkpoints]| -> Vec<(String, Vec<u32>, usize)> {
         model.iter().map(|row| (row.tensor.clone(), row.shape.clone(), row.values.len())).collect()

@@ -13,7 +13,7 @@ pub struct Estimate {
     pub interval: Option<(f64, f64)>,
     /// Seeds.
     pub n: usize,
-    /// What the interval is made from.
+    /// The mean and standard error behind the interval.
     pub(crate) student: Student,
 }
 
@@ -22,7 +22,7 @@ pub struct Estimate {
 pub(crate) struct Student {
     scale: Scale,
     centre: f64,
-    /// The standard error for tests: at least that of values known to `half_step` alone.
+    /// The standard error for tests: at least that of values with a resolution of ±`half_step`.
     error: f64,
     /// Half of the distance between two values that the statistic can have; 0 if it is continuous.
     half_step: f64,
@@ -51,8 +51,8 @@ impl Estimate {
         Some(Self { mean, interval, n, student })
     }
 
-    /// The same estimate of values that are known to `half_step` alone, such as steps that are seen at snapshots only: equal
-    /// values then leave their standard deviation unknown up to `half_step·√(n/(n−1))`, which is the least that tests use.
+    /// The same estimate for values with a resolution of ±`half_step`, such as steps observed only at snapshots. Equal values then
+    /// have a standard deviation of up to `half_step·√(n/(n−1))`, which is the least that tests assume.
     pub fn known_to(self, half_step: f64) -> Self {
         let least = half_step / (self.n as f64 - 1.0).sqrt();
         Self { student: Student { error: self.student.error.max(least), half_step, ..self.student }, ..self }
@@ -103,8 +103,8 @@ impl Estimate {
     ///
     /// Student's t-test with `n − 1` degrees of freedom on the scale of the interval, so that `p < 0.05` where the 95 % interval
     /// excludes the threshold; with two differences, both conservative. The standard deviation is at least what the steps of a
-    /// discrete statistic leave unknown: at the levels that a correction asks for, equal values by coincidence would else pass for
-    /// certainty (counted in `equal_correlations_are_not_certainty` below). And `p = 1` within half such a step.
+    /// discrete statistic leave unknown: at the levels that a correction asks for, equal values by coincidence would otherwise pass
+    /// for certainty (counted in `equal_correlations_are_not_certainty` below). And `p = 1` within half such a step.
     pub fn p_value(&self, threshold: f64) -> Option<f64> {
         self.interval?;
         let Student { scale, centre, error, half_step } = self.student;
@@ -120,7 +120,7 @@ impl Estimate {
 }
 
 impl Correlation {
-    /// `artanh ρ`, with `|ρ|` at most half-way between the two highest values that so many ranks can have.
+    /// `artanh ρ`, with `|ρ|` at most half-way between the two highest values that are possible with this many ranks.
     fn fisher_z(self) -> f64 {
         let highest = 1.0 - half_step(self.n);
         self.rho.clamp(-highest, highest).atanh()
@@ -141,7 +141,7 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
     (values.len() >= 2).then(|| (squares / (n - 1.0)).sqrt() / n.sqrt())
 }
 
-/// The 0.975 quantile of Student's t with so many degrees of freedom, at least one.
+/// The 0.975 quantile of Student's t with `freedom` degrees of freedom, at least one.
 fn t_quantile(freedom: usize) -> f64 {
     student(freedom).inverse_cdf(0.975)
 }
@@ -256,7 +256,7 @@ mod tests {
             }
         }
         assert_eq!(Estimate::over(&[5.0]).and_then(|estimate| estimate.p_value(0.0)), None);
-        // Equal values that are known to ±50: as if their standard deviation were 50·√(3/2).
+        // Equal values with a resolution of ±50: as if their standard deviation were 50·√(3/2).
         let known = Estimate::over(&[300.0; 3]).expect("three values").known_to(50.0);
         let t = 300.0 / (50.0 * 1.5f64.sqrt() / 3f64.sqrt());
         assert!((known.p_value(0.0).expect("a test") - (1.0 - t / (2.0 + t * t).sqrt())).abs() < 1e-12);

@@ -35,7 +35,7 @@ use inputs::{Dataset, Run};
 /// Reads the study, computes, and writes the five tables.
 ///
 /// # Errors
-/// A study that contradicts itself, inputs that are missing or damaged, outputs that cannot be written.
+/// The study is inconsistent, an input is missing or damaged, or an output cannot be written.
 pub fn run(job: &Job<Correlate>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { parameters, outputs, .. } = job;
     let study = inputs::read(&job.inputs, &parameters.study, terminal)?;

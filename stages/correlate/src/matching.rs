@@ -23,16 +23,16 @@ fn measures() -> impl Iterator<Item = &'static Measure<HeadMetrics>> {
     HeadMetrics::MEASURES.iter().filter(|measure| REDUNDANT.iter().all(|other| other.name() != measure.name()))
 }
 
-/// Every head of a run's trainings with the head of the first seed's training that it is matched with, layer by layer, by the
-/// assignment whose sum of squared distances is the least ([`assignment`]).
+/// Matches every head of a run's trainings with a head of the first seed's training, layer by layer, by the assignment with the
+/// smallest sum of squared distances ([`assignment`]).
 ///
 /// The distance of two heads is `√(Σ_m Σ_s w_s·((x_ms − y_ms) / σ_m)² / (M·Σ_s w_s))` over the `M` metrics that vary and the
-/// snapshots `s`, `w_s` being their [`trapezoid_weights`], and `σ_m` the standard deviation
-/// between the heads of a layer at one snapshot, over all seeds, pooled over snapshots and layers. So 0 is the same
-/// development, and about √2 what two heads have that have nothing in common but their layer's drift.
+/// snapshots `s`, `w_s` being their [`trapezoid_weights`], and `σ_m` the standard deviation between the heads of a layer at one
+/// snapshot, over all seeds, pooled over snapshots and layers. Heads with the same development have the distance 0; heads that
+/// share only their layer's drift have about √2.
 ///
-/// The best assignment is nearer than a random one by its nature, also where heads have no counterparts: `distance` has to be
-/// clearly below `random_distance` for a mean over matched heads to mean something. With one seed nothing is matched.
+/// The best assignment always has a smaller distance than a random one, even where heads have no counterparts: a mean over matched
+/// heads is meaningful only if `distance` is clearly below `random_distance`. With one seed nothing is matched.
 pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
     let Some(first) = run.seeds.first() else { return Vec::new() };
     let trajectories = Trajectories::of(run);
@@ -142,15 +142,15 @@ fn deviation(cells: &Cells, steps: &[u32], weights: &[f64]) -> Option<f64> {
     (deviation.is_finite() && deviation > unit).then_some(deviation)
 }
 
-/// For each row of a square matrix of costs the column that it is given, no column twice, so that the sum of costs is the least:
-/// the Hungarian method with potentials (Kuhn 1955; Munkres 1957), `O(n³)`. Equal costs are resolved by position alone.
+/// Minimum-cost assignment: the column assigned to each row of a square cost matrix, every column once, by the Hungarian method
+/// with potentials (Kuhn 1955; Munkres 1957), `O(n³)`. Ties are resolved by position.
 ///
 /// # Panics
 /// If the matrix is not square.
 pub fn assignment(costs: &[Vec<f64>]) -> Vec<usize> {
     let n = costs.len();
     assert!(costs.iter().all(|row| row.len() == n), "as many rows as columns");
-    // Rows and columns count from 1 here; 0 stands for none. `row_of` says which row a column is given to.
+    // Rows and columns count from 1 here; 0 stands for none. `row_of` is the row that a column is assigned to.
     let (mut row_potential, mut column_potential) = (vec![0.0; n + 1], vec![0.0; n + 1]);
     let mut row_of = vec![0; n + 1];
     for row in 1..=n {

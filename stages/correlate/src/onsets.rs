@@ -199,11 +199,11 @@ fn row(run: &Run, (event, metric, layer): (Event, &str, Option<u16>), by_seed: V
 /// The geometric mean of steps, which are positive, and its interval.
 fn geometric(steps: &[u32]) -> Option<Estimate> {
     let mut sorted = steps.to_vec();
-    // In one order whatever that of the seeds is, so that equal steps give equal means to the last bit.
+    // Sorted, so that the mean does not depend on the order of the seeds in the last bit.
     sorted.sort_unstable();
     let logarithms: Vec<f64> = sorted.iter().map(|step| f64::from(*step).ln()).collect();
     let estimate = Estimate::over(&logarithms)?;
-    // Rounding must not take a mean out of what it is the mean of.
+    // Rounding must not move the mean outside the range of its values.
     let (first, last) = (f64::from(sorted[0]), f64::from(sorted[sorted.len() - 1]));
     let mean = estimate.mean.exp().clamp(first, last);
     let interval = estimate.interval.map(|(low, high)| (low.exp().min(mean), high.exp().max(mean)));

@@ -1,4 +1,4 @@
-//! Partial correlation over training: the correlation of two metrics after taking out what all seeds share.
+//! Partial correlation over training: the correlation of two metrics after removing what all seeds share.
 //!
 //! Everything drifts while a model learns, so two metrics of one training always correlate. The deviation of a seed from the mean
 //! over seeds is free of the drift that all share, though a seed that learns faster is ahead in every metric. Whether the

@@ -21,7 +21,7 @@ pub fn sample_p_value(seeds: &[(Vec<f64>, Vec<f64>)], draws: u32, mut stream: Ch
         .filter(|all| *all <= u64::from(draws));
     let mut count = 0;
     if let Some(all) = all {
-        // So few permutations that each seed has at most 7 samples: its dot products, one per order.
+        // With so few permutations each seed has at most 7 samples, so the dot products of all orders fit in memory.
         let products: Vec<Vec<f64>> = seeds.iter().map(|(x, y)| all_products(x, y)).collect();
         let sizes: Vec<usize> = products.iter().map(Vec::len).collect();
         for number in 0..all {
@@ -43,7 +43,8 @@ pub fn sample_p_value(seeds: &[(Vec<f64>, Vec<f64>)], draws: u32, mut stream: Ch
     p_value(count, draws, None)
 }
 
-/// The p-value where `count` permutations reach the observed statistic, of `all` or of so many random draws.
+/// The p-value if `count` permutations reach the observed statistic: exact if they are counted among `all`, else from `draws`
+/// random ones.
 pub(crate) fn p_value(count: u64, draws: u32, all: Option<u64>) -> f64 {
     match all {
         Some(all) => count as f64 / all as f64,

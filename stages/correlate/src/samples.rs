@@ -1,4 +1,4 @@
-//! What is known of each sample of the final checkpoint.
+//! Attention metrics and scores of each sample of the final checkpoint.
 
 use std::collections::BTreeMap;
 

@@ -92,7 +92,8 @@ pub fn attention_metrics(run: &Run) -> Vec<Metric> {
     metrics
 }
 
-/// What attention is correlated with: the validation loss, and the mean over samples of each score where the run has them.
+/// The outcomes that attention is correlated with: the validation loss and, where the run has scores, the mean of each over
+/// samples.
 pub fn outcomes(run: &Run) -> Vec<Metric> {
     let metric = |name, series: &dyn Fn(&Seed) -> Series| Metric {
         name,

@@ -1,4 +1,4 @@
-//! Small studies for tests: neutral random tables that a test then bends to what it is about.
+//! Small studies for tests: random tables without any effect, to which each test adds its own.
 
 use random_streams::{ChaCha8Rng, RngExt, stream};
 use schemas::Table;

@@ -12,7 +12,7 @@ use correlate::rank::{spearman, unit_ranks};
 use random_streams::{ChaCha8Rng, Distribution, RngExt, StandardNormal, stream};
 
 const STUDIES: u64 = 4000;
-/// Fewer than the stage's, which changes the resolution of a p-value and not how often it is small.
+/// Fewer than in the stage, which changes the resolution of p-values but not how often they are small.
 const DRAWS: u32 = 1000;
 /// The claims of a dataset that are usually tested; the first step of Holm's correction needs `p ≤ 0.05/18`.
 const FAMILY: f64 = 18.0;
@@ -183,7 +183,7 @@ fn planted_effects_are_found_by_enough_seeds() {
     }
 }
 
-/// What the partial correlation does not take out: a seed that learns faster is ahead in both metrics.
+/// What the partial correlation does not remove: a seed that learns faster is ahead in both metrics.
 #[test]
 fn seeds_of_different_pace_seem_associated() {
     println!("| seeds | pace differs by | p < 0.05 | interval excludes 0 |");

@@ -1,4 +1,4 @@
-//! The stage does what its declaration says.
+//! The stage conforms to its declaration.
 
 mod synthetic;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use conformance::conforms;
 use declarations::{StudyRun, Value};
 
-/// Writes a study of the runs of one dataset that are picked, and returns flags.
+/// Writes a study of the selected runs on one dataset, and returns flags.
 fn good(root: &Path, runs: fn(&StudyRun) -> bool) -> Vec<String> {
     let mut study = synthetic::study();
     study.datasets.truncate(1);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// Whichever is larger: both compute in float64, in another order.
 const ABSOLUTE: f64 = 1e-13;
 const RELATIVE: f64 = 1e-10;
-/// As many arrangements as the golden p-values count.
+/// The number of arrangements behind the golden p-values.
 const DRAWS: u32 = 50_000;
 
 fn golden(kind: &str) -> Vec<Value> {
@@ -26,7 +26,7 @@ fn read<'golden, T: Deserialize<'golden>>(value: &'golden Value) -> T {
     T::deserialize(value).expect("what the golden file holds")
 }
 
-/// Every number that is expected; what is undefined is null.
+/// The expected numbers; undefined ones are null.
 fn near(what: &Value, found: &Value, expected: &Value) {
     match (found, expected) {
         (Value::Array(found), Value::Array(expected)) => {

@@ -20,7 +20,7 @@ fn job(root: &Path, study: Study) -> Job<Correlate> {
     Job::new(root, Partition::study(), Parameters { study, permutations: 200 }, Execution::default())
 }
 
-/// Runs the stage on so many threads and returns its files.
+/// Runs the stage on `threads` threads and returns its files.
 fn run(job: &Job<Correlate>, threads: usize) -> Vec<(PathBuf, Vec<u8>)> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| correlate::run(job, &Terminal::silent())).expect("the stage succeeds");

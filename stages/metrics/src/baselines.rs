@@ -1,12 +1,12 @@
-//! The rows of `baselines`: what uniform causal attention, `A[i,j] = 1/(i+1)`, gives for the measures of `head_metrics`.
+//! The rows of `baselines`: the measures of `head_metrics` under uniform causal attention, `A[i,j] = 1/(i+1)`.
 
 use schemas::tables::Baselines;
 
 use crate::heads::{REPEAT, VAL};
 
 /// The baselines of `val` windows of `length` tokens and of `repeat` windows whose repeated blocks have these lengths, each the
-/// mean over the same queries as its column of what the measure's formula gives: `1 ≤ i < T`, or `L ≤ i < 2L` in `repeat`
-/// windows. A mean over no query is left out.
+/// mean of the measure's formula over the same queries as its column: `1 ≤ i < T`, or `L ≤ i < 2L` in `repeat` windows. A mean
+/// over no query is left out.
 pub fn baselines(length: usize, blocks: &[usize]) -> Vec<Baselines> {
     let repeated = || blocks.iter().filter(|&&block| block >= 2).flat_map(|&block| block..2 * block);
     let val = VAL.iter().map(|formula| (formula.measure, mean(1..length, formula.uniform)));
@@ -15,7 +15,7 @@ pub fn baselines(length: usize, blocks: &[usize]) -> Vec<Baselines> {
     rows.filter_map(|(measure, value)| Some(Baselines { metric: measure.name().to_owned(), value: value? })).collect()
 }
 
-/// The mean over queries `i` of what a formula gives for `i + 1` keys; none over no query or without a formula.
+/// The mean over queries `i` of a formula's value for `i + 1` keys; none without queries or without a formula.
 fn mean(queries: impl Iterator<Item = usize>, formula: Option<fn(usize) -> f64>) -> Option<f64> {
     let formula = formula?;
     let (sum, count) = queries.fold((0.0, 0u64), |(sum, count), query| (sum + formula(query + 1), count + 1));

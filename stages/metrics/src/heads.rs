@@ -1,4 +1,4 @@
-//! The measures of `head_metrics`, a formula each.
+//! The measures of `head_metrics`, each with its formula.
 //!
 //! Notation: `A[i,j]` is the head's attention of query `i` to key `j ≤ i`, renormalised in float64; `x_i` is the token at `i`;
 //! `Q` is every query `i ≥ 1` of every `val` window, `R` every query `L ≤ i < 2L` of every `repeat` window, which is `L` tokens
@@ -16,7 +16,7 @@ pub struct Formula<Of> {
     pub measure: Measure<HeadMetrics>,
     /// The formula, for one query.
     pub of: Of,
-    /// What it gives for uniform attention to so many keys, `i + 1`; none where that depends on the text.
+    /// Its value under uniform attention, from the number of keys, `i + 1`; none where that depends on the text.
     pub uniform: Option<fn(usize) -> f64>,
 }
 
@@ -67,7 +67,7 @@ pub const VAL: [Formula<OfVal>; 9] = [
     Formula {
         measure: HeadMetrics::span_90,
         of: |query| row::span_90(query.row),
-        // ⌈0.9·keys⌉ − 1, in whole numbers.
+        // ⌈0.9·keys⌉ − 1, in integer arithmetic.
         uniform: Some(|keys| ((9 * keys).div_ceil(10) - 1) as f64),
     },
     // Σ_{i−j≤2} A[i,j], 0 to 1: the last three characters, the current one included.
@@ -108,7 +108,7 @@ pub const REPEAT: [Formula<OfRepeat>; 1] = [
     },
 ];
 
-/// Uniform attention to any one of so many keys.
+/// The weight of one key under uniform attention.
 fn one_key(keys: usize) -> f64 {
     1.0 / keys as f64
 }
@@ -140,8 +140,7 @@ impl HeadSums {
         }
     }
 
-    /// The row of one head from its sums over every window; none where `Q` is empty. What is averaged over `R` is null where
-    /// that is empty.
+    /// The row of one head from its sums over every window; none where `Q` is empty. Means over `R` are null where `R` is empty.
     pub fn row<'sums>(
         windows: impl Iterator<Item = &'sums Self> + Clone,
         (step, layer, head): (u32, u16, u16),

@@ -1,4 +1,4 @@
-//! What the stage reads, checked: the probe windows, the heads' output norms, and which attention belongs to which window.
+//! Reads and checks the stage's inputs: probe windows, the attention of each, and the heads' output norms.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use schemas::{Error, Partition, Reader, Source, Table};
 use crate::index;
 use crate::window::{Kind, Probe};
 
-/// The probe windows of a node, in the order of their row groups.
+/// The probe windows of a training, in the order of their row groups.
 pub struct Probes {
     /// The windows.
     pub probes: Vec<Probe>,
@@ -24,7 +24,7 @@ impl Probes {
     /// Reads `windows`.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a row is no probe window, or if `val` windows differ in length.
+    /// [`Error::Damaged`] if a row is not a probe window, or if `val` windows differ in length.
     pub fn read(inputs: &Inputs<Metrics>, partition: &Partition) -> Result<Self, Fault> {
         let loaded = inputs.read::<Windows>(partition)?;
         let probes = loaded.rows.into_iter().map(probe).collect::<Result<Vec<_>, _>>();
@@ -78,7 +78,7 @@ fn probe(row: Windows) -> Result<Probe, String> {
     Ok(Probe { window, kind, tokens: row.tokens })
 }
 
-/// Opens the attention of one step, which must be of all probe windows and of no others.
+/// Opens the attention of one step, which must cover exactly the probe windows.
 ///
 /// # Errors
 /// Those of opening a table; [`Error::Damaged`] if the number of windows differs.
@@ -100,7 +100,7 @@ pub fn open_attention(
 /// Reads the attention of one probe window, that of the row group with its position.
 ///
 /// # Errors
-/// [`Error::Damaged`] if the row group is no whole window, or another one.
+/// [`Error::Damaged`] if the row group is not a complete window, or has another window's number.
 pub fn read_window(reader: &Reader<Attention>, group: usize, probe: &Probe) -> Result<Window, Error> {
     let window = reader.window(group)?;
     let (found, expected) = ((window.window, window.queries), (probe.window, probe.tokens.len()));
@@ -114,7 +114,7 @@ pub fn read_window(reader: &Reader<Attention>, group: usize, probe: &Probe) -> R
     Ok(window)
 }
 
-/// The mean norms of what heads add to the residual stream.
+/// Mean norms of the heads' outputs to the residual stream.
 pub struct OutputNorms {
     norms: BTreeMap<(u32, u16, u16), f64>,
     path: std::path::PathBuf,
@@ -155,7 +155,7 @@ impl OutputNorms {
     }
 }
 
-/// A file whose content cannot be what its table says.
+/// A file with content that its table's declaration rules out.
 pub fn damaged<T: Table>(path: impl Into<std::path::PathBuf>, reason: String) -> Error {
     Error::Damaged { path: path.into(), reason, producer: T::PRODUCER }
 }

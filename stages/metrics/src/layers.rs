@@ -1,8 +1,8 @@
 //! The measures of `layer_metrics`: how much the heads of one layer differ.
 //!
 //! Notation: `A^h[i,j]` is head `h`'s attention of query `i` to key `j ≤ i`; `H` is entropy in nats; `Q` is every query `i ≥ 1` of
-//! every `val` window. A column is the mean of its formula over `Q` ([`FORMULAS`]), but for [`dominant_head_share`], which is of the
-//! heads' output norms.
+//! every `val` window. A column is the mean of its formula over `Q` ([`FORMULAS`]), except [`dominant_head_share`], which is
+//! computed from the heads' output norms.
 
 use schemas::Measure;
 use schemas::tables::LayerMetrics;
@@ -12,7 +12,7 @@ use crate::means::{Means, Sums};
 
 /// One query of one layer.
 pub struct Query<'rows> {
-    /// `A^h[i,·]`, one row a head.
+    /// `A^h[i,·]`, one row per head.
     pub rows: &'rows [Vec<f64>],
     /// Their [`mean_attention`].
     pub mean: &'rows [f64],
@@ -48,7 +48,7 @@ pub const FORMULAS: [Formula; 2] = [
 pub struct LayerSums(Sums<{ FORMULAS.len() }>);
 
 impl LayerSums {
-    /// Adds one query: its rows, one a head, their [`mean_attention`] and the mean of their entropies in nats. Returns the
+    /// Adds one query: its rows, one per head, their [`mean_attention`] and the mean of their entropies in nats. Returns the
     /// entropy of the mean, in nats.
     pub fn add(&mut self, rows: &[Vec<f64>], mean: &[f64], mean_entropy: f64) -> f64 {
         let entropy_of_mean = attention_metrics::entropy_nats(mean);
@@ -57,7 +57,7 @@ impl LayerSums {
         entropy_of_mean
     }
 
-    /// The row of one layer from its sums over every window, but for its [`dominant_head_share`]; none where `Q` is empty.
+    /// The row of one layer from its sums over every window, without its [`dominant_head_share`]; none where `Q` is empty.
     pub fn row<'sums>(windows: impl Iterator<Item = &'sums Self>, (step, layer): (u32, u16)) -> Option<LayerMetrics> {
         let mut row = LayerMetrics { step, layer, ..LayerMetrics::default() };
         Means::over(windows.map(|sums| &sums.0))?.fill(&mut row, FORMULAS.each_ref().map(|(measure, _)| measure));

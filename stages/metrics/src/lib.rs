@@ -1,9 +1,9 @@
-//! The `metrics` stage: what attention does, in numbers, as it changes while a model learns.
+//! The `metrics` stage: attention metrics at every snapshot of a training.
 //!
 //! Reads `attention`, `windows` and `head_outputs`; writes `head_metrics` ([`heads`]), `layer_metrics` ([`layers`]),
 //! `baselines` ([`baselines`]) and, optionally, `layer_similarity` ([`similarity`]); each of these modules begins with its
-//! formulas. `val` windows decide everything but `induction_score`, which `repeat` windows decide alone. Beside each mean over
-//! windows stands its standard error over them ([`means`]). Windows of one token, or no `val` windows, leave nothing to average:
+//! formulas. All metrics are measured on `val` windows, except `induction_score`, which is measured on `repeat` windows. Each mean
+//! over windows has its standard error over them ([`means`]). Windows of one token, or no `val` windows, leave nothing to average:
 //! the tables then have no rows.
 //!
 //! Memory is bounded by one window's attention per thread. The windows of all steps are measured in parallel, each by one
@@ -36,12 +36,12 @@ use window::WindowSums;
 /// Reads, measures, writes.
 ///
 /// # Errors
-/// A parameter fault if no step is asked for; an input fault if a table is missing, damaged, or does not fit the others.
+/// A parameter fault if no step is given; an input fault if a table is missing, damaged, or does not fit the others.
 pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     let probes = Probes::read(inputs, partition)?;
     let norms = OutputNorms::read(inputs, partition)?;
-    // What is missing is said before any work is done.
+    // Missing files are reported before any work is done.
     let open = |&step: &u32| open_attention(inputs, partition, step, &probes);
     let opened: Vec<_> = parameters.steps.as_slice().par_iter().map(open).collect();
     // In order, so that of several errors it is always the same one.
@@ -58,7 +58,7 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     let attention = provenance.from_inputs(sources.iter().copied().chain([&probes.source]));
     let with_norms = provenance.from_inputs(sources.iter().copied().chain([&probes.source, &norms.source]));
     let baselines_from = provenance.from_inputs([&probes.source]);
-    // Side by side: a small file waits for the disk, too.
+    // In parallel, since even a small file waits for the disk.
     let (by_head, by_layer) = rayon::join(
         || {
             outputs.write::<HeadMetrics>(partition, &attention, &heads)?;
@@ -75,7 +75,7 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     Ok(by_head.and(by_layer)?)
 }
 
-/// The sums of every window of every step, whose attention the readers are of.
+/// The sums of every window of every step.
 struct Measured<'steps> {
     steps: &'steps [u32],
     /// By step, then window.
@@ -111,11 +111,11 @@ fn measure<'steps>(
             let window = read_window(reader, group, probe)?;
             let sums = window::measure(&window, probe, parameters.layer_similarity)
                 .map_err(|reason| damaged::<Attention>(reader.path(), reason))?;
-            // Only a progress bar that has ended already does not receive it.
+            // It fails only if the progress bar has already ended.
             let _ = done.send(());
             Ok(sums)
         };
-        // One by one, so that no thread is left with several while the others have ended.
+        // A window per task, so that no thread has several left when the others are done.
         (0..tasks).into_par_iter().with_max_len(1).map_with(done, task).collect::<Result<Vec<WindowSums>, Error>>()
     })?;
     let shape = windows[0].shape();

@@ -1,4 +1,4 @@
-//! `metrics`: what attention does, in numbers.
+//! Computes attention metrics of snapshots.
 
 use std::process::ExitCode;
 

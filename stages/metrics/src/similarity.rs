@@ -1,4 +1,4 @@
-//! The measures of `layer_similarity`: how alike two layers attend.
+//! The measures of `layer_similarity`: how similar the attention of two layers is.
 //!
 //! Notation: `P_l = mean_h A^{l,h}` is the attention of layer `l`; `Q` is every query `i ≥ 1` of every `val` window; a pair
 //! is `a < b`.
@@ -24,7 +24,7 @@ pub fn pairs(layers: usize) -> impl Iterator<Item = (usize, usize)> {
 pub struct PairSums {
     /// Over queries: `JSD(P_a[i,·], P_b[i,·])`.
     divergence: Sums<1>,
-    /// Over windows, of which this is one if it has a query: the cosine and the centered cosine.
+    /// Over windows (this one counts if it has a query): the cosine and the centered cosine.
     cosines: Sums<2>,
 }
 
@@ -67,7 +67,7 @@ pub struct WindowPairs {
 }
 
 impl WindowPairs {
-    /// No query yet of so many layers.
+    /// The sums before the first query.
     pub fn new(layers: usize) -> Self {
         let count = pairs(layers).count();
         Self {
@@ -115,7 +115,7 @@ fn cosine(product: f64, a_squared: f64, b_squared: f64) -> f64 {
     if norms > 0.0 { (product / norms).clamp(-1.0, 1.0) } else { 0.0 }
 }
 
-/// Whether what is left after subtracting uniform attention is rounding alone. Float64 leaves some 1e-16 of the norm; a single
+/// Whether the rest after subtracting uniform attention is only rounding error. Float64 leaves some 1e-16 of the norm; a single
 /// float32 weight that is off by its last bit leaves more than 1e-12.
 fn is_uniform(norm: Products) -> bool {
     norm.centered <= 1e-24 * norm.plain

@@ -6,23 +6,23 @@ use crate::heads::HeadSums;
 use crate::layers::{LayerSums, mean_attention};
 use crate::similarity::{PairSums, WindowPairs, pairs};
 
-/// A probe window: what was fed to the model.
+/// A probe window: text that was fed to the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// Its number in `windows`.
     pub window: u16,
-    /// What it is for.
+    /// Its purpose.
     pub kind: Kind,
     /// Its tokens.
     pub tokens: Vec<u16>,
 }
 
-/// What a probe window is for.
+/// The purpose of a probe window.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// Text of the validation split: everything but induction.
+    /// Text of the validation split, for every metric but the induction score.
     Val,
-    /// A block of so many tokens twice: induction alone.
+    /// A block of tokens twice, for the induction score.
     Repeat {
         /// The block's length `L`.
         block: usize,
@@ -58,7 +58,8 @@ impl WindowSums {
 /// Sums over one window, whose `weights` belong to `probe`, both of the same length.
 ///
 /// # Errors
-/// In words, which row cannot be attention: a weight is negative or not a number, or the sum is further than 1e-3 from one.
+/// A message that names the row that is not attention: a weight is negative or not a number, or the sum is further than 1e-3
+/// from one.
 pub fn measure(window: &Window, probe: &Probe, similarity: bool) -> Result<WindowSums, String> {
     match probe.kind {
         Kind::Val => measure_val(window, &probe.tokens, similarity),

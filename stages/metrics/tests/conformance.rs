@@ -1,4 +1,4 @@
-//! The stage does what its declaration says.
+//! The stage conforms to its declaration.
 
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod snapshots;

@@ -70,7 +70,7 @@ impl Case {
     }
 }
 
-/// Each row of a table against what is expected, column by column.
+/// Compares each row of a table with the expected values, column by column.
 #[track_caller]
 fn compare<T: Table + Serialize>(artifacts: &Artifacts, expected: &[Map<String, Value>]) {
     let rows = artifacts.read::<T>(&node()).expect("a table").rows;

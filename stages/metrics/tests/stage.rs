@@ -1,4 +1,4 @@
-//! The stage on small tables: what it writes, that it writes it again, and what it says of inputs that are not right.
+//! The stage on small tables: its outputs, reruns, and the errors of invalid inputs.
 
 mod snapshots;
 
@@ -28,7 +28,7 @@ fn all_bytes(root: &Path) -> [Vec<u8>; 4] {
     [bytes::<HeadMetrics>(root), bytes::<LayerMetrics>(root), bytes::<LayerSimilarity>(root), bytes::<Baselines>(root)]
 }
 
-/// Runs on snapshots that are not right, and returns the message.
+/// Runs on invalid snapshots and returns the message.
 fn fault(snapshots: &Snapshots) -> String {
     let folder = written(snapshots);
     let fault = run(folder.path(), &ALL).expect_err("a fault");

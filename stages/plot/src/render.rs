@@ -1,6 +1,6 @@
 //! Renders a figure as one SVG, and that SVG as a PNG.
 //!
-//! Plotters draws the marks with its SVG backend. Its document is nested in one that has what plotters cannot draw: a
+//! Plotters draws the marks with its SVG backend. Its document is nested in one that adds what plotters cannot draw: a
 //! title, round line joins and images. resvg rasterises the result with the embedded font.
 
 use std::sync::{Arc, LazyLock};

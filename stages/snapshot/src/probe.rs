@@ -18,7 +18,7 @@ pub(crate) struct ProbeText<'a> {
 /// Windows of the validation split, then windows of a random block that occurs twice.
 ///
 /// # Errors
-/// An input fault if the split is shorter than a block, longer than positions can be numbered, or has tokens that are not in the
+/// An input fault if the split is shorter than a block, longer than the range of positions, or has tokens that are not in the
 /// vocabulary.
 pub(crate) fn windows(text: &ProbeText<'_>, parameters: &Parameters, block_size: usize) -> Result<Vec<Windows>, Fault> {
     let ProbeText { dataset, vocabulary, val } = *text;

@@ -1,4 +1,4 @@
-//! The stage does what its declaration says.
+//! The stage conforms to its declaration.
 
 mod letters;
 

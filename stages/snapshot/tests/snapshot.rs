@@ -1,4 +1,4 @@
-//! The stage on small tables: what it writes is what the model attends to.
+//! The stage on small tables: the recorded attention is the model's.
 
 mod letters;
 
@@ -74,7 +74,7 @@ fn a_model_that_diverged_has_no_attention() {
     assert!(!artifacts.has::<Attention>(&partition().step(10)) && !artifacts.has::<HeadOutputs>(&partition()));
 }
 
-/// `prep` allows as many symbols as a token can number.
+/// `prep` allows 65,536 symbols, all that a token can number.
 #[test]
 fn a_vocabulary_of_65536_symbols_has_windows_and_attention() {
     let folder = study_of(GptConfig { vocab_size: 1 << 16, ..CONFIG }, 1 << 16);

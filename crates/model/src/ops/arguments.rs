@@ -1,4 +1,4 @@
-//! What the operations take beside tensors.
+//! The arguments of the operations beside tensors.
 
 /// As in PyTorch and nanoGPT.
 pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-5;

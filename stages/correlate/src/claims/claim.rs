@@ -39,11 +39,11 @@ pub(super) struct Claim {
     pub(super) statement: &'static str,
     /// What is computed.
     pub(super) statistic: &'static str,
-    /// What the claim says of it.
+    /// What the claim predicts for it.
     pub(super) alternative: Alternative,
 }
 
-/// What the data say of a claim, before the correction.
+/// The evidence on a claim, before the correction.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     /// The claim.
@@ -56,13 +56,13 @@ pub(super) struct Evidence {
     pub(super) value: Option<f64>,
     /// Its 95 % interval, not corrected.
     pub(super) interval: Option<(f64, f64)>,
-    /// What decides.
+    /// How it is decided.
     pub(super) decision: Decision,
     /// The evidence in words.
     pub(super) reason: String,
 }
 
-/// What decides about a claim.
+/// How a claim is decided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Decision {
     /// No test: the verdict is exact, or the data allow none.
@@ -90,8 +90,8 @@ impl Claim {
         self.per_seed_of_snapshots(case, needs, 0.0, statistic)
     }
 
-    /// The same where the statistic is made from the steps of so many snapshots: each is known to half of the widest gap between
-    /// snapshots.
+    /// The same where the statistic is computed from the steps of `snapshots` snapshots, each with a resolution of half of the
+    /// widest gap between snapshots.
     pub(super) fn per_seed_of_snapshots(
         &self,
         case: Case<'_>,
@@ -195,7 +195,7 @@ pub(super) fn part<Value>(
     (values, left_out)
 }
 
-/// An estimate as a person reads it.
+/// An estimate in words.
 pub(super) fn interval_in_words(estimate: &Estimate) -> String {
     let mean = prose(estimate.mean);
     match estimate.interval {

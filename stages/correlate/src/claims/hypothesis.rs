@@ -5,7 +5,7 @@ use schemas::enums::Verdict;
 
 use crate::interval::Estimate;
 
-/// What a claim says of its statistic: the alternative hypothesis. The null hypothesis is that it is at the threshold.
+/// What a claim predicts for its statistic: the alternative hypothesis. The null hypothesis is that it equals the threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Alternative {
     /// It is greater than this.
@@ -16,7 +16,7 @@ pub(super) enum Alternative {
     Within(f64, f64),
     /// It is not this: supported or inconclusive, never refuted.
     TwoSided(f64),
-    /// A rule of the claim's own decides.
+    /// The claim has a decision rule of its own.
     Rule,
 }
 
@@ -53,7 +53,7 @@ impl Alternative {
         if holds { Verdict::Supported } else { Verdict::Refuted }
     }
 
-    /// Where an interval lies.
+    /// The position of an interval relative to the threshold, in words.
     pub(super) fn place(self, (low, high): (f64, f64)) -> String {
         match self {
             Alternative::Within(from, to) => {
@@ -76,7 +76,7 @@ impl Alternative {
 /// A test of the null hypothesis that a claim's statistic is at its threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Test {
-    /// What is counted or compared.
+    /// The kind of test.
     pub(super) kind: TestKind,
     /// The two-sided p-value before the correction.
     pub(super) p_value: f64,
@@ -96,7 +96,7 @@ pub(super) enum TestKind {
 }
 
 impl TestKind {
-    /// The smallest p-value that so many seeds can give.
+    /// The smallest p-value that is possible with this many seeds.
     pub(super) fn smallest_p_value(self, seeds: usize) -> f64 {
         match self {
             TestKind::Student => 0.0,

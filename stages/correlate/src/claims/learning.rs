@@ -14,7 +14,7 @@ use crate::rank::Correlation;
 use crate::series::{Series, head_series, pair_series, val_loss};
 use crate::training::{at, common_steps};
 
-/// Pairings of seeds behind the p-value of a partial correlation: all of them up to ten seeds, so many random ones beyond.
+/// Pairings of seeds behind the p-value of a partial correlation: all of them up to ten seeds, this many random ones beyond.
 const PAIRINGS: u32 = 3_628_800;
 
 /// `tracking_is_free`: tracking attention does not change what is learned. The largest difference of any final weight of

@@ -81,7 +81,7 @@ fn plateau(loss: &Series) -> Result<Vec<u32>, String> {
         .to_owned())
 }
 
-/// The largest decrease of the loss per step, over so many steps (or those that are left) from a snapshot at `step` or later.
+/// The largest decrease of the loss per step, over `steps` steps (or to the end) from a snapshot at `step` or later.
 fn fastest_after(points: &[(u32, f64)], step: u32, steps: u32) -> f64 {
     let after = &points[points.partition_point(|(at, _)| *at < step)..];
     let fall = |(place, (start, from)): (usize, &(u32, f64))| {

@@ -122,7 +122,7 @@ pub(super) fn shakespeare_strongest(case: Case<'_>) -> Evidence {
         Ok(runs) => runs,
         Err(reason) => return claim.not_tested("", reason),
     };
-    // For each seed that every dataset has: its training on each of them, shakespeare_char first.
+    // The trainings of each common seed, one per dataset, shakespeare_char first.
     let trainings = |seed: &Seed| -> Option<Vec<&Seed>> {
         runs.iter().map(|run| run.seeds.iter().find(|other| other.seed == seed.seed)).collect()
     };
@@ -138,7 +138,7 @@ pub(super) fn shakespeare_strongest(case: Case<'_>) -> Evidence {
     claim.over(&runs[0].name, common.iter().map(|seeds| (seeds[0].seed, difference(seeds))))
 }
 
-/// The mean size of the correlations of quality with attention, over the first so many scored samples.
+/// The mean size of the correlations of quality with attention, over the first `samples` scored ones.
 fn strength(seed: &Seed, samples: usize) -> Result<f64, String> {
     let quality: BySample = quality(seed).into_iter().take(samples).collect();
     let metrics = SampleAttention::MEASURES.iter().map(|measure| attention(seed, None, measure.get));

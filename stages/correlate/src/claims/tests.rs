@@ -23,7 +23,7 @@ fn find(study: &[Dataset], dataset: usize, claim: &str) -> Findings {
     found.into_iter().find(|finding| finding.claim == claim).expect("the claim is tested")
 }
 
-/// Bends `run_3` of a study seed by seed and says how a claim fares.
+/// Modifies `run_3` of a study seed by seed and returns the finding on a claim.
 fn fares(claim: &str, shape: Shape, signs: &[f64], bend: impl Fn(&mut Seed, f64)) -> Findings {
     let mut dataset = synthetic::dataset(SHAKESPEARE, shape);
     for (seed, sign) in dataset.runs[1].seeds.iter_mut().zip(signs) {
@@ -32,8 +32,8 @@ fn fares(claim: &str, shape: Shape, signs: &[f64], bend: impl Fn(&mut Seed, f64)
     find(&[dataset], 0, claim)
 }
 
-/// That a claim of one statistic a seed is supported, refuted and inconclusive as the seeds say, inconclusive with one seed,
-/// and not tested without a run that has what it needs.
+/// Asserts that a claim with one statistic per seed is supported if all seeds are for it, refuted if all are against it,
+/// inconclusive if they are mixed or there is one, and not tested if no run has the tables that it needs.
 fn decides(claim: &str, shape: Shape, bend: impl Fn(&mut Seed, f64)) {
     for (signs, verdict) in [(FOR, Verdict::Supported), (AGAINST, Verdict::Refuted), (MIXED, Verdict::Inconclusive)] {
         let finding = fares(claim, shape, &signs, &bend);
@@ -45,7 +45,7 @@ fn decides(claim: &str, shape: Shape, bend: impl Fn(&mut Seed, f64)) {
     absent(claim);
 }
 
-/// That a claim says that no run has what it needs.
+/// Asserts that a claim is not tested because no run has the tables that it needs.
 fn absent(claim: &str) {
     let mut dataset = synthetic::dataset(SHAKESPEARE, SHAPE);
     dataset.runs.truncate(1);
@@ -314,7 +314,7 @@ fn shakespeare_strongest() {
     let fares = |signs: &[f64], shape: Shape| {
         let mut study = [SHAKESPEARE, "text8"].map(|name| synthetic::dataset(name, shape));
         for (index, sign) in (0..).zip(signs).take(shape.seeds as usize) {
-            // One of the two datasets has attention that is its quality.
+            // In one of the two datasets attention equals quality.
             let seed = &mut study[usize::from(*sign < 0.0)].runs[1].seeds[index];
             rank_quality(seed);
             for row in &mut seed.sample_attention {

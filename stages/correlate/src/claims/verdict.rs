@@ -8,8 +8,8 @@ use super::claim::{Decision, Evidence};
 use super::hypothesis::Test;
 use crate::multiple_testing::holm;
 
-/// The family-wise type-I error: the most that the probability may be of any `supported` or `refuted` claim of a dataset whose
-/// statistic is in truth at its threshold.
+/// The family-wise type-I error: the largest acceptable probability that any claim of a dataset is `supported` or `refuted`
+/// although its statistic is at the threshold.
 pub(super) const LEVEL: f64 = 0.05;
 
 impl Evidence {
@@ -20,7 +20,7 @@ impl Evidence {
         }
     }
 
-    /// The row of `findings`: `adjusted` is the p-value after the correction for so many tests.
+    /// The row of `findings`: `adjusted` is the p-value after the correction for `family` tests.
     fn finding(self, adjusted: Option<f64>, family: usize) -> Findings {
         let p_value = self.p_value();
         let (verdict, reason) = match self.decision {
@@ -59,7 +59,7 @@ pub(super) fn decide(evidence: Vec<Evidence>) -> Vec<Findings> {
     evidence.into_iter().zip(holm(&p_values)).map(|(one, adjusted)| one.finding(adjusted, family)).collect()
 }
 
-/// A test in words: its p-values, and how many seeds could have decided if so few cannot.
+/// A test in words: its p-values and, if no p-value of so few seeds can be significant, how many seeds are needed.
 fn in_words(test: Test, adjusted: f64, family: usize, seeds: usize) -> String {
     let claims = if family == 1 { "claim" } else { "claims" };
     let mut words =

@@ -14,7 +14,7 @@ use schemas::{Artifacts, Partition, Provenance, Table};
 pub(crate) const LAYERS: u16 = 3;
 const SAMPLES: u16 = 6;
 
-/// Four runs of two datasets, each run with what the one before has and more.
+/// Four runs of two datasets; each run has all parts of the one before and more.
 pub(crate) fn study() -> Study {
     let dataset = |name: &str| StudyDataset {
         name: name.to_owned(),
@@ -41,7 +41,7 @@ pub(crate) fn study() -> Study {
     }
 }
 
-/// Writes what the stages before would have written.
+/// Writes the tables of the stages before.
 pub(crate) fn write(root: &Path, study: &Study) {
     let artifacts = Artifacts::new(root);
     for dataset in &study.datasets {

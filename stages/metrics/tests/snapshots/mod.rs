@@ -13,7 +13,7 @@ use schemas::{Artifacts, Partition, Provenance};
 /// The attention rows of one head, by query.
 pub(crate) type Head = Vec<Vec<f32>>;
 
-/// What was snapshot: sizes, probe windows, and attention rows by step, window, layer, head and query.
+/// Snapshots: sizes, probe windows, and attention rows by step, window, layer, head and query.
 pub(crate) struct Snapshots {
     pub(crate) steps: Vec<u32>,
     pub(crate) layers: usize,

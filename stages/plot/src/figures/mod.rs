@@ -40,7 +40,7 @@ pub(crate) fn step_heading(step: u32) -> String {
     }
 }
 
-/// What curves and bands are.
+/// The note that explains curves and bands.
 fn seeds_note(dataset: &Dataset) -> String {
     match dataset.study.seeds.len() {
         1 => "one seed, no error band".to_owned(),

@@ -83,7 +83,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
     figure
 }
 
-/// The mean distance of a layer's matched and of randomly paired heads, one line each; none with one seed.
+/// The mean distance of a layer's matched heads and of randomly paired ones, one line each; none with one seed.
 fn match_distances(attention: &AttentionTables, layer: usize) -> Option<[String; 2]> {
     let mean = |distance: fn(&HeadMatches) -> Option<f64>| {
         let of_layer = attention.matches.iter().filter(|row| usize::from(row.layer) == layer);

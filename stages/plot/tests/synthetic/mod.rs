@@ -18,7 +18,7 @@ const BLOCK: u16 = 32;
 /// A label that would be markup if it were not escaped.
 pub(crate) const LABEL: &str = "<script>alert(\"Quality\")</script>&'correlations'";
 
-/// Four runs of one dataset; the runs that have what `run_3` has come last.
+/// Four runs of one dataset; each has all parts of the one before.
 pub(crate) fn study(seeds: &[u64], steps: &str) -> Study {
     let dataset = StudyDataset {
         name: DATASET.to_owned(),

@@ -10,7 +10,7 @@ use crate::ops::arguments::Update;
 /// Values per task.
 const CHUNK: usize = 1 << 14;
 
-/// The updated parameter and moments, in the memory of the old ones where nobody else holds it.
+/// The updated parameter and moments, in place where the tensors have no other owner.
 pub(super) fn update(
     mut parameter: FlexTensor,
     gradient: &FlexTensor,

@@ -108,7 +108,7 @@ fn pack(source: Matrix, from: usize, first: usize, tiles: &mut [Tile], order: Or
         let rows = source.rows().saturating_sub(row).min(SIDE);
         let inner = source.columns().saturating_sub(depth).min(DEPTH);
         let start = source.values().as_ptr().wrapping_add(row * source.row_stride() + depth * source.column_stride());
-        // SAFETY: the matrix has so many rows and values along the inner dimension from `start` on.
+        // SAFETY: from `start` on the matrix has these rows and these values along the inner dimension.
         let (natural, found) = unsafe {
             if source.column_stride() == 1 {
                 (pairs_by_row(start, source.row_stride(), rows, inner), Order::ByRow)
@@ -221,13 +221,13 @@ unsafe fn multiply(a: &[Tile], b: &[Tile], c: &mut [MaybeUninit<f32>], columns: 
             continue;
         }
         for row in 0..if accumulate { rows } else { 0 } {
-            // SAFETY: so many rows and columns are `c`'s, initialised by the block before.
+            // SAFETY: the rows and columns lie within `c`, initialised by the block before.
             unsafe { edge[row * PANEL..].as_mut_ptr().copy_from_nonoverlapping(target.add(row * columns), width) };
         }
         // SAFETY: the tiles are configured, and `edge` has 32 rows of 32 columns.
         unsafe { micro_kernel(a, b, edge.as_mut_ptr(), PANEL, accumulate) };
         for row in 0..rows {
-            // SAFETY: so many rows and columns are `c`'s.
+            // SAFETY: the rows and columns lie within `c`.
             unsafe { target.add(row * columns).copy_from_nonoverlapping(edge[row * PANEL..].as_ptr(), width) };
         }
     }

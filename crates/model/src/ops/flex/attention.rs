@@ -1,4 +1,4 @@
-//! Causal attention in blocks of queries: the scores of one block of one head are all that is ever in memory.
+//! Causal attention in blocks of queries: each thread has only the scores of one block of one head in memory.
 
 use std::mem::MaybeUninit;
 
@@ -31,8 +31,8 @@ struct Sizes {
 
 impl Sizes {
     /// # Panics
-    /// If `qkv` is not so many sequences of queries, keys and values that divide evenly into heads: columns that belong to no
-    /// head would never be written.
+    /// If `qkv` is not `batch` sequences of queries, keys and values that divide evenly into heads: columns that belong to no head
+    /// would never be written.
     fn new(qkv: &FlexTensor, Heads { batch, heads }: Heads) -> Self {
         let [rows, width] = shape(qkv);
         assert!(batch > 0 && rows > 0 && rows.is_multiple_of(batch), "{rows} rows are {batch} sequences of one length");
@@ -234,7 +234,7 @@ pub(super) fn backward(forward: Forward, gradient: &FlexTensor) -> FlexTensor {
                     dropout: forward.dropout,
                     of_qkv,
                 };
-                // The last block first: it attends to all keys, so what it writes of them the others add to.
+                // The last block first: it attends to all keys, so it initialises the gradients that the others add to.
                 // SAFETY: each task has one head's columns of one sequence, and they end before `out` does.
                 sizes.blocks().rev().for_each(|block| unsafe { task.block(block, scratch) });
             },

@@ -9,8 +9,8 @@ use super::kernels::{self, Mask};
 use super::storage::{shape, tensor, values};
 use crate::ops::arguments::{Dropout, Heads};
 
-/// A cache with one part of `qkv` (0 queries, 1 keys, 2 values) written from position `first` on, in place where nobody else
-/// holds its memory.
+/// A cache with one part of `qkv` (0 queries, 1 keys, 2 values) written from position `first` on, in place where its memory
+/// has no other owner.
 pub(super) fn fill(mut cache: FlexTensor, qkv: &FlexTensor, part: usize, heads: Heads, first: usize) -> FlexTensor {
     let [batch, per_layer, block, size] = shape(&cache);
     let [rows, width] = shape(qkv);

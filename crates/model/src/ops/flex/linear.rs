@@ -12,7 +12,7 @@ use super::storage::{filled, shape, tensor, values};
 use super::{inner, int16, kernels};
 use crate::Precision;
 
-/// Up to so many rows, a weight is read for little arithmetic, and a matrix product would only repack it.
+/// Up to this many rows, reading the weight dominates, and a matrix product would also repack it.
 const FEW: usize = 128;
 /// Outputs per task, where rows are few.
 const OUTPUTS: usize = 32;

@@ -24,7 +24,7 @@ impl<'a> Matrix<'a> {
     /// A matrix of `columns` columns that fills a slice.
     ///
     /// # Panics
-    /// If the slice is not so many whole rows.
+    /// If the slice is not a whole number of rows.
     pub(super) fn of_rows(values: &'a [f32], columns: usize) -> Self {
         assert!(columns > 0 && values.len().is_multiple_of(columns), "a slice of whole rows");
         Self::new(values, [values.len() / columns, columns], columns)

@@ -171,7 +171,7 @@ unsafe fn all_rows<C: Columns, const ROWS: usize, const PANELS: usize, const FUS
             let (rows, target) = (c.len() / columns, c[first..].as_mut_ptr().cast::<f32>());
             if rows == ROWS && width == PANELS * PANEL {
                 let tile = Tile { start: target, leading_dimension: columns, accumulate };
-                // SAFETY: so many rows and columns from here on are `c`'s; the rest is the caller's promise.
+                // SAFETY: the rows and columns from here on lie within `c`; the rest is the caller's promise.
                 unsafe { micro_kernel::<C, ROWS, PANELS, FUSED>(a, from, b, pairs, tile) };
                 continue;
             }
