@@ -56,7 +56,7 @@ pub fn findings(artifacts: &Artifacts, study: &Study, width: Option<u16>) -> Res
         let findings = artifacts.read::<Findings>(&Partition::dataset(name))?.rows;
         let title = title(&format!("Findings on {name} (value [95 % interval over seeds])"));
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{title}\n{}", verdicts(&findings, width.unwrap_or(LOG_WIDTH), colors_enabled()));
+        let _ = write!(text, "{title}\n{}", verdicts(&findings, width.unwrap_or(LOG_WIDTH), colors_enabled()));
     }
     Ok(text)
 }
