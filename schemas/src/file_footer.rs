@@ -67,7 +67,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let artifacts = Artifacts::new(folder.path());
         let partition = Partition::dataset("text8").split(Split::Val);
-        let provenance = Provenance::new("prep", serde_json::json!({"encoding": "utf8"}));
+        let provenance = Provenance::new("prep", 1, serde_json::json!({"encoding": "utf8"}));
         artifacts.write(&partition, &provenance, &[Corpus { token: 3 }]).unwrap();
         let footer = Footer::read(&artifacts.path::<Corpus>(&partition).unwrap()).unwrap();
         assert_eq!((footer.table.as_str(), &footer.partition), ("corpus", &partition));

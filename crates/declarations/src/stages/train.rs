@@ -166,7 +166,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Job, Snapshot};
+    use crate::Job;
+    use crate::snapshot::Snapshot;
 
     fn parameters(flags: &str) -> Parameters {
         let line = format!("train --dataset d --run r --seed 1 {flags}");
