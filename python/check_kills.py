@@ -47,9 +47,9 @@ def commands(artifacts, run):
 
 
 def names(folder):
-    """The files of a folder, except the driver's hidden state; those that are being written are in .tmp."""
-    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in files if name.parts[0] == ".tmp" or name.name[0] != "."}
+    """The files of a folder, except the driver's hidden state; those that are being written are in .tmp, beside a note."""
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != "README.txt"}
+    return {name for name in files if name.parts[0][0] != "." or name.parts[0] == ".tmp"}
 
 
 def writes(job, name, folder):

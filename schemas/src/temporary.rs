@@ -128,27 +128,4 @@ mod tests {
         let long = [name(&path(&"a".repeat(255))), name(&path(&"b".repeat(255)))];
         assert!(long.iter().all(|name| name.len() == 64) && long[0] != long[1], "{long:?}");
     }
-
-    #[test]
-    fn only_what_killed_writers_left_is_swept() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let artifacts = Artifacts::new(folder.path());
-        assert_eq!(artifacts.sweep().expect("an empty folder"), 0);
-        let left =
-            [".tmp/attention,attention.parquet", ".tmp/folder/file", "checkpoints/step=5/checkpoints.parquet.tmp"];
-        let more_left = [".state.json.tmp", "plots/a.png.tmp", "report/index.html.tmp"];
-        let kept = ["checkpoints/step=0/checkpoints.parquet", "plots/a.png", "mine/notes.tmp", ".state.json"];
-        for path in left.iter().chain(&more_left).chain(&kept).map(|path| folder.path().join(path)) {
-            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, "").expect("a file");
-        }
-        assert_eq!(artifacts.sweep().expect("everything can be removed"), left.len() + more_left.len());
-        let remains = |path: &&&str| folder.path().join(path).exists();
-        assert_eq!(left.iter().chain(&more_left).find(remains), None);
-        assert_eq!(kept.iter().filter(remains).count(), kept.len());
-        assert_eq!(artifacts.sweep().expect("nothing is left"), 0);
-        fs::write(folder.path().join(".tmp/attention,attention.parquet"), "").expect("a file");
-        assert_eq!(artifacts.sweep().expect("it can be removed"), 1);
-        assert_eq!(entries(&folder.path().join(".tmp")).expect("a folder").len(), 1, "but for the note");
-    }
 }

@@ -198,3 +198,26 @@ fn a_disk_that_refuses_is_named() {
     let refused = Artifacts::new(&root).write(&node(), &Provenance::default(), &[log(0)]).unwrap_err().to_string();
     assert!(refused.starts_with(&format!("cannot create {}", root.display())), "{refused}");
 }
+
+#[test]
+fn only_what_killed_writers_left_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(folder.path());
+    assert_eq!(Artifacts::new(folder.path().join("none")).sweep().unwrap(), 0);
+    assert!(!folder.path().join("none").exists());
+    let left = [".tmp/attention,attention.parquet", ".tmp/folder/file", "checkpoints/step=5/checkpoints.parquet.tmp"];
+    let more_left = [".state.json.tmp", "plots/a.png.tmp", "report/index.html.tmp"];
+    let kept = ["checkpoints/step=0/checkpoints.parquet", "plots/a.png", "mine/notes.tmp", ".state.json"];
+    for path in left.iter().chain(&more_left).chain(&kept).map(|path| folder.path().join(path)) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    assert_eq!(artifacts.sweep().unwrap(), left.len() + more_left.len());
+    let remains = |path: &&&str| folder.path().join(path).exists();
+    assert_eq!(left.iter().chain(&more_left).find(remains), None);
+    assert_eq!(kept.iter().filter(remains).count(), kept.len());
+    assert_eq!(artifacts.sweep().unwrap(), 0);
+    fs::write(folder.path().join(".tmp/attention,attention.parquet"), "").unwrap();
+    assert_eq!(artifacts.sweep().unwrap(), 1);
+    assert_eq!(fs::read_dir(folder.path().join(".tmp")).unwrap().count(), 1, "but for the note");
+}
