@@ -16,13 +16,19 @@ if [ "${1:-}" = --features ] && [ $# -ge 2 ]; then
     set -- --built-with "${@:2}"
 fi
 
+# Cargo's errors and warnings, and that it waits for another build, but not what it compiles.
+quietly() {
+    { "$@" 2>&1 >&3 | grep --line-buffered -vE '^ +(Compiling|Finished|Fresh|Dirty|Updating|Locking) ' >&2; } 3>&1
+    return "${PIPESTATUS[0]}"
+}
+
 target=${CARGO_TARGET_DIR:-target}
 if [ -x "$target/release/driver" ]; then
     # Prints a line only if the build takes a while; usually nothing has changed.
     # The redirections keep `sleep` from holding the caller's pipes open.
     { sleep 3 >/dev/null 2>&1 && echo "rebuilding what has changed" >&2; } >/dev/null &
     notice=$!
-    "${build[@]}" --quiet || { kill "$notice" 2>/dev/null; exit 1; }
+    quietly "${build[@]}" || { kill "$notice" 2>/dev/null; exit 1; }
     kill "$notice" 2>/dev/null || true
 else
     echo "building; the first build takes about 10 minutes on 2 cores" >&2

@@ -2,7 +2,7 @@
 # Runs the tests. Needs Rust 1.95, gcc and Python 3.11; takes 20 to 40 minutes on 2 cores the first time.
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked without the crate
-#                             `schemas`, and their numbers recomputed by a second implementation; every stage killed
+#                             `schemas`, compared with those of its declared versions, and their numbers recomputed by a second implementation; every stage killed
 #                             many times, after which it must finish with the same bytes; the metrics on datasets with a
 #                             known structure; the same queries in Rust and in Python
 #   scripts/test.sh --quick   only the crates' tests
@@ -101,6 +101,8 @@ if ! $quick; then
         if check "Python environment" environment; then
             check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
                 python python/check_tables.py --require-all "$artifacts"
+            check "what stages write has changed only where its version has" \
+                python python/check_versions.py "$artifacts"
             check "numbers recomputed by NumPy and SciPy" \
                 python python/verify_tables.py "$artifacts"
             check "correlations and findings of a larger study, recomputed" statistics

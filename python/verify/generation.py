@@ -18,7 +18,7 @@ AFFORDABLE = 2e11
 
 
 def verify(store, report, progress, every_step=False):
-    for keys in store.partitions("sample_attention"):
+    for keys in store.own("sample_attention"):
         try:
             verify_training(store, report, progress, keys, every_step)
         except Missing as missing:

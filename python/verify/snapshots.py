@@ -17,7 +17,7 @@ HEAD = ["step", "layer", "head"]
 
 
 def verify(store, report, progress):
-    for training in map(dict, store.trainings("attention")):
+    for training in map(dict, store.trainings("attention", "head_metrics")):
         steps = [keys["step"] for keys in store.partitions("attention") if keys.items() >= training.items()]
         try:
             verify_training(store, report, progress, training, steps)

@@ -55,13 +55,17 @@ class Store:
         """The parameters that decided the file's content, from its footer."""
         return json.loads(self.file(table, **keys).metadata.metadata[b"config"])
 
+    def own(self, table):
+        """The keys of each file of a table that is no link: what is linked is verified where it was written."""
+        return [keys for keys in self.partitions(table) if self.is_own(table, **keys)]
+
     def is_own(self, table, **keys):
         """Whether a file was written for this run, and is no link of another one with the same parameters and inputs."""
         return json.loads(self.file(table, **keys).metadata.metadata[b"partition"]).get("run") == keys.get("run")
 
-    def trainings(self, table):
-        """The trainings, as (key, value) pairs, of a table that is keyed by training."""
-        return list({tuple(key.items())[:3]: None for key in self.partitions(table)})
+    def trainings(self, *tables):
+        """The trainings, as (key, value) pairs, of tables that are keyed by training, of which one is no link."""
+        return list({tuple(key.items())[:3]: None for table in tables for key in self.own(table)})
 
     def tensors(self, **keys):
         """A checkpoint's tensors in float64, by name."""

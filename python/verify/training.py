@@ -14,7 +14,7 @@ RESULTS = ["final_train_loss", "best_val_loss", "total_train_time_secs", "infere
 
 def verify(store, report, progress):
     progress("evaluations, training_log, results")
-    for keys in store.partitions("evaluations"):
+    for keys in store.own("evaluations"):
         where = " ".join(map(str, keys.values()))
         evaluations, config = store.read("evaluations", **keys), store.config("evaluations", **keys)
         bits = evaluations["val_loss"] / math.log(2)

@@ -14,7 +14,7 @@ use crate::experiment::Experiment;
 use crate::format::size;
 
 /// What belongs to the driver: its records, and what it puts aside.
-const KEPT: [&str; 6] = [".lock", ".state.json", ".hashes.json", ".settings.json", ".progress.json", ".logs"];
+const KEPT: [&str; 7] = [".lock", ".tmp", ".state.json", ".hashes.json", ".settings.json", ".progress.json", ".logs"];
 
 impl Executor<'_> {
     /// Lists the files of this folder that the study does not refer to, and the folders beside it that belong to no profile;

@@ -297,6 +297,13 @@ impl Scheduler<'_> {
             self.display.print(&format!("· {} · {reason}", job.name()));
             return Ok(None);
         }
+        // What failed for one run fails for every other.
+        if let Some(&same) = job.duplicates.iter().find(|duplicate| self.phases[**duplicate] == Phase::Failed) {
+            self.phases[index] = Phase::Blocked;
+            let same = executor.jobs[same].name();
+            self.display.print(&format!("· {} · not run: {same}, which does the same, failed", job.name()));
+            return Ok(None);
+        }
         let Some(dependency) = find(&self.phases, &[Phase::Failed, Phase::Blocked]) else {
             return Ok(Some(job.clone()));
         };

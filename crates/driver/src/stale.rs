@@ -166,7 +166,7 @@ mod tests {
     use declarations::{Cost, Flag, StageName};
 
     use super::*;
-    use crate::plan::Continuation;
+    use crate::plan::{Continuation, TextCheck};
 
     fn job() -> Job {
         Job {
@@ -182,6 +182,7 @@ mod tests {
             tables: vec![("log", 2)],
             results_version: 3,
             config: serde_json::Map::new(),
+            text_check: TextCheck(Arc::new(|_| Ok(()))),
             continuation: Continuation(Arc::new(|_| false)),
             owned_folders: vec!["log".into()],
             dependencies: vec![],
@@ -210,12 +211,23 @@ mod tests {
         change: impl FnOnce(&mut Evidence<'_>),
         found: Found,
     ) -> String {
+        said_with(None, record, log, change, found)
+    }
+
+    /// The same with the fingerprint of the last execution in the table `lineage`.
+    fn said_with(
+        lineage: Option<&str>,
+        record: Option<&Record>,
+        log: Option<&str>,
+        change: impl FnOnce(&mut Evidence<'_>),
+        found: Found,
+    ) -> String {
         let cache_key = made("2000", "c");
         let results = log.map(|hash| ("log".to_owned(), hash.to_owned())).into_iter().collect();
         let mut evidence = Evidence {
             cache_key: &cache_key,
             record,
-            lineage: None,
+            lineage,
             results: &results,
             replaced: false,
             program: None,
@@ -277,7 +289,7 @@ mod tests {
     #[test]
     fn without_record_and_footers_the_lineage_decides() {
         let fingerprint = made("2000", "c").fingerprint();
-        let by = |lineage: &str, log| said(None, log, |evidence| evidence.lineage = Some(lineage), Found::Other);
+        let by = |lineage: &str, log| said_with(Some(lineage), None, log, |_| {}, Found::Other);
         assert_eq!(by(&fingerprint, Some("l")), "skip: up to date (by lineage)");
         assert_eq!(by(&fingerprint, None), "run: never ran");
         assert_eq!(by("another", Some("l")), "run: never ran");

@@ -10,6 +10,7 @@ use schemas::enums::Verdict;
 use schemas::tables::{Findings, Results};
 use schemas::{Artifacts, Partition};
 
+use crate::display;
 use crate::experiment::Experiment;
 use crate::study::Study;
 
@@ -24,12 +25,13 @@ pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Faul
     let header = ["dataset", "run", "", "seeds", "final train loss", "best val loss", "train time, s", "characters/s"];
     let mut rows = vec![header.map(str::to_owned)];
     for row in artifacts.read::<Results>(&Partition::study())?.rows {
-        let is_duplicate = row.training_of != row.run;
-        let duplicate = if is_duplicate { format!(" (duplicate of {})", row.training_of) } else { String::new() };
+        let others: Vec<&str> = row.training_of.split(", ").filter(|run| *run != row.run).collect();
+        let shared =
+            if others.is_empty() { String::new() } else { format!(" (shares trainings of {})", others.join(", ")) };
         rows.push([
             row.dataset,
             row.run,
-            row.label + &duplicate,
+            display::printable(&row.label).into_owned() + &shared,
             integer(row.seeds),
             mean_stderr(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
             mean_stderr(row.best_val_loss_mean, row.best_val_loss_stderr, 4),

@@ -18,22 +18,15 @@ fn a_second_run_has_nothing_to_do() {
     said.has("▸ prep shakespeare_char · run: never ran");
     said.has("  programs/prep --artifacts artifacts/smoke --dataset shakespeare_char --data data --threads");
     said.has("✓ train shakespeare_char/run_3/1338 · ");
-    said.has("train shakespeare_char/run_3/1338 · run: never ran; duplicate of run_1, copied");
     said.has("peak memory");
     said.has("1.7500 ± 0.2500");
-    said.has("-0.500 [-0.750, -0.250]");
+    said.has("−0.50 [−0.75, −0.25]");
     said.has("Report   artifacts/smoke/report/index.html");
     let lineage = scene.lineage();
     assert_eq!(lineage.len(), 31);
     assert!(lineage.iter().all(
         |row| row.status == schemas::enums::Status::Done && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)
     ));
-    let copied = lineage.iter().filter(|row| row.command.ends_with("--same-as run_1")).map(|row| row.node.as_str());
-    let copied: std::collections::BTreeSet<_> = copied.collect();
-    assert_eq!(
-        copied.into_iter().collect::<Vec<_>>(),
-        ["2/1337", "2/1338", "3/1337", "3/1338"].map(|of| format!("train shakespeare_char/run_{of}"))
-    );
 
     let said = scene.run_well(&[]);
     assert_eq!(scene.ran(), [""; 0]);
@@ -125,12 +118,12 @@ fn what_does_not_depend_on_a_failure_is_finished_and_the_failure_is_retried_last
         "✗ snapshot shakespeare_char/run_1/1337: no luck\n  command: programs/snapshot --artifacts artifacts/smoke",
     );
     said.has("\n  log: artifacts/smoke/.logs/snapshot/shakespeare_char/run_1/1337.log");
-    said.has("6 failed, 6 not run because of that");
+    said.has("2 failed, 10 not run because of that");
     said.has("finished jobs are kept; to resume: ./scripts/run_pipeline.sh --profile smoke");
     let ran = scene.ran();
     assert!(!ran.iter().any(|line| line.starts_with("metrics")));
     assert_eq!(ran.iter().filter(|line| line.starts_with("generate")).count(), 8);
-    assert_eq!(scene.lineage().iter().filter(|row| row.status == schemas::enums::Status::Failed).count(), 6);
+    assert_eq!(scene.lineage().iter().filter(|row| row.status == schemas::enums::Status::Failed).count(), 2);
 
     fs::remove_file(scene.path("fail_snapshot")).unwrap();
     scene.run_well(&[]).has("run: failed before");
@@ -227,6 +220,37 @@ fn work_of_more_than_a_minute_is_replaced_only_where_the_user_agrees() {
     }
     scene.run_well(&["--only", "train", "--set", "train.max_iters=10", "--yes"]);
     assert_eq!(scene.ran().len(), 8);
+}
+
+#[test]
+fn equal_work_is_done_once_and_linked() {
+    use std::os::unix::fs::MetadataExt;
+    let scene = Scene::new();
+    scene.writes_tables();
+    let said = scene.run_well(&["--until", "train"]);
+    said.has("· train shakespeare_char/run_2/1337 · linked to run_1, which does the same");
+    said.has("· train shakespeare_char/run_0/1338 · linked to run_1, which does the same");
+    let ran = scene.ran();
+    let trained = ran.iter().filter(|line| line.starts_with("train")).count();
+    assert_eq!(trained, 3, "with and without tracking for the first seed, with it for the second: {ran:#?}");
+    let inode = |run: &str| {
+        let path =
+            format!("artifacts/smoke/training_log/dataset=shakespeare_char/run={run}/seed=1337/training_log.parquet");
+        fs::metadata(scene.path(&path)).unwrap().ino()
+    };
+    assert_eq!(inode("run_1"), inode("run_3"));
+    assert_ne!(inode("run_0"), inode("run_1"));
+    let linked = |row: &&schemas::tables::Lineage| row.status == schemas::enums::Status::Linked;
+    assert_eq!(scene.lineage().iter().filter(linked).count(), 5);
+    // What was there before is replaced by a link, too, and a link that is lost is made again.
+    fs::remove_dir_all(scene.path("artifacts/smoke/training_log/dataset=shakespeare_char/run=run_3")).unwrap();
+    scene
+        .run_well(&["--until", "train"])
+        .has("· train shakespeare_char/run_3/1337 · linked to run_1, which does the same");
+    assert_eq!((scene.ran().len(), inode("run_1")), (0, inode("run_3")));
+    // A job that is to be rerun is not linked to an earlier execution.
+    scene.run_well(&["--only", "train", "--run", "run_2", "--force"]);
+    assert_eq!(scene.ran().len(), 2);
 }
 
 #[test]
@@ -466,7 +490,7 @@ fn a_dry_run_runs_and_writes_nothing() {
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
     said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs first");
     said.has("1 of 31 jobs would run, and up to 30 that depend on them");
-    assert_eq!(said.out.matches(" --same-as run_1").count(), 4, "two runs of two seeds copy");
+    assert_eq!(said.out.matches("; linked to run_").count(), 14, "what does the same for another run");
     scene.run_well(&[]);
     scene.ran();
     scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");

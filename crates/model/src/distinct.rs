@@ -40,7 +40,7 @@ impl DistinctWeights {
 
 #[cfg(test)]
 mod tests {
-    use schemas::{Provenance, Source};
+    use schemas::{Partition, Provenance, Source};
     use serde_json::json;
 
     use super::*;
@@ -54,6 +54,7 @@ mod tests {
             rows: Weights::initial(config, seed).to_rows(),
             source: Source { path: format!("checkpoints/seed={seed}"), blake3: String::new() },
             provenance: Provenance::new("train", 1, json!({"min_lr": min_lr})),
+            written_for: Partition::dataset("text").run("run_0").seed(seed),
         };
         let mut distinct = DistinctWeights::default();
         distinct.add(0, &checkpoint(1, 0.1)).expect("the first");

@@ -40,7 +40,8 @@ fn table_row(row: &Results, rows: &[Results]) -> Markup {
             b { (row.run) }
             span.muted {
                 (row.label)
-                @if row.training_of != row.run { " (training of " (row.training_of) ")" }
+                @let others = row.training_of.split(", ").filter(|run| *run != row.run).collect::<Vec<_>>().join(", ");
+                @if !others.is_empty() { " (shares trainings of " (others) ")" }
             }
         }
         td.number { (number::integer(row.seeds)) }
