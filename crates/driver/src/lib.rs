@@ -133,6 +133,10 @@ impl Executor<'_> {
         let _lock = lock(root)?;
         let (mut state, mut history) = (State::open(root, true), History::open(artifacts.clone()));
         refuse_foreign_files(self, &state, &history)?;
+        // Under the lock, so that no stage is writing.
+        if let Err(error) = artifacts.sweep() {
+            print_error(&format!("note: {error}"));
+        }
         if let Some(note) = history.set_aside()? {
             print_error(&note);
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use schemas::Artifacts;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = ".progress.json";
@@ -56,7 +57,7 @@ pub(crate) fn write(
         running: running.map(|(job, progress, time)| (job, (progress, time.as_secs_f64()))).collect(),
     };
     let text = serde_json::to_vec(&report).expect("plain data serialises");
-    let _ = atomic_file::write(root.join(FILE), &text);
+    let _ = Artifacts::new(root).write_file(FILE, &text);
 }
 
 /// Removes the progress: nothing runs.

@@ -1,8 +1,8 @@
 //! What the last run in a folder was told to change, so that a plain call does not quietly go back.
 
-use std::io;
 use std::path::Path;
 
+use schemas::Artifacts;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::quote;
@@ -28,9 +28,9 @@ impl Settings {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn write(&self, root: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, root: &Path) -> Result<(), schemas::Error> {
         let text = serde_json::to_vec_pretty(self).expect("plain data serialises");
-        atomic_file::write(root.join(FILE), &text)
+        Artifacts::new(root).write_file(FILE, &text)
     }
 
     /// A note on how they differ from those of the last run; none if they do not.

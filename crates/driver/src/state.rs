@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use declarations::Fault;
+use schemas::Artifacts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -146,7 +147,7 @@ impl State {
         self.note(saved);
     }
 
-    fn note(&mut self, saved: io::Result<()>) {
+    fn note(&mut self, saved: Result<(), schemas::Error>) {
         if let Err(error) = saved {
             self.unsaved = Some(error.to_string());
         }
@@ -179,12 +180,12 @@ impl State {
         Ok(Some(blake3))
     }
 
-    fn save(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
+    fn save(&self, name: &str, value: &impl Serialize) -> Result<(), schemas::Error> {
         if !self.writes {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(value).expect("plain data serialises");
-        atomic_file::write(self.root.join(name), &text)
+        Artifacts::new(&self.root).write_file(name, &text)
     }
 }
 

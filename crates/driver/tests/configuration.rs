@@ -405,7 +405,7 @@ fn commands_can_be_pasted() {
     );
     assert_eq!(
         command(StageName::Plot, None),
-        format!("target/release/plot --artifacts artifacts/laptop {study} --threads 2")
+        format!("target/release/plot --artifacts artifacts/laptop {study} --threads 1")
     );
 }
 
