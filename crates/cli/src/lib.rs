@@ -4,23 +4,42 @@
 //! A stage's `main` is one call of [`run`]; it reports progress to its [`Terminal`].
 
 pub mod number;
+mod stop;
 mod terminal;
 
 use std::process::ExitCode;
 
 use declarations::{Fault, Job, Stage};
 
+pub use stop::Stop;
 pub use terminal::{Notice, Progress, RELAY, Terminal};
 
 /// Runs a stage: parses its command line, makes its thread pool, does the work. Exits with 0, or with the code of the error's
-/// [`Kind`](declarations::Kind).
+/// [`Kind`](declarations::Kind). SIGINT and SIGTERM end it at once.
 pub fn run<S: Stage>(work: impl FnOnce(&Job<S>, &Terminal) -> Result<(), Fault>) -> ExitCode {
+    start(|| Ok(Stop::default()), work)
+}
+
+/// Runs a stage whose work can be saved and resumed. The first SIGINT or SIGTERM is a request that the work finds in
+/// [`Terminal::stop`], and ends with [`Fault::stopped`]; the same signal again ends the program at once.
+pub fn run_resumable<S: Stage>(work: impl FnOnce(&Job<S>, &Terminal) -> Result<(), Fault>) -> ExitCode {
+    start(stop::listen, work)
+}
+
+fn start<S: Stage>(
+    listen: impl FnOnce() -> Result<Stop, Fault>,
+    work: impl FnOnce(&Job<S>, &Terminal) -> Result<(), Fault>,
+) -> ExitCode {
     let job = match Job::<S>::parse(std::env::args_os()) {
         Ok(job) => job,
         // Help and version come this way, too: clap prints each where it belongs and exits with 0 or 2.
         Err(error) => error.exit(),
     };
-    let terminal = Terminal::new(job.execution.quiet);
+    let mut terminal = Terminal::new(job.execution.quiet);
+    match listen() {
+        Ok(stop) => terminal.listens(stop),
+        Err(fault) => return exit(Err(fault), &terminal),
+    }
     // The pool can be made once, and nothing has made it before.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(job.execution.threads).build_global();
     exit(work(&job, &terminal), &terminal)

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use declarations::Fault;
+use declarations::{Fault, Signal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
+
+use crate::Stop;
 
 /// The environment variable by which the driver makes a stage report as lines of JSON ([`Notice`]) on standard error, so
 /// that it can draw the bars of several stages together. The outputs of the stage do not depend on it.
@@ -47,9 +49,10 @@ enum Mode {
     Relay,
 }
 
-/// Standard error of a stage.
+/// Standard error of a stage, and what its user asks of it by a signal.
 pub struct Terminal {
     mode: Mode,
+    stop: Stop,
 }
 
 impl Terminal {
@@ -64,12 +67,22 @@ impl Terminal {
         } else {
             Mode::Lines
         };
-        Self { mode }
+        Self { mode, stop: Stop::default() }
     }
 
     /// A terminal that prints errors only, for tests.
     pub fn silent() -> Self {
-        Self { mode: Mode::Silent }
+        Self { mode: Mode::Silent, stop: Stop::default() }
+    }
+
+    /// Lets the work find requests to stop.
+    pub(crate) fn listens(&mut self, stop: Stop) {
+        self.stop = stop;
+    }
+
+    /// The signal that asks the work to save what it has and to end with [`Fault::stopped`]; none if none does.
+    pub fn stop(&self) -> Option<Signal> {
+        self.stop.requested()
     }
 
     /// Prints a message.
@@ -86,6 +99,7 @@ impl Terminal {
     pub fn fail(&self, fault: &Fault) {
         match self.mode {
             Mode::Relay => relay(&Notice::Failed { text: fault.to_string() }),
+            _ if fault.is_stop() => write_line(&fault.to_string()),
             _ => write_line(&format!("error: {fault}")),
         }
     }

@@ -11,12 +11,34 @@ pub enum Kind {
     Parameter = 2,
     /// An input that is missing, corrupt or of an unsupported version, or an error of the operating system.
     Input = 3,
+    /// No error: SIGINT asked for it, and the work so far is saved.
+    Interrupted = 128 + Signal::Interrupt as isize,
+    /// No error: SIGTERM asked for it, and the work so far is saved.
+    Terminated = 128 + Signal::Terminate as isize,
 }
 
 impl Kind {
     /// The exit code.
     pub fn code(self) -> u8 {
         self as u8
+    }
+}
+
+/// A signal by which a user or the system asks a program to stop; its number is the same on every system.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signal {
+    /// SIGINT, as by Ctrl-C.
+    Interrupt = 2,
+    /// SIGTERM, as by a scheduler or a shutdown.
+    Terminate = 15,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+        })
     }
 }
 
@@ -46,6 +68,20 @@ impl Fault {
         Self { kind: Kind::Bug, message: message.into() }
     }
 
+    /// A request to stop that was followed; the message says what is saved and how to go on.
+    pub fn stopped(signal: Signal, message: impl Into<String>) -> Self {
+        let kind = match signal {
+            Signal::Interrupt => Kind::Interrupted,
+            Signal::Terminate => Kind::Terminated,
+        };
+        Self { kind, message: format!("stopped by {signal}: {}", message.into()) }
+    }
+
+    /// Whether it is no error: a request to stop was followed.
+    pub fn is_stop(&self) -> bool {
+        matches!(self.kind, Kind::Interrupted | Kind::Terminated)
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -56,7 +92,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Bug => write!(formatter, "internal error (bug): {}", self.message),
-            Kind::Parameter | Kind::Input => formatter.write_str(&self.message),
+            _ => formatter.write_str(&self.message),
         }
     }
 }

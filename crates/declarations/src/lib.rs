@@ -28,7 +28,7 @@ mod value;
 pub use choice::{ContextPolicy, Device, Encoding, Precision, Schedule};
 pub use command::{Argument, Execution, flag, parsed};
 pub use cost::{Cost, training_memory};
-pub use fault::{Fault, Invalid, Kind};
+pub use fault::{Fault, Invalid, Kind, Signal};
 pub use handles::{Inputs, Outputs};
 pub use names::{LARGEST_SEED, check_seed, file_name};
 pub use pipeline::{

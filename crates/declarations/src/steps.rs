@@ -74,7 +74,7 @@ impl FromIterator<u32> for Steps {
     }
 }
 
-/// Steps of one range at most: more than anybody looks at, and few enough to hold.
+/// Steps at most: more than anybody looks at, and few enough to hold.
 const MOST: u32 = 1_000_000;
 
 impl FromStr for Steps {
@@ -110,8 +110,9 @@ impl FromStr for Steps {
                             "`{part}` in `{text}` is empty: a range is first-last/every, every at least 1"
                         ));
                     }
-                    if (last - first) / every >= MOST {
-                        return Err(format!("`{part}` in `{text}` has more than {MOST} steps"));
+                    // Of all ranges together, as a short text has room for many.
+                    if steps.len() as u64 + u64::from((last - first) / every) >= u64::from(MOST) {
+                        return Err(format!("`{part}` in `{text}`: more than {MOST} steps are too many"));
                     }
                     steps.extend((first..=last).step_by(every as usize));
                 }
@@ -283,6 +284,15 @@ mod tests {
     fn a_few_steps_stand_for_all() {
         let of = |text: &str| text.parse::<Steps>().expect("a schedule").first_middle_last().to_string();
         assert_eq!([of("0,50,100-300/100"), of("0,100"), of("0"), of("")], ["0,100,300", "0,100", "0", ""]);
+    }
+
+    #[test]
+    fn many_ranges_together_are_refused_like_a_long_one() {
+        let most = "0-999999".parse::<Steps>().expect("as many as may be");
+        assert_eq!(most.count(), MOST);
+        for text in ["0-1000000", "0-999999,2000000-2000001", "0-599999,0-599999"] {
+            assert!(text.parse::<Steps>().unwrap_err().contains("more than 1000000 steps"), "{text}");
+        }
     }
 
     #[test]

@@ -136,12 +136,13 @@ pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-/// Terminates the child when the driver is killed, so that no two drivers ever have a process of the same job.
+/// Kills the child when the driver is killed, so that no two drivers ever have a process of the same job. A softer signal
+/// would let a training write its last commit beside the one that the next driver starts.
 fn die_with_parent(parent: u32) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     // SAFETY: prctl with PR_SET_PDEATHSIG reads no memory of ours, and _exit does not return.
     unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         // The parent may have exited before the call.
         if std::os::unix::process::parent_id() != parent {
             libc::_exit(1);

@@ -112,9 +112,29 @@ impl Study {
             check_known("datasets", [&name], &experiment.datasets)?;
             datasets.push(overrides.dataset(&name, &experiment.datasets[&name], &runs)?);
         }
+        check_size(&datasets)?;
         let origin = Origin::new(experiment, profile_name, texts);
         Ok(Self { datasets, parallel_jobs, sections, origin })
     }
+}
+
+/// Snapshots of all trainings of a study at most. Each is at least two files, which every plan names and looks for.
+const MOST_SNAPSHOTS: u64 = 100_000;
+
+/// Refuses a study that could not even be planned.
+fn check_size(datasets: &[Dataset]) -> Result<(), Fault> {
+    let of = |dataset: &Dataset| {
+        let trainings = (dataset.seeds.len() as u64).saturating_mul(dataset.runs.len() as u64);
+        trainings.saturating_mul(dataset.steps.count().into())
+    };
+    let snapshots = datasets.iter().map(of).fold(0, u64::saturating_add);
+    if snapshots > MOST_SNAPSHOTS {
+        return Err(Fault::parameter(format!(
+            "the study has {snapshots} snapshots (`snapshot.steps` × `seeds` × runs), and at most {MOST_SNAPSHOTS} are \
+             possible: use fewer steps, such as 0,1-512*2,1000-100000/1000"
+        )));
+    }
+    Ok(())
 }
 
 /// The experiment and its overrides.

@@ -179,6 +179,14 @@ fn inconsistent_settings_are_refused() {
 }
 
 #[test]
+fn a_study_that_is_too_large_to_plan_is_refused_at_once() {
+    let set = |steps| resolve("smoke", &["train.max_iters=999999", &format!("snapshot.steps={steps}")]);
+    assert!(set("0-12000").is_ok());
+    let refused = set("0-999999").expect_err("eight trainings of a million snapshots");
+    assert!(refused.contains("the study has 8000000 snapshots"), "{refused}");
+}
+
+#[test]
 fn unknown_profiles_and_settings_are_refused_by_name() {
     assert_eq!(
         resolve("labtop", &[]).unwrap_err(),

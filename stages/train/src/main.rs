@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::LargeBlocks = allocator::LargeBlocks::new();
 
 fn main() -> ExitCode {
-    cli::run(train::run)
+    cli::run_resumable(train::run)
 }

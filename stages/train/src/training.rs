@@ -31,7 +31,8 @@ impl Training<'_> {
     ///
     /// # Errors
     /// A parameter fault if the device or the precision is not supported, before anything is removed, or if the training
-    /// diverges; an input fault if a table cannot be written or removed.
+    /// diverges; an input fault if a table cannot be written or removed. If a signal asks for it, the training ends at the next
+    /// step: it is committed there, and the error says so.
     pub(crate) fn run(&self, mut history: History) -> Result<(), Fault> {
         let parameters = self.parameters;
         let kept = parameters.kept();
@@ -63,11 +64,21 @@ impl Training<'_> {
                 progress.note(format!("val loss {}", printed(evaluation.val_loss, 3)));
                 history.evaluations.push(evaluation);
             }
-            if !committed && (kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY) {
+            // Asked for after the evaluation: what is committed here is not evaluated again.
+            let stop = self.terminal.stop().filter(|_| step < parameters.max_iters);
+            if !committed && (stop.is_some() || kept.contains(step) || last_commit.elapsed() >= COMMIT_EVERY) {
                 untimed.record(&mut history, step);
                 commit(&trainer, step, &mut history, saved)?;
                 history.keep_only(&kept, step)?;
                 (last_commit, saved) = (Instant::now(), Some(step));
+            }
+            if let Some(signal) = stop {
+                history.write_timings()?;
+                let last = parameters.max_iters;
+                return Err(Fault::stopped(
+                    signal,
+                    format!("saved at step {step} of {last}; the same command resumes there"),
+                ));
             }
             if step == parameters.max_iters {
                 break;

@@ -2,10 +2,11 @@
 
 mod cycle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use cycle::SYMBOLS;
 use schemas::damage::{Damage, damage};
@@ -138,6 +139,95 @@ fn a_killed_training_resumes_and_ends_with_the_same_bytes() {
     }
     assert!(kills > 0, "it was killed at least once");
     assert_eq!(files(whole.path()), files(killed.path()));
+}
+
+/// Waits until a condition holds, at most a minute.
+fn wait_until(holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never came to hold");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill starts").success());
+}
+
+/// Starts a training that lasts for minutes, and waits until it has begun.
+fn endless(folder: &Path) -> Child {
+    let child = command(folder, &["--max-iters", "1000000", "--eval-interval", "1000000", "--tracking", "true"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("train starts");
+    wait_until(|| Artifacts::new(folder).has::<Optimizer>(&partition()));
+    child
+}
+
+#[test]
+fn a_signal_saves_the_training_at_the_next_step_and_ends_it() {
+    for (name, code, said) in [("-INT", 130, "stopped by SIGINT"), ("-TERM", 143, "stopped by SIGTERM")] {
+        let folder = study();
+        let child = endless(folder.path());
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&child, name);
+        let output = child.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        let saved = text.lines().find_map(|line| line.strip_prefix(&format!("{said}: saved at step ")));
+        let step = saved.and_then(|line| line.split(' ').next()?.parse::<u32>().ok());
+        let committed = Artifacts::new(folder.path()).read::<Optimizer>(&partition()).expect("a commit").rows[0].step;
+        assert_eq!(step, Some(committed), "{text}");
+        assert!(committed > 1, "it trained on after the first commit");
+        let log = Artifacts::new(folder.path()).read::<TrainingLog>(&partition()).expect("a log").rows;
+        let logged: Vec<u32> = log.iter().map(|row| row.step).collect();
+        assert_eq!(logged, (0..committed).step_by(4).collect::<Vec<_>>(), "no step before the commit is lost");
+    }
+}
+
+#[test]
+fn a_training_stopped_by_signals_ends_with_the_same_bytes() {
+    let more = ["--tracking", "true", "--checkpoint-steps", "0,60"];
+    let whole = study();
+    trained(whole.path(), &more);
+    let stopped = study();
+    let mut steps = BTreeSet::new();
+    // Loading takes about as long as training; each attempt lets it train a little longer.
+    for delay in (0..).map(|time| Duration::from_millis(20 + 10 * time)) {
+        let child = command(stopped.path(), &more).stderr(Stdio::piped()).spawn().expect("train starts");
+        std::thread::sleep(delay);
+        signal(&child, "-TERM");
+        let output = child.wait_with_output().expect("it ends");
+        match output.status.code() {
+            Some(0) => break,
+            // It did not listen yet.
+            None => {}
+            Some(code) => {
+                assert_eq!(code, 143, "{}", String::from_utf8_lossy(&output.stderr));
+                let artifacts = Artifacts::new(stopped.path());
+                steps.insert(artifacts.read::<Optimizer>(&partition()).expect("a commit").rows[0].step);
+            }
+        }
+    }
+    assert!(steps.len() > 1, "it was stopped at several steps: {steps:?}");
+    assert_eq!(files(whole.path()), files(stopped.path()));
+}
+
+#[test]
+fn the_same_signal_again_ends_the_training_at_once() {
+    let folder = study();
+    let more = ["--max-iters", "1000000", "--eval-iters", "100000000"];
+    let mut child = command(folder.path(), &more).stderr(Stdio::null()).spawn().expect("train starts");
+    // It evaluates for hours, and there is no step's end to save at.
+    std::thread::sleep(Duration::from_millis(1500));
+    signal(&child, "-INT");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().expect("a child").is_none(), "the first is only noted");
+    signal(&child, "-TERM");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().expect("a child").is_none(), "so is another signal, which the driver may add to Ctrl-C");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().expect("it ends").signal(), Some(2));
 }
 
 #[test]
