@@ -52,7 +52,9 @@ class Kills:
             attempts += 1
             driver = self.pipeline.start(folder)
             # Often early, sometimes late, and after many attempts never, so that it ends.
-            delay = self.random.expovariate(8 / seconds) if attempts < 60 and self.kills < self.times else 10 * seconds + 300
+            delay = self.random.expovariate(16 / seconds) if self.random.random() < 0.9 else self.random.uniform(0, seconds)
+            if attempts > 100 or self.kills >= self.times:
+                delay = 10 * seconds + 300
             try:
                 driver.wait(delay)
             except subprocess.TimeoutExpired:
@@ -81,7 +83,7 @@ class Kills:
         send = {
             "driver SIGKILL": lambda: driver.kill(),
             "stage SIGKILL": lambda: os.kill(self.random.choice(stages)[0], signal.SIGKILL),
-            "driver and stages SIGKILL": lambda: os.killpg(driver.pid, signal.SIGKILL),
+            "driver and stages SIGKILL": lambda: self.all(driver, stages),
             "driver SIGTERM": lambda: driver.terminate(),
             "driver SIGINT": lambda: driver.send_signal(signal.SIGINT),
             "Ctrl-C (SIGINT to all)": lambda: os.killpg(driver.pid, signal.SIGINT),
@@ -109,6 +111,11 @@ class Kills:
         interrupted = {"driver SIGTERM": (143, -15), "driver SIGINT": (130, -2), "Ctrl-C (SIGINT to all)": (130, -2)}
         if driver.returncode not in interrupted.get(way, (driver.returncode,)):
             self.failures.append(f"{when}: the exit code is {driver.returncode}: {said(driver)[-600:]}")
+
+    def all(self, driver, stages):
+        driver.kill()
+        for pid, _ in stages:
+            os.kill(pid, signal.SIGKILL)
 
     def twice(self, driver):
         os.killpg(driver.pid, signal.SIGINT)

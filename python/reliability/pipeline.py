@@ -140,13 +140,15 @@ def without_clocks(reference, path, table):
         return None
     one, other = (pq.ParquetFile(file).read().to_pylist() for file in (reference, path))
     if table == "results":
-        clocked = ("total_train_time_secs", "inference_tokens_per_sec")
+        # Of equal trainings one is computed; `training_of` says whose clock was read, which a kill can change.
+        clocked = ("total_train_time_secs", "inference_tokens_per_sec", "training_of")
         one, other = ([{key: row[key] for key in row if not key.startswith(clocked)} for row in rows] for rows in (one, other))
     elif table == "timings":
         # A training that was interrupted has more rows, of the same work.
         one, other = (characters(rows) for rows in (one, other))
     else:
-        last = {row["node"]: row["status"] for row in other}
+        # Files that a killed driver did not record are adopted by the next.
+        last = {row["node"]: row["status"].replace("adopted", "done") for row in other}
         one, other = {row["node"]: "done" for row in one}, last
     return None if one == other else f"{one} became {other}"[:500]
 

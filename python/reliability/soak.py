@@ -46,7 +46,7 @@ class Soak:
             code, output = self.pipeline.run(self.folder, env=environment)
             seconds = time.monotonic() - started
             done = set(re.findall(r"^✓ (\S+(?: \S+)?) · ", output, re.MULTILINE))
-            failed = set(re.findall(r"^error: (\S+(?: \S+)?) failed", output, re.MULTILINE))
+            failed = set(re.findall(r"^✗ (\S+(?: \S+)?): ", output, re.MULTILINE))
             print(f"round {number}: {len(done)} done, {len(failed)} failed, exit code {code}, {seconds:.1f} s", flush=True)
             self.failures += [f"round {number}: a process is left: {command}" for command in left_over(self.folder)]
             self.failures += [f"round {number}: {what}" for what in self.partial_files()]
@@ -76,10 +76,9 @@ class Soak:
         left = [job for job in would if job not in excused]
         if left:
             self.failures.append(f"round {number}: {len(left)} jobs were not run, such as {left[0]}, and depend on no failed one")
-        listed = output[-20_000:]
-        missing = [job for job in failed if job not in listed]
-        if missing:
-            self.failures.append(f"round {number}: the end does not list {missing[0]}, which failed")
+        summary = re.search(r"^(\d+) failed\b", output, re.MULTILINE)
+        if summary is None or int(summary[1]) != len(failed):
+            self.failures.append(f"round {number}: {len(failed)} jobs are listed as failed, and the end says {summary and summary[0]}")
 
     def nothing_to_do(self):
         best = None

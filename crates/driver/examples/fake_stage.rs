@@ -15,7 +15,7 @@ use declarations::plot::Plot;
 use declarations::prep::Prep;
 use declarations::snapshot::Snapshot;
 use declarations::train::Train;
-use declarations::{Fault, Job, Stage};
+use declarations::{Fault, Job, Per, Stage};
 use schemas::enums::Split;
 use schemas::tables::*;
 use schemas::{Artifacts, Error, Partition, Provenance, Source, Table};
@@ -42,7 +42,8 @@ fn fake<S: Stage>(job: &Job<S>, terminal: &Terminal) -> Result<(), Fault> {
     progress.advance(1);
     let root = artifacts_flag();
     let declared = S::outputs(&job.parameters, &job.partition);
-    let failure = failure();
+    // All else depends on the text.
+    let failure = failure().filter(|_| S::PER != Per::Dataset);
     match failure {
         Some(0) => return Err(Fault::input("no luck: try again")),
         Some(1) => return Err(Fault::bug("no luck")),
@@ -79,7 +80,9 @@ fn failure() -> Option<u8> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     let mut hasher = blake3::Hasher::new();
     hasher.update(&number("FAKE_ROUND").to_le_bytes());
-    std::env::args().take_while(|word| word != "--threads").for_each(|word| drop(hasher.update(word.as_bytes())));
+    for word in std::env::args().take_while(|word| word != "--threads") {
+        hasher.update(word.as_bytes());
+    }
     let hash = hasher.finalize();
     let [low, high, way, ..] = *hash.as_bytes();
     let chance = u32::from(u16::from_le_bytes([low, high])) * 100 / (1 << 16);
