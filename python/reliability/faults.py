@@ -30,6 +30,7 @@ class Skipped(Exception):
 class Faults:
     def __init__(self, arguments, work):
         self.pipeline, self.work = Pipeline(arguments.programs), work
+        self.verbose = arguments.verbose
         self.trials, self.seed = arguments.power_losses, arguments.seed
         self.failures, self.skipped, self.passed = [], [], 0
         self.reference = work / "reference"
@@ -62,6 +63,9 @@ class Faults:
         if code not in expected:
             self.failures.append(f"{fault}: exit code {code}, expected {expected}: {end[-1500:]}")
             return
+        if self.verbose:
+            lines = [line for line in end.splitlines() if re.match(r"error|✗|\d+ failed", line)]
+            print("".join(f"    {fault}: {line[:400]}\n" for line in lines[:3]), end="", flush=True)
         missing = [pattern for pattern in patterns if not re.search(pattern, end, re.IGNORECASE)]
         if missing:
             self.failures.append(f"{fault}: the message lacks {missing}: {end[-1500:]}")
@@ -103,6 +107,15 @@ def remount(folder, option):
     subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
 
 
+def too_little_space(faults, folder):
+    with mounted(folder, "4m"):
+        inside = folder / "artifacts"
+        code, output = faults.pipeline.run(inside)
+        faults.says("too little space", code, output, (2,), r"writes about \d+ MB", r"has \d+ MB free", r"--yes")
+        if inside.exists() and names(inside):
+            faults.failures.append("too little space: it has begun all the same")
+
+
 def disk_full(faults, folder):
     for share in (0.02, 0.2, 0.5, 0.8, 0.97):
         fault = f"disk full at {share:.0%}"
@@ -110,8 +123,9 @@ def disk_full(faults, folder):
         pages = int(sum(-(-(faults.reference / name).stat().st_size // 4096) for name in names(faults.reference)) * share)
         with mounted(folder, pages * 4096):
             inside = folder / "artifacts"
-            code, output = faults.pipeline.run(inside)
-            faults.says(fault, code, output, (3,), r"no space left|disk (is )?full|free space", re.escape(str(inside)), r"free|space")
+            # What cannot fit is asked about beforehand; --yes is who knows better.
+            code, output = faults.pipeline.run(inside, "--yes")
+            faults.says(fault, code, output, (3,), r"no space left|disk (is )?full", re.escape(str(inside)), r"\bfree\b")
             remount(folder, "size=1g")
             faults.finishes(fault, inside)
 
@@ -238,6 +252,7 @@ def power_loss(faults, folder):
 
 
 FAULTS = {
+    "too little space": too_little_space,
     "disk full": disk_full,
     "file too large": file_too_large,
     "read-only": read_only,
@@ -254,6 +269,7 @@ FAULTS = {
 def add(commands):
     parser = commands.add_parser("faults", help="disk full, read-only, memory, locks, power loss", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(FAULTS), help="only these faults")
+    parser.add_argument("--verbose", action="store_true", help="print the messages")
     parser.add_argument("--power-losses", default=10, type=int, help="number of simulated power losses [10]")
     parser.add_argument("--seed", default=1, type=int, help="of the random moments [1]")
     parser.set_defaults(run=lambda arguments, work: Faults(arguments, Path(work)).run(arguments.only))

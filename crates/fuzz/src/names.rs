@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use driver::plan::{Threads, plan};
+use driver::plan::plan;
 use driver::study::Study;
 
 /// Panics if the path, which is relative to a folder, can leave it.
@@ -13,7 +13,7 @@ pub(crate) fn stays_within(path: &Path) {
 
 /// Plans a study. Panics if a job writes outside the root, removes a folder outside it, or all of the root.
 pub(crate) fn check(study: &Study) {
-    let Ok(jobs) = plan(study, "root", Threads { shared: 1, alone: 1 }) else { return };
+    let Ok(jobs) = plan(study, "root", 1) else { return };
     for job in &jobs {
         job.outputs.iter().chain(&job.owned_folders).chain(&job.inputs).for_each(|path| stays_within(path));
         let _ = job.command("programs");

@@ -16,13 +16,13 @@ fn read(data: &[u8]) {
     empty();
     fs::write(scratch().join(NAMES[usize::from(first % 2)]), text).expect("a scratch file");
     fs::write(scratch().join("file"), "x").expect("a scratch file");
-    let mut state = State::open(scratch(), true).expect("damaged records are ignored");
+    let mut state = State::open(scratch(), true);
     for job in state.jobs().map(str::to_owned).collect::<Vec<_>>() {
         let _ = state.record(&job).map(|record| record.cache_key.fingerprint());
     }
     let hash = state.hash(&scratch().join("file")).expect("the file is there");
     let _ = hash.map(|hash| hash.len());
-    state.save_hashes().expect("the folder is writable");
+    state.save_hashes();
     nothing_outside();
 }
 

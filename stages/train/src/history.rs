@@ -6,7 +6,7 @@ use cli::Terminal;
 use declarations::train::{Parameters, Train};
 use declarations::{Fault, Outputs, Steps};
 use model::{GptConfig, Moments, Weights};
-use schemas::enums::Moment;
+use schemas::enums::{Activity, Moment};
 use schemas::tables::{Checkpoints, Evaluations, Optimizer, Timings, Tracking, TrainingLog};
 use schemas::{Partition, Provenance};
 
@@ -122,7 +122,9 @@ impl History {
         self.log.retain(|row| row.step < step && parameters.logs(row.step));
         self.tracking.retain(|row| row.step < step && parameters.logs(row.step));
         self.evaluations.retain(|row| row.step <= step && parameters.evaluates(row.step));
-        self.timings.retain(|row| row.step <= step);
+        // What a training step measures of itself is timed under its own number, all else under the number done.
+        let of_a_step = |row: &Timings| row.activity == Activity::Tracking;
+        self.timings.retain(|row| if of_a_step(row) { row.step < step } else { row.step <= step });
         self.committed = Some(Committed { step, weights, moments });
         self.continued = shorter.then_some(optimizer.rows);
         Ok(Some(step))

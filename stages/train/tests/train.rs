@@ -214,6 +214,36 @@ fn a_training_stopped_by_signals_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn timings_of_an_interrupted_commit_are_not_counted_twice() {
+    let more = ["--tracking", "true", "--log-interval", "1"];
+    let whole = study();
+    trained(whole.path(), &more);
+    let folder = study();
+    let artifacts = Artifacts::new(folder.path());
+    let at = || artifacts.read::<Optimizer>(&partition()).map_or(0, |optimizer| optimizer.rows[0].step);
+    for delay in (0..).map(|time| Duration::from_millis(20 + 10 * time)) {
+        let child = command(folder.path(), &more).stderr(Stdio::null()).spawn().expect("train starts");
+        std::thread::sleep(delay);
+        signal(&child, "-TERM");
+        child.wait_with_output().expect("it ends");
+        if at() > 0 {
+            break;
+        }
+    }
+    assert!((1..60).contains(&at()), "it was stopped midway");
+    // Killed in its last commit, it leaves the tables of the end and the commit point of the middle.
+    let timings = |root: &Path| Artifacts::new(root).path::<Timings>(&partition().stage("train")).expect("the keys");
+    std::fs::copy(timings(whole.path()), timings(folder.path())).expect("a copy");
+    trained(folder.path(), &more);
+    let tracked = |root: &Path| {
+        let rows = Artifacts::new(root).read::<Timings>(&partition().stage("train")).expect("timings").rows;
+        let tracked = rows.iter().filter(|row| row.activity == schemas::enums::Activity::Tracking);
+        tracked.map(|row| (row.step, row.characters)).collect::<Vec<_>>()
+    };
+    assert_eq!(tracked(folder.path()), tracked(whole.path()));
+}
+
+#[test]
 fn the_same_signal_again_ends_the_training_at_once() {
     let folder = study();
     let more = ["--max-iters", "1000000", "--eval-iters", "100000000"];
