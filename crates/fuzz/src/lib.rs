@@ -62,7 +62,8 @@ fn scratch() -> &'static Path {
 /// Panics if anything but the scratch folder lies beside it.
 fn nothing_outside() {
     let outer = scratch().parent().expect("it lies in a folder of its own");
-    let names: Vec<_> = std::fs::read_dir(outer).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(outer).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
     assert!(names == ["inner"], "a file was written outside the folder: {names:?}");
 }
 

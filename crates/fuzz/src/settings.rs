@@ -13,7 +13,8 @@ pub const TARGET: Target = Target { read, seeds };
 
 fn read(data: &[u8]) {
     static EXPERIMENT: OnceLock<Experiment> = OnceLock::new();
-    let experiment = EXPERIMENT.get_or_init(|| yaml::parse(pipeline::OWN, "pipeline.yaml").expect("the project's file"));
+    let experiment =
+        EXPERIMENT.get_or_init(|| yaml::parse(pipeline::OWN, "pipeline.yaml").expect("the project's file"));
     let Ok(text) = std::str::from_utf8(data) else { return };
     let settings: Vec<String> = text.lines().take(4).map(str::to_owned).collect();
     if let Ok(study) = Study::resolve(experiment, "smoke", &settings) {

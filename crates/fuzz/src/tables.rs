@@ -35,9 +35,32 @@ macro_rules! every_table {
 
 /// Attention first: the only table with a decoder of its own.
 const TABLES: &[Of] = every_table![
-    Attention, Corpus, Vocabulary, SemanticSpace, TrainingLog, Evaluations, Timings, Tracking, Checkpoints, Optimizer,
-    Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, Samples, SampleAttention, SampleLayers,
-    SampleScores, Correlations, Onsets, HeadMatches, Findings, Results, Lineage,
+    Attention,
+    Corpus,
+    Vocabulary,
+    SemanticSpace,
+    TrainingLog,
+    Evaluations,
+    Timings,
+    Tracking,
+    Checkpoints,
+    Optimizer,
+    Windows,
+    HeadOutputs,
+    HeadMetrics,
+    LayerMetrics,
+    LayerSimilarity,
+    Baselines,
+    Samples,
+    SampleAttention,
+    SampleLayers,
+    SampleScores,
+    Correlations,
+    Onsets,
+    HeadMatches,
+    Findings,
+    Results,
+    Lineage,
 ];
 
 fn read(data: &[u8]) {
@@ -114,7 +137,8 @@ fn seeds_of<T: Table + DeserializeOwned>() -> Vec<Vec<u8>> {
         }
         writer.finish().expect("a scratch file");
     } else {
-        let rows: Vec<T> = (0..5).map(|number| serde_json::from_value(row(&T::columns(), number)).expect("a row")).collect();
+        let rows: Vec<T> =
+            (0..5).map(|number| serde_json::from_value(row(&T::columns(), number)).expect("a row")).collect();
         artifacts.write(&everywhere(), &provenance, &rows).expect("a scratch file");
     }
     vec![fs::read(&path).expect("it was written"), rewritten(&path, true), rewritten(&path, false)]

@@ -44,7 +44,8 @@ fn read(data: &[u8]) {
 
 fn seeds() -> Vec<Vec<u8>> {
     let with = |encoding: u8, text: &[u8]| [&[encoding, 230, 25], text].concat();
-    let shakespeare = b"First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n".repeat(4);
+    let shakespeare =
+        b"First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak, speak.\n".repeat(4);
     let utf16: Vec<u8> = "\u{feff}wide".encode_utf16().flat_map(u16::to_le_bytes).collect();
     vec![
         with(0, &shakespeare),
