@@ -127,7 +127,7 @@ fn a_dropped_writer_leaves_no_file_and_the_one_before_untouched() {
     writer.write(&[log(2)]).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before, "the file is replaced by the finished one only");
     let of_table = files(&folder.path().join("training_log"));
-    assert_eq!(of_table, [path.clone()], "no other file is in the table's folder while one is written");
+    assert_eq!(of_table, std::slice::from_ref(&path), "no other file is in the table's folder while one is written");
     writer.finish().unwrap();
     assert_eq!(artifacts.read::<TrainingLog>(&node()).unwrap().rows, [log(2)]);
     assert_eq!(files(folder.path()), [path], "the temporary file has become the file");

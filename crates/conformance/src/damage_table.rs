@@ -61,7 +61,7 @@ pub(crate) fn check<S: Stage>(setup: &Setup<S>, declared: &BTreeSet<PathBuf>) ->
                 How::Replaced if table != WEIGHTS => &[],
                 How::Replaced => {
                     let with_another = |file: &&PathBuf| other_step(files, file).is_some();
-                    files.iter().position(|file| with_another(&file)).map_or(&[][..], |at| &files[at..=at])
+                    files.iter().position(with_another).map_or(&[][..], |at| &files[at..=at])
                 }
                 _ if column < OF_EVERY_FILE => files.as_slice(),
                 _ => &files[..1],

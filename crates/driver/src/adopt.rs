@@ -39,7 +39,7 @@ pub fn find(job: &Job, key: &CacheKey, root: &Path) -> Found {
         };
         let config = footer.provenance.config.as_object().cloned().unwrap_or_default();
         if !has_all(&config, &job.config) {
-            if !job.continues(&config) {
+            if !job.declared.continues(&config) {
                 return Found::Other;
             }
             shorter = true;

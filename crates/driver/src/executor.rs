@@ -154,7 +154,7 @@ impl Executor<'_> {
         };
         let reads_it =
             |(job, selected): &(&Job, &bool)| **selected && job.run.is_some() && job.dataset == writer.dataset;
-        self.jobs.iter().zip(&self.selected).filter(reads_it).try_for_each(|(job, _)| job.check_text(&text))
+        self.jobs.iter().zip(&self.selected).filter(reads_it).try_for_each(|(job, _)| job.declared.check_text(&text))
     }
 
     fn text(&self, dataset: &Partition) -> Option<TextFacts> {

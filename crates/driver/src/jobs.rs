@@ -1,17 +1,19 @@
 //! The jobs of a study, from the stages' declarations.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use declarations::prep::Prep;
 use declarations::{
-    Fault, Invalid, Stage, StageName, StudyStage, StudyVisitor, TrainingPlan, TrainingSections, TrainingStage,
-    TrainingVisitor,
+    Fault, Invalid, Stage, StageName, StudyStage, StudyVisitor, TextFacts, TrainingPlan, TrainingSections,
+    TrainingStage, TrainingVisitor,
 };
 use schemas::{Key, Partition};
+use serde_json::{Map, Value};
 
 use crate::origin::Origin;
-use crate::plan::{Continuation, Job, TextCheck};
+use crate::plan::{Declared, Job};
 use crate::study::{Dataset, Run, Study};
 
 /// Every job of the study, in topological order, without dependencies, which are linked later.
@@ -114,11 +116,8 @@ fn job<S: Stage>(
     training: Option<&TrainingSections>,
     origin: &Origin,
 ) -> Result<Job, Fault> {
-    let refuse = move |invalid: Invalid, origin: &Origin, partition: &Partition| {
-        let (run, dataset) = (partition.value(Key::Run), partition.value(Key::Dataset));
-        origin.refuse(S::NAME, &invalid, run.as_deref(), dataset.as_deref())
-    };
-    S::validate(parameters).map_err(|invalid| refuse(invalid, origin, &partition))?;
+    let declared = Of::<S> { parameters: parameters.clone(), origin: origin.clone(), partition: partition.clone() };
+    S::validate(parameters).map_err(|invalid| declared.refuse(&invalid))?;
     let keys = [Key::Dataset, Key::Run, Key::Seed].into_iter().filter_map(|key| {
         let value = partition.value(key)?;
         Some(declarations::Flag { name: key.to_string(), value, decides: true })
@@ -136,19 +135,42 @@ fn job<S: Stage>(
         tables: S::tables(),
         results_version: S::VERSION,
         config: S::config(parameters),
-        text_check: TextCheck(Arc::new({
-            let (parameters, origin, partition) = (parameters.clone(), origin.clone(), partition.clone());
-            move |text| S::check_text(&parameters, text).map_err(|invalid| refuse(invalid, &origin, &partition))
-        })),
-        continuation: Continuation(Arc::new({
-            let parameters = parameters.clone();
-            move |earlier| S::continues(&parameters, earlier)
-        })),
+        declared: Arc::new(declared),
         owned_folders: S::folders(parameters, &partition),
         dependencies: Vec::new(),
         duplicates: Vec::new(),
         cost: S::cost(parameters, training),
     })
+}
+
+/// A job's parameters with their declaration, and where they were written.
+struct Of<S: Stage> {
+    parameters: S::Parameters,
+    origin: Origin,
+    partition: Partition,
+}
+
+impl<S: Stage> Of<S> {
+    fn refuse(&self, invalid: &Invalid) -> Fault {
+        let (run, dataset) = (self.partition.value(Key::Run), self.partition.value(Key::Dataset));
+        self.origin.refuse(S::NAME, invalid, run.as_deref(), dataset.as_deref())
+    }
+}
+
+impl<S: Stage> Declared for Of<S> {
+    fn continues(&self, earlier: &Map<String, Value>) -> bool {
+        S::continues(&self.parameters, earlier)
+    }
+
+    fn check_text(&self, text: &TextFacts) -> Result<(), Fault> {
+        S::check_text(&self.parameters, text).map_err(|invalid| self.refuse(&invalid))
+    }
+}
+
+impl<S: Stage> fmt::Debug for Of<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parameters.fmt(formatter)
+    }
 }
 
 impl Run {

@@ -114,7 +114,7 @@ impl Executor<'_> {
     /// `--dry-run`.
     fn print_dry_run(&self, arguments: &Arguments) -> Result<Option<u8>, Fault> {
         let (mut state, history) = self.open()?;
-        self.note_settings(arguments, |note| print(note));
+        self.note_settings(arguments, print);
         self.dry_run(&mut state, &history)?;
         Ok(None)
     }

@@ -62,7 +62,7 @@ pub fn free_bytes(folder: &Path) -> Option<f64> {
     let mut room: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path ends with a zero byte, and the other pointer is to a live local.
     let result = unsafe { libc::statvfs(path.as_ptr(), &raw mut room) };
-    (result == 0).then(|| room.f_bavail as f64 * room.f_frsize as f64)
+    (result == 0).then_some(room.f_bavail as f64 * room.f_frsize as f64)
 }
 
 #[cfg(test)]

@@ -43,10 +43,8 @@ pub struct Job {
     pub results_version: u32,
     /// The parameters that decide, as the footers of its tables have them.
     pub config: Map<String, Value>,
-    /// Whether its parameters fit the dataset's text.
-    pub text_check: TextCheck,
-    /// Whether it goes on from what a job with other parameters wrote.
-    pub continuation: Continuation,
+    /// What its declaration answers.
+    pub declared: Arc<dyn Declared>,
     /// Folders that no other job writes to, relative to the root.
     pub owned_folders: Vec<PathBuf>,
     /// The jobs that write what it reads.
@@ -57,40 +55,19 @@ pub struct Job {
     pub cost: Cost,
 }
 
-/// Whether a job with certain parameters goes on from what one with the parameters of a footer wrote.
-#[derive(Clone)]
-pub struct Continuation(pub Arc<dyn Fn(&Map<String, Value>) -> bool + Send + Sync>);
+/// What a job's declaration answers beyond its flags and files.
+pub trait Declared: fmt::Debug + Send + Sync {
+    /// Whether the job goes on from what one with the parameters of a footer wrote.
+    fn continues(&self, earlier: &Map<String, Value>) -> bool;
 
-impl fmt::Debug for Continuation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Continuation")
-    }
-}
-
-/// Whether the parameters of a job fit a text.
-#[derive(Clone)]
-pub struct TextCheck(pub Arc<dyn Fn(&TextFacts) -> Result<(), Fault> + Send + Sync>);
-
-impl fmt::Debug for TextCheck {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("TextCheck")
-    }
-}
-
-impl Job {
     /// Refuses parameters that do not fit the dataset's text.
     ///
     /// # Errors
     /// A parameter fault that names the key.
-    pub(crate) fn check_text(&self, text: &TextFacts) -> Result<(), Fault> {
-        (self.text_check.0)(text)
-    }
+    fn check_text(&self, text: &TextFacts) -> Result<(), Fault>;
+}
 
-    /// Whether it goes on from what a job with the parameters of a footer wrote.
-    pub(crate) fn continues(&self, config: &Map<String, Value>) -> bool {
-        (self.continuation.0)(config)
-    }
-
+impl Job {
     /// The versions on which its outputs depend.
     pub(crate) fn version(&self) -> String {
         let tables = self.tables.iter().map(|(table, version)| format!("{table} {version}"));

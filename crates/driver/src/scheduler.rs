@@ -307,12 +307,13 @@ impl Scheduler<'_> {
         let Some(dependency) = find(&self.phases, &[Phase::Failed, Phase::Blocked]) else {
             return Ok(Some(job.clone()));
         };
-        if job.stage.whole_study() && !executor.jobs[dependency].stage.whole_study() {
-            if let Some((reduced, missing)) = self.reduced(job.stage)? {
-                self.display.print(&format!("{}: without {}", job.name(), missing.join(", ")));
-                self.missing = missing;
-                return Ok(Some(reduced));
-            }
+        if job.stage.whole_study()
+            && !executor.jobs[dependency].stage.whole_study()
+            && let Some((reduced, missing)) = self.reduced(job.stage)?
+        {
+            self.display.print(&format!("{}: without {}", job.name(), missing.join(", ")));
+            self.missing = missing;
+            return Ok(Some(reduced));
         }
         self.phases[index] = Phase::Blocked;
         self.display.print(&format!("· {} · not run: it needs {}", job.name(), executor.jobs[dependency].name()));

@@ -166,7 +166,20 @@ mod tests {
     use declarations::{Cost, Flag, StageName};
 
     use super::*;
-    use crate::plan::{Continuation, TextCheck};
+    use crate::plan::Declared;
+
+    #[derive(Debug)]
+    struct Undeclared;
+
+    impl Declared for Undeclared {
+        fn continues(&self, _earlier: &serde_json::Map<String, serde_json::Value>) -> bool {
+            false
+        }
+
+        fn check_text(&self, _text: &declarations::TextFacts) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
 
     fn job() -> Job {
         Job {
@@ -182,8 +195,7 @@ mod tests {
             tables: vec![("log", 2)],
             results_version: 3,
             config: serde_json::Map::new(),
-            text_check: TextCheck(Arc::new(|_| Ok(()))),
-            continuation: Continuation(Arc::new(|_| false)),
+            declared: Arc::new(Undeclared),
             owned_folders: vec!["log".into()],
             dependencies: vec![],
             duplicates: vec![],

@@ -139,7 +139,7 @@ fn impossible_values_are_refused_before_anything_runs() {
         let (key, _) = wrong.split_once('=').unwrap();
         let said = refused(&[wrong]);
         let near = key.replace("val_windows", "repeat_windows");
-        assert!([&key, near.as_str()].iter().any(|key| said.contains(&format!("`{key}` "))), "{wrong}: {said}");
+        assert!([key, near.as_str()].iter().any(|key| said.contains(&format!("`{key}` "))), "{wrong}: {said}");
     }
 }
 
