@@ -53,6 +53,14 @@ smoke() {
     ./scripts/run_pipeline.sh --profile smoke
 }
 
+# The tables of `smoke` in a new folder, as copied from another machine: nothing but figures, which have no footers, is made again.
+adoption() {
+    local folder=artifacts/adoption_test
+    rm -rf "$folder" && mkdir -p "$folder" && cp -r "$artifacts"/[a-z]* "$folder" && rm -r "$folder/lineage" &&
+        ./scripts/run_pipeline.sh --profile smoke --artifacts "$folder" 2>&1 | tee "$log.adoption" &&
+        [ "$(grep -c '^▸' "$log.adoption")" = 1 ] && grep -q '^▸ plot' "$log.adoption"
+}
+
 # With enough layers, seeds and snapshots for the claims; smoke has too few.
 statistics() {
     local folder=artifacts/statistics_test
@@ -103,6 +111,7 @@ if ! $quick; then
                 python python/check_tables.py --require-all "$artifacts"
             check "what stages write has changed only where its version has" \
                 python python/check_versions.py "$artifacts"
+            check "tables are recognised in another folder" adoption
             check "numbers recomputed by NumPy and SciPy" \
                 python python/verify_tables.py "$artifacts"
             check "correlations and findings of a larger study, recomputed" statistics

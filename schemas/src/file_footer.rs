@@ -6,6 +6,7 @@ use std::path::Path;
 
 use parquet::file::metadata::ParquetMetaDataReader;
 
+use crate::checksum::Sums;
 use crate::{Key, Partition, Provenance, footer};
 
 /// The footer of a table's file, whichever table it is.
@@ -35,6 +36,13 @@ impl Footer {
             partition: serde_json::from_str(said.get(footer::PARTITION)?).ok()?,
             provenance: Provenance::parse(&said),
         })
+    }
+
+    /// Whether a file is there, with a footer and with the checksum that the footer says.
+    pub fn is_whole(path: &Path) -> bool {
+        let sums = File::open(path).and_then(|mut file| Sums::of(&mut file));
+        let is_sound = sums.is_ok_and(|sums| sums.crc32.is_none_or(|[said, found]| said == found));
+        is_sound && Self::read(path).is_some()
     }
 
     /// Whether its keys are those of a path relative to the root, of its own run or of one that shares the file.
@@ -72,6 +80,13 @@ mod tests {
         let footer = Footer::read(&artifacts.path::<Corpus>(&partition).unwrap()).unwrap();
         assert_eq!((footer.table.as_str(), &footer.partition), ("corpus", &partition));
         assert_eq!(footer.provenance, provenance);
+        let path = artifacts.path::<Corpus>(&partition).unwrap();
+        assert!(Footer::is_whole(&path));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[10] ^= 1;
+        let damaged = folder.path().join("damaged");
+        std::fs::write(&damaged, bytes).unwrap();
+        assert!(!Footer::is_whole(&damaged) && !Footer::is_whole(&folder.path().join("missing")));
         assert!(footer.belongs_at(&Artifacts::relative::<Corpus>(&partition).unwrap()));
         for elsewhere in [
             "corpus/dataset=text8/split=train/corpus.parquet",

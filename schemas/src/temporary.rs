@@ -36,6 +36,17 @@ impl Artifacts {
         AtomicFile::create_via(self.root().join(relative), temporary).map_err(Error::Write)
     }
 
+    /// Gives a file a second path, both relative to the root, in place of a file that had it: a hard link or, where the file
+    /// system has none, a copy.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if it cannot be linked.
+    pub fn link(&self, existing: impl AsRef<Path>, relative: impl AsRef<Path>) -> Result<(), Error> {
+        let relative = relative.as_ref();
+        let temporary = self.root().join(FOLDER).join(name(relative));
+        atomic_file::link(&self.root().join(existing), self.root().join(relative), temporary).map_err(Error::Write)
+    }
+
     /// Writes a whole file that is no table.
     ///
     /// # Errors

@@ -107,6 +107,30 @@ pub fn write(path: impl Into<PathBuf>, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Gives an existing file one more name, in place of a file that had it, by way of a temporary name. Where the file system has
+/// no hard links, or the names are on two of them, it is a copy.
+///
+/// # Errors
+/// Those of the operating system; the message names the file or folder. The path then holds what it held before, unless
+/// only the last fsync failed.
+pub fn link(existing: &Path, path: impl Into<PathBuf>, temporary: impl Into<PathBuf>) -> io::Result<()> {
+    let (target, temporary) = (path.into(), temporary.into());
+    create_folder(folder(&target))?;
+    create_folder(folder(&temporary))?;
+    // A killed process may have left one.
+    let _ = fs::remove_file(&temporary);
+    if fs::hard_link(existing, &temporary).is_err() {
+        let mut file = AtomicFile::create_via(target, temporary)?;
+        io::copy(&mut File::open(existing).map_err(cannot("read", existing))?, &mut file)?;
+        return file.commit();
+    }
+    let renamed = fs::rename(&temporary, &target).map_err(cannot("replace", &target));
+    // It is still there if both names were of one file already.
+    let _ = fs::remove_file(&temporary);
+    renamed?;
+    sync_folder(folder(&target))
+}
+
 /// The folder of a path, which for a bare file name is the current one.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -208,6 +232,24 @@ mod tests {
         assert_eq!(names(there.path()), ["file.tmp"]);
         file.commit().unwrap();
         assert_eq!((names(here.path()), names(there.path())), (vec![], vec!["file".to_owned()]));
+    }
+
+    #[test]
+    fn a_link_is_another_name_of_the_same_file_in_place_of_an_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, temporary] = ["file", "new/link", ".tmp/link"].map(|name| folder.path().join(name));
+        write(&file, b"bytes").unwrap();
+        write(&link, b"old").unwrap();
+        for _ in 0..2 {
+            super::link(&file, &link, &temporary).unwrap();
+            assert_eq!(fs::metadata(&file).unwrap().ino(), fs::metadata(&link).unwrap().ino());
+            assert!(names(&folder.path().join(".tmp")).is_empty());
+        }
+        // A file that is replaced keeps its other names.
+        write(&file, b"new").unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"bytes");
+        let error = super::link(&folder.path().join("none"), &link, &temporary).unwrap_err();
+        assert!(error.to_string().contains("none") && fs::read(&link).unwrap() == b"bytes", "{error}");
     }
 
     #[test]

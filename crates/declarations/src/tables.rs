@@ -1,5 +1,6 @@
 //! Which files a job reads and writes, by its stage's declaration.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use schemas::enums::Split;
@@ -144,7 +145,7 @@ impl<P> Usage<P> {
 
     /// The files' partitions.
     pub(crate) fn partitions(&self, parameters: &P, members: &[Member<'_>]) -> Vec<Partition> {
-        let mut partitions: Vec<Partition> = Vec::new();
+        let (mut partitions, mut seen) = (Vec::new(), BTreeSet::new());
         for member in members.iter().filter(|member| (self.when)(parameters, member)) {
             let mut of_member = vec![member.partition.clone()];
             if self.keys.contains(&Key::Split) {
@@ -160,7 +161,7 @@ impl<P> Usage<P> {
             for partition in of_member {
                 let partition = partition.only(self.keys);
                 // Tables of a run or a dataset appear once for each of its trainings.
-                if partitions.last() != Some(&partition) && !partitions.contains(&partition) {
+                if seen.insert(partition.clone()) {
                     partitions.push(partition);
                 }
             }

@@ -14,11 +14,13 @@ use crate::plan::Job;
 pub enum Found {
     /// All results are there and were made from the job's parameters and inputs: the job is done.
     Complete,
-    /// Some are there, and none was made from others: the job goes on.
+    /// Some are there, none was made from others, and what is needed to resume is there: the job goes on.
     Incomplete,
     /// The tables are those of the same training with fewer steps, which the job continues.
     Shorter,
-    /// Nothing is there, or it was made from other parameters, from other inputs or by another version.
+    /// The job writes more than tables, or nothing is there: footers say nothing.
+    Nothing,
+    /// What is there was made from other parameters, from other inputs or by another version, or cannot be read.
     Other,
 }
 
@@ -27,9 +29,9 @@ pub enum Found {
 pub fn find(job: &Job, key: &CacheKey, root: &Path) -> Found {
     let exists = |path: &&PathBuf| root.join(path).is_file();
     let present: Vec<&PathBuf> = job.outputs.iter().filter(exists).collect();
-    if present.is_empty() || present.iter().any(|path| path.extension().is_none_or(|extension| extension != "parquet"))
-    {
-        return Found::Other;
+    let is_table = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
+    if present.is_empty() || !job.outputs.iter().all(|path| is_table(&path)) {
+        return Found::Nothing;
     }
     let mut sources = BTreeSet::new();
     let mut shorter = false;
@@ -49,14 +51,17 @@ pub fn find(job: &Job, key: &CacheKey, root: &Path) -> Found {
     if !sources.iter().all(|source| is_input(job, key, source)) {
         return Found::Other;
     }
+    let mut to_resume = job.outputs.iter().filter(|path| !job.results.contains(path));
+    let can_resume = to_resume.all(|path| Footer::is_whole(&root.join(path)));
     if shorter {
-        return Found::Shorter;
+        return if can_resume { Found::Shorter } else { Found::Other };
     }
     let hashes: BTreeSet<&String> = sources.iter().map(|source| &source.blake3).collect();
     let all_read = key.inputs.values().all(|hash| hashes.contains(hash));
     match all_read && job.results.iter().all(|path| root.join(path).is_file()) {
         true => Found::Complete,
-        false => Found::Incomplete,
+        false if can_resume => Found::Incomplete,
+        false => Found::Other,
     }
 }
 

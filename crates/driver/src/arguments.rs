@@ -156,7 +156,7 @@ pub enum Command {
         #[arg(required = true)]
         job: Vec<String>,
     },
-    /// List files that no profile refers to and, with --yes or after a question, remove them
+    /// List files that this profile, with these settings, does not refer to and, with --yes or after a question, remove them
     Clean,
 }
 

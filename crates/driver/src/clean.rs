@@ -1,4 +1,4 @@
-//! `clean`: lists what no profile refers to, then removes it.
+//! `clean`: lists what the study does not refer to, then removes it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,43 +7,64 @@ use std::path::{Path, PathBuf};
 
 use declarations::Fault;
 
+use crate::arguments::Arguments;
 use crate::consent;
-use crate::display::print;
+use crate::display::print_plain;
 use crate::executor::Executor;
-use crate::experiment::Experiment;
 use crate::format::size;
+use crate::state::State;
 
-/// What belongs to the driver: its records, and what it puts aside.
-const KEPT: [&str; 7] = [".lock", ".tmp", ".state.json", ".hashes.json", ".settings.json", ".progress.json", ".logs"];
+/// What belongs to the driver: its records, and what it has put aside.
+const KEPT: [&str; 9] = [
+    ".lock",
+    ".tmp",
+    ".replaced",
+    ".damaged",
+    ".state.json",
+    ".hashes.json",
+    ".settings.json",
+    ".progress.json",
+    ".logs",
+];
 
 impl Executor<'_> {
-    /// Lists the files of this folder that the study does not refer to, and the folders beside it that belong to no profile;
-    /// removes them if the user agrees.
+    /// Lists the files of this folder that the study does not refer to, and removes them if the user agrees.
     ///
     /// # Errors
-    /// The user does not agree, or a file cannot be removed.
-    pub(crate) fn clean(&self, experiment: &Experiment, yes: bool) -> Result<Option<u8>, Fault> {
+    /// The pipeline never ran in the folder, the user does not agree, or a file cannot be removed.
+    pub(crate) fn clean(&self, arguments: &Arguments) -> Result<Option<u8>, Fault> {
         let root = Path::new(&self.root);
+        let state = State::open(root, false);
+        if state.is_empty() {
+            return Err(Fault::input(format!(
+                "the pipeline never ran in {}: nothing there is its own",
+                root.display()
+            )));
+        }
         let _lock = crate::lock(root)?;
-        let mut unused = self.unused_files(root);
-        unused.extend(foreign_folders(root, experiment));
+        self.note_settings(arguments, print_plain);
+        let unused = self.unused_files(root);
         if unused.is_empty() {
-            print("every file belongs to the study: nothing to remove");
+            print_plain("every file belongs to the study: nothing to remove");
             return Ok(None);
         }
         let bytes: u64 = unused.iter().map(|path| bytes(path)).sum();
         for path in &unused {
-            print(&path.display().to_string());
+            print_plain(&path.display().to_string());
         }
         consent::ask(
-            &format!("{} entries, {}, belong to no profile and would be removed", unused.len(), size(bytes as f64)),
-            yes,
+            &format!(
+                "{} entries, {}, do not belong to this study and would be removed",
+                unused.len(),
+                size(bytes as f64)
+            ),
+            arguments.yes,
         )?;
         for path in &unused {
             remove(path)?;
         }
         remove_empty_folders(root);
-        print(&format!("removed {}", size(bytes as f64)));
+        print_plain(&format!("removed {}", size(bytes as f64)));
         Ok(None)
     }
 
@@ -71,18 +92,6 @@ fn collect(path: &Path, root: &Path, used: &BTreeSet<PathBuf>, unused: &mut Vec<
     } else if !path.strip_prefix(root).is_ok_and(|relative| used.contains(relative)) {
         unused.push(path.to_owned());
     }
-}
-
-/// Folders beside the root that hold a study of this pipeline whose profile is no longer in pipeline.yaml; none where the
-/// root does not have the name of a profile.
-fn foreign_folders(root: &Path, experiment: &Experiment) -> Vec<PathBuf> {
-    let profile = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        experiment.profiles.contains_key(&name)
-    };
-    let Some(parent) = root.parent().filter(|_| profile(root)) else { return Vec::new() };
-    let is_foreign = |path: &PathBuf| path.join(".state.json").exists() && !profile(path);
-    entries(parent).into_iter().filter(is_foreign).collect()
 }
 
 /// The entries of a folder in order; none if it cannot be read.

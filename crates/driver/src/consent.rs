@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use declarations::Fault;
 
+use crate::display::printable;
 use crate::estimate::Estimate;
 use crate::executor::Executor;
 use crate::forecast::Forecast;
@@ -69,7 +70,7 @@ pub(crate) fn ask(doubts: &str, yes: bool) -> Result<(), Fault> {
     let mut stderr = std::io::stderr();
     if yes {
         // A closed standard error is no failure.
-        let _ = writeln!(stderr, "{doubts}");
+        let _ = writeln!(stderr, "{}", printable(doubts));
         return Ok(());
     }
     if !(std::io::stdin().is_terminal() && stderr.is_terminal()) {
@@ -77,7 +78,7 @@ pub(crate) fn ask(doubts: &str, yes: bool) -> Result<(), Fault> {
             "{doubts}\nto go on, add --yes; to keep what is there, use another folder (--artifacts)"
         )));
     }
-    let _ = write!(stderr, "{doubts}\nGo on? [y/N] ");
+    let _ = write!(stderr, "{}\nGo on? [y/N] ", printable(doubts));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     match read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {

@@ -169,7 +169,12 @@ pub fn print(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
 }
 
+/// Prints a line on standard output, without the control characters that names and parameters may hold.
+pub fn print_plain(text: &str) {
+    print(&printable(text));
+}
+
 /// Prints a line on standard error. A closed one is no failure.
 pub fn print_error(text: &str) {
-    drop(writeln!(std::io::stderr(), "{text}"));
+    drop(writeln!(std::io::stderr(), "{}", printable(text)));
 }

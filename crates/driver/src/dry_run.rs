@@ -2,7 +2,7 @@
 
 use declarations::Fault;
 
-use crate::display::print;
+use crate::display::print_plain;
 use crate::estimate::Estimate;
 use crate::executor::Executor;
 use crate::forecast::Forecast;
@@ -21,57 +21,47 @@ impl Executor<'_> {
         for (position, job) in self.jobs.iter().enumerate() {
             let Some(forecast) = &forecasts[position] else { continue };
             let name = job.name();
+            let of = |other: &usize| self.jobs[*other].name();
             let reason = match forecast {
-                Forecast::UpToDate(reason) | Forecast::Restored(reason) => {
-                    print(&format!("{name} · {reason}"));
-                    continue;
-                }
-                Forecast::Omitted(reason) => {
-                    print(&format!("{name} · omitted: {reason}"));
-                    continue;
-                }
-                Forecast::Fails(fault) => {
-                    print(&format!("{name} · fails: {fault}"));
-                    continue;
-                }
                 Forecast::Runs { reason, .. } => {
                     runs += 1;
                     format!("run: {reason}")
                 }
                 Forecast::Follows(dependency) => {
                     follow += 1;
-                    let dependency = self.jobs[*dependency].name();
                     match state.record(&name) {
-                        None => format!("run: {dependency} runs first"),
-                        Some(_) => format!("run if the output of {dependency} changes"),
+                        None => format!("run: {} runs first", of(dependency)),
+                        Some(_) => format!("run if the output of {} changes", of(dependency)),
                     }
                 }
-            };
-            let is_done_first = |&duplicate: &usize| match &forecasts[duplicate] {
-                Some(forecast) if duplicate < position => {
-                    !matches!(forecast, Forecast::Fails(_) | Forecast::Omitted(_))
+                other => {
+                    let said = match other {
+                        Forecast::UpToDate(reason) | Forecast::Restored(reason) => reason.clone(),
+                        Forecast::Omitted(reason) => format!("omitted: {reason}"),
+                        Forecast::Linked(same) => format!("linked to {}, which does the same", of(same)),
+                        Forecast::Waits(dependency) => format!("looked at once {} is back", of(dependency)),
+                        Forecast::Blocked(dependency) => format!("not run: it needs {}", of(dependency)),
+                        Forecast::Fails(fault) => format!("fails: {fault}"),
+                        Forecast::Runs { .. } | Forecast::Follows(_) => String::new(),
+                    };
+                    print_plain(&format!("{name} · {said}"));
+                    continue;
                 }
-                _ => self.is_up_to_date(duplicate, state, history),
             };
-            let same = job.duplicates.iter().copied().find(is_done_first);
-            if let Some(run) = same.and_then(|same| self.jobs[same].run.as_ref()) {
-                print(&format!("{name} · {reason}; linked to {run}, which does the same"));
-                continue;
-            }
             estimate.add(job);
-            print(&format!("{name} · {reason}\n  {}", job.command(&self.programs)));
+            print_plain(&format!("{name} · {reason}\n  {}", job.command(&self.programs)));
         }
         let selected = forecasts.iter().flatten().count();
         let parallel = self.machine.parallel_jobs;
         let followers = if follow > 0 { format!(", and up to {follow} that depend on them") } else { String::new() };
-        print(&format!(
+        print_plain(&format!(
             "{runs} of {selected} jobs would run{followers}, {parallel} at once; nothing was run (--dry-run)"
         ));
         if runs > 0 {
-            print(&estimate.describe(parallel));
+            print_plain(&estimate.describe(parallel));
         }
         if let Some(doubts) = self.doubts(&forecasts, state, history) {
-            print(&format!("{doubts}\na run would ask before, or needs --yes"));
+            print_plain(&format!("{doubts}\na run would ask before, or needs --yes"));
         }
         let failure = forecasts.iter_mut().find_map(|forecast| match forecast.take() {
             Some(Forecast::Fails(fault)) => Some(fault),

@@ -102,7 +102,7 @@ impl Executor<'_> {
             record,
             lineage: history.done(&name),
             results: &results,
-            replaced: Replaced::of(job, root).has(&cache_key),
+            replaced: Replaced::of(job, root).record(&cache_key.fingerprint()).map(|record| record.status),
             program: self.options.rerun_on_program.then_some(program.as_str()),
             force,
         };

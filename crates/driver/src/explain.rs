@@ -8,7 +8,7 @@ use declarations::Fault;
 use schemas::Footer;
 use serde_json::Value;
 
-use crate::display::{print, printable};
+use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::format::duration;
 use crate::logs;
@@ -33,22 +33,22 @@ impl Executor<'_> {
         let path = self.place(file)?;
         let (mut state, history) = self.open()?;
         let job = self.jobs.iter().find(|job| job.outputs.contains(&path));
-        print(&format!("{}", path.display()));
+        print_plain(&path.display().to_string());
         if let Some(footer) = Footer::read(&Path::new(&self.root).join(&path)) {
-            print(&format!(
+            print_plain(&format!(
                 "  table {} version {}, made by {}",
                 footer.table, footer.version, footer.provenance.producer
             ));
             for (name, value) in settings(&footer) {
-                print(&printable(&format!("  {name}: {value}")));
+                print_plain(&format!("  {name}: {value}"));
             }
         }
         if let Some(job) = job {
             let name = job.name();
-            print(&format!("  job {name}\n  command {}", printable(&job.command(&self.programs))));
+            print_plain(&format!("  job {name}\n  command {}", job.command(&self.programs)));
             if let Some(last) = history.of(&name).next_back() {
                 let time = duration(from_seconds(last.wall_secs));
-                print(&format!("  last execution {}, {time}", last.status));
+                print_plain(&format!("  last execution {}, {time}", last.status));
             }
         }
         let mut seen = BTreeSet::new();
@@ -78,7 +78,8 @@ impl Executor<'_> {
                 None if source.contains('/') => ", no longer there",
                 _ => "",
             };
-            print(&printable(&format!("{indent}from {source} (BLAKE3 {}…{note}){again}", &hash[..hash.len().min(16)])));
+            let start: String = hash.chars().take(16).collect();
+            print_plain(&format!("{indent}from {source} (BLAKE3 {start}…{note}){again}"));
             if again.is_empty() && source.contains('/') {
                 self.print_inputs(Path::new(&source), depth + 1, seen, state)?;
             }
@@ -112,11 +113,11 @@ impl Executor<'_> {
         let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
         let differing: Vec<_> = names.into_iter().filter(|name| one.get(*name) != other.get(*name)).collect();
         if differing.is_empty() {
-            print("no difference in parameters, inputs and versions");
+            print_plain("no difference in parameters, inputs and versions");
         }
         for name in differing {
             let text = |facts: &BTreeMap<String, String>| facts.get(name).cloned().unwrap_or("nothing".to_owned());
-            print(&printable(&format!("{name}: {} → {}", text(&one), text(&other))));
+            print_plain(&format!("{name}: {} → {}", text(&one), text(&other)));
         }
         Ok(())
     }
@@ -150,7 +151,7 @@ impl Executor<'_> {
                 )),
             }
         })?;
-        print(&printable(text.trim_end()));
+        print_plain(text.trim_end());
         Ok(None)
     }
 }

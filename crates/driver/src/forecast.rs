@@ -1,5 +1,6 @@
 //! What a run would do, found out before anything runs: for `--dry-run`, for `status`, and to ask before work is lost.
 
+use std::path::Path;
 use std::time::Duration;
 
 use declarations::Fault;
@@ -7,7 +8,9 @@ use schemas::Artifacts;
 use schemas::tables::Timings;
 
 use crate::executor::{Action, Executor};
+use crate::key::CacheKey;
 use crate::lineage::History;
+use crate::link;
 use crate::pace::from_seconds;
 use crate::plan::Job;
 use crate::state::{State, Status};
@@ -29,14 +32,25 @@ pub(crate) enum Forecast {
     },
     /// It runs if what another job writes is not the same as before.
     Follows(usize),
+    /// It is linked to a job of another run that does the same.
+    Linked(usize),
+    /// It is looked at once earlier outputs of another job are back.
+    Waits(usize),
     /// It cannot run.
     Fails(Fault),
+    /// It cannot run since another job cannot.
+    Blocked(usize),
 }
 
 impl Forecast {
     /// Whether the job may write.
     pub(crate) fn may_run(&self) -> bool {
-        matches!(self, Self::Runs { .. } | Self::Follows(_) | Self::Fails(_))
+        matches!(self, Self::Runs { .. } | Self::Follows(_))
+    }
+
+    /// Whether the tables of the job may change.
+    fn may_change(&self) -> bool {
+        self.may_run() || matches!(self, Self::Linked(_))
     }
 }
 
@@ -44,23 +58,61 @@ impl Executor<'_> {
     /// What would happen to each job; none where it is not selected.
     pub(crate) fn forecast(&self, state: &mut State, history: &History) -> Vec<Option<Forecast>> {
         let mut forecasts: Vec<Option<Forecast>> = Vec::new();
-        for (position, job) in self.jobs.iter().enumerate() {
-            let may_run = |dependency: &&usize| forecasts[**dependency].as_ref().is_some_and(Forecast::may_run);
-            let forecast = self.selected[position].then(|| match job.dependencies.iter().find(may_run) {
-                Some(dependency) => Forecast::Follows(*dependency),
-                None => match self.action(job, state, history) {
-                    Ok(Action::Skip { reason, .. }) => {
-                        self.check_text(job).map_or_else(Forecast::Fails, |()| Forecast::UpToDate(reason))
-                    }
-                    Ok(Action::Omit(reason)) => Forecast::Omitted(reason),
-                    Ok(Action::Restore { reason, .. }) => Forecast::Restored(reason),
-                    Ok(Action::Run { reason, from_scratch, .. }) => Forecast::Runs { reason, from_scratch },
-                    Err(fault) => Forecast::Fails(fault),
-                },
-            });
+        for (position, selected) in self.selected.iter().enumerate() {
+            let forecast = selected.then(|| self.forecast_one(position, &forecasts, state, history));
             forecasts.push(forecast);
         }
         forecasts
+    }
+
+    /// What would happen to a job, given what would happen to those before it.
+    fn forecast_one(
+        &self,
+        position: usize,
+        before: &[Option<Forecast>],
+        state: &mut State,
+        history: &History,
+    ) -> Forecast {
+        let job = &self.jobs[position];
+        let after = |is: &dyn Fn(&Forecast) -> bool| {
+            job.dependencies.iter().copied().find(|dependency| before[*dependency].as_ref().is_some_and(is))
+        };
+        if let Some(dependency) = after(&|other| matches!(other, Forecast::Fails(_) | Forecast::Blocked(_))) {
+            return Forecast::Blocked(dependency);
+        }
+        let will_run = |&duplicate: &usize| {
+            before.get(duplicate).is_some_and(|other| other.as_ref().is_some_and(Forecast::may_run))
+        };
+        if let Some(dependency) = after(&Forecast::may_change) {
+            let same = job.duplicates.iter().copied().find(will_run);
+            return same.map_or(Forecast::Follows(dependency), Forecast::Linked);
+        }
+        if let Some(dependency) = after(&|other| matches!(other, Forecast::Restored(_) | Forecast::Waits(_))) {
+            return Forecast::Waits(dependency);
+        }
+        match self.action(job, state, history) {
+            Ok(Action::Skip { reason, .. }) => {
+                self.check_text(job).map_or_else(Forecast::Fails, |()| Forecast::UpToDate(reason))
+            }
+            Ok(Action::Omit(reason)) => Forecast::Omitted(reason),
+            Ok(Action::Restore { reason, .. }) => Forecast::Restored(reason),
+            Ok(Action::Run { reason, from_scratch, cache_key, .. }) => {
+                let is_same = |duplicate: &usize| {
+                    will_run(duplicate)
+                        || (!self.options.force && self.is_same(position, *duplicate, &cache_key, state))
+                };
+                let same = job.duplicates.iter().copied().find(is_same);
+                same.map_or(Forecast::Runs { reason, from_scratch }, Forecast::Linked)
+            }
+            Err(fault) => Forecast::Fails(fault),
+        }
+    }
+
+    /// Whether the tables of another job, which is recorded as done, are what a job with this key would write.
+    pub(crate) fn is_same(&self, position: usize, other: usize, cache_key: &CacheKey, state: &State) -> bool {
+        let (job, other) = (&self.jobs[position], &self.jobs[other]);
+        let record = state.record(&other.name()).filter(|record| record.status == Status::Done);
+        record.is_some_and(|record| link::is_equal(job, cache_key, other, &record.cache_key, Path::new(&self.root)))
     }
 
     /// The finished or interrupted work that would be replaced: each job, the time that it took, and why.
@@ -78,8 +130,8 @@ impl Executor<'_> {
                 _ => continue,
             };
             // What reads the whole study is made anew with every change, so nobody expects it to stay.
-            let was_executed = state.record(&job.name()).is_some() || history.of(&job.name()).next().is_some();
-            if !job.stage.whole_study() && was_executed {
+            let is_there = job.results.iter().any(|path| Path::new(&self.root).join(path).exists());
+            if !job.stage.whole_study() && is_there {
                 work.push((job.name(), self.spent(job, state, history), reason));
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use declarations::{Fault, StageName};
 
 use crate::arguments::Node;
-use crate::display::print;
+use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::forecast::Forecast;
 
@@ -19,7 +19,9 @@ impl Executor<'_> {
             Node::Stage => self.graph_of_stages(),
             Node::Job => self.graph_of_jobs()?,
         };
-        print(&format!("digraph study {{\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n{text}}}"));
+        print_plain(&format!(
+            "digraph study {{\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n{text}}}"
+        ));
         Ok(None)
     }
 

@@ -45,7 +45,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use declarations::{Fault, StageName};
 use schemas::{Artifacts, Footer, Partition, tables};
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Some(Command::Graph { by }) => executor.print_graph(*by),
         Some(Command::Explain { artifact, compare }) => executor.explain(artifact, compare.as_deref()),
         Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
-        Some(Command::Clean) => executor.clean(&experiment, arguments.yes),
+        Some(Command::Clean) => executor.clean(arguments),
     }
     .map(|code| code.unwrap_or(0))
 }
@@ -114,7 +114,7 @@ impl Executor<'_> {
     /// `--dry-run`.
     fn print_dry_run(&self, arguments: &Arguments) -> Result<Option<u8>, Fault> {
         let (mut state, history) = self.open()?;
-        self.note_settings(arguments, print);
+        self.note_settings(arguments, display::print_plain);
         self.dry_run(&mut state, &history)?;
         Ok(None)
     }
@@ -133,6 +133,7 @@ impl Executor<'_> {
         let _lock = lock(root)?;
         let (mut state, mut history) = (State::open(root, true), History::open(artifacts.clone()));
         refuse_foreign_files(self, &state, &history)?;
+        progress::clear(root);
         // Under the lock, so that no stage is writing.
         if let Err(error) = artifacts.sweep() {
             print_error(&format!("note: {error}"));
@@ -157,7 +158,9 @@ impl Executor<'_> {
         let outcome = self.run(&mut state, &mut history, &mut display);
         display.close();
         let outcome = outcome?;
-        print_results(self, &outcome.done, &artifacts)?;
+        if let Err(fault) = print_results(self, &outcome.done, &artifacts) {
+            print_error(&format!("the results cannot be shown: {fault}"));
+        }
         if let Some(note) = note_foreign_tables(self, &state) {
             print(&note);
         }
@@ -221,7 +224,16 @@ fn lock(root: &Path) -> Result<File, Fault> {
     fs::create_dir_all(root).map_err(fault)?;
     let path = root.join(".lock");
     let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(fault)?;
-    match file.try_lock() {
+    // `status` looks at the lock for a moment.
+    let mut locked = file.try_lock();
+    for _ in 0..10 {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {
             file.set_len(0).map_err(fault)?;
             writeln!(file, "{}", std::process::id()).map_err(fault)?;
@@ -236,7 +248,11 @@ fn lock(root: &Path) -> Result<File, Fault> {
             )))
         }
         // Some network file systems have no locks; then the folder is used without one.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error))
+            if error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(libc::ENOLCK) =>
+        {
+            Ok(file)
+        }
         Err(TryLockError::Error(error)) => Err(fault(error)),
     }
 }

@@ -1,12 +1,10 @@
 //! Equal work is done once: the tables of a job stand for the jobs of other runs with the same parameters and inputs, under
 //! hard links.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use declarations::Fault;
-use schemas::Footer;
+use schemas::{Artifacts, Footer};
 
 use crate::key::CacheKey;
 use crate::plan::Job;
@@ -26,37 +24,19 @@ pub(crate) fn is_equal(job: &Job, key: &CacheKey, other: &Job, its_key: &CacheKe
     expected == *key && shares() == Some(true)
 }
 
-/// Makes links of what `other` wrote where `job` would write it. Where the file system has no links, they are copies, which
-/// share their blocks if it can.
+/// Makes links of what `other` wrote where `job` would write it.
 ///
 /// # Errors
-/// A link or copy cannot be made.
+/// A link cannot be made.
 pub(crate) fn link(job: &Job, other: &Job, root: &Path) -> Result<(), Fault> {
     let (Some(run), Some(its_run)) = (&job.run, &other.run) else {
         return Err(Fault::bug("only jobs of runs share their tables"));
     };
+    let artifacts = Artifacts::new(root);
     for path in other.outputs.iter().filter(|path| root.join(path).is_file()) {
-        let target = PathBuf::from(path.display().to_string().replace(&folder(its_run), &folder(run)));
-        link_file(&root.join(path), &root.join(&target)).map_err(|error| {
-            Fault::input(format!("cannot link {} to {}: {error}", target.display(), path.display()))
-        })?;
+        artifacts.link(path, path.display().to_string().replace(&folder(its_run), &folder(run)))?;
     }
     Ok(())
-}
-
-fn link_file(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to.parent().unwrap_or(to))?;
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // The file is complete, and so is its link at once.
-    fs::hard_link(from, to).or_else(|_| {
-        let mut temporary = to.to_owned().into_os_string();
-        temporary.push(".tmp");
-        fs::copy(from, &temporary)?;
-        fs::rename(&temporary, to)
-    })
 }
 
 /// The folder of a run in a table's path.

@@ -41,7 +41,10 @@ fn available_memory() -> f64 {
     });
     let of_group = control_groups().into_iter().filter_map(|folder| {
         let read = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<f64>().ok();
-        Some(read("memory.max")? - read("memory.current")?)
+        let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let cache = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse::<f64>().ok());
+        // Cached files give way where memory is needed.
+        Some(read("memory.max")? - read("memory.current")? + cache.unwrap_or_default())
     });
     of_group.fold(of_machine.unwrap_or(f64::INFINITY), f64::min)
 }

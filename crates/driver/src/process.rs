@@ -84,9 +84,10 @@ impl Process {
         Ok(Self { pid: libc::pid_t::try_from(pid).map_err(|_| Fault::bug("a process id above i32::MAX"))? })
     }
 
-    /// Asks the process to exit by SIGTERM.
-    pub(crate) fn terminate(&self) {
-        self.signal(libc::SIGTERM);
+    /// Asks the process to save and exit, by SIGINT: a service manager sends SIGTERM to all processes itself, and the same
+    /// signal twice would end a training at once.
+    pub(crate) fn interrupt(&self) {
+        self.signal(libc::SIGINT);
     }
 
     /// Kills the process by SIGKILL.
@@ -214,7 +215,7 @@ mod tests {
     fn the_id_of_a_process_stays_reserved_until_it_is_reaped() {
         let process = exited("exit 7", |_| {});
         assert!(is_reserved(process.pid), "a signal could reach another process");
-        process.terminate();
+        process.interrupt();
         let pid = process.pid;
         let exit = process.reap().unwrap();
         assert_eq!((exit.status.code(), exit.peak_rss_bytes.is_some_and(|peak| peak > 100_000)), (Some(7), true));
@@ -222,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_terminated_and_killed() {
-        let terminated = exited("exec sleep 60", Process::terminate).reap().unwrap();
-        assert_eq!(terminated.status.signal(), Some(libc::SIGTERM));
+    fn a_process_is_interrupted_and_killed() {
+        let interrupted = exited("exec sleep 60", Process::interrupt).reap().unwrap();
+        assert_eq!(interrupted.status.signal(), Some(libc::SIGINT));
         let killed = exited("exec sleep 60", Process::kill).reap().unwrap();
         assert_eq!(killed.status.signal(), Some(libc::SIGKILL));
     }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use declarations::Fault;
 
-use crate::key::CacheKey;
 use crate::plan::Job;
 use crate::state::{Record, Status};
 
@@ -29,21 +28,23 @@ impl<'job> Replaced<'job> {
     }
 
     /// Moves what the job wrote aside, with its record. What is there already of the same parameters is kept if it is complete
-    /// and what would replace it is not.
+    /// and what would replace it is not. Returns where it is, if there was anything.
     ///
     /// # Errors
     /// A file or folder cannot be moved.
-    pub(crate) fn put_aside(&self, record: Option<&Record>) -> Result<(), Fault> {
+    pub(crate) fn put_aside(&self, record: Option<&Record>) -> Result<Option<String>, Fault> {
         let present: Vec<&PathBuf> =
             self.job.owned_folders.iter().filter(|folder| self.root.join(folder).exists()).collect();
         if present.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let fingerprint = record.map_or(UNKNOWN.to_owned(), |record| record.cache_key.fingerprint());
         let place = self.place(&fingerprint);
-        let is_done = |record: &Record| record.status == Status::Done;
+        // A job that is to be rerun by --force was done.
+        let is_done = |record: &Record| matches!(record.status, Status::Done | Status::Forced);
         if read_record(&place).is_some_and(|kept| is_done(&kept)) && !record.is_some_and(is_done) {
-            return self.remove_outputs();
+            self.remove_outputs()?;
+            return Ok(Some(fingerprint));
         }
         // The record first, and folder by folder, so that a driver that is killed in between goes on where it was.
         let moved = || -> io::Result<()> {
@@ -53,29 +54,29 @@ impl<'job> Replaced<'job> {
             }
             present.iter().try_for_each(|folder| rename(&self.root.join(folder), &place.join(folder)))
         };
-        moved().map_err(|error| self.cannot("move aside", &error))
+        moved().map_err(|error| self.cannot("move aside", &error))?;
+        Ok(Some(fingerprint))
     }
 
-    /// Moves the outputs of a key back, after what was there was moved aside, and returns their record; none if there are none.
+    /// The record of outputs that are aside.
+    pub(crate) fn record(&self, fingerprint: &str) -> Option<Record> {
+        read_record(&self.place(fingerprint))
+    }
+
+    /// Moves outputs back, after what was there was moved aside and their record was restored, so that a driver that is killed
+    /// in between goes on.
     ///
     /// # Errors
     /// A file or folder cannot be moved.
-    pub(crate) fn restore(&self, key: &CacheKey) -> Result<Option<Record>, Fault> {
-        let place = self.place(&key.fingerprint());
-        let Some(record) = read_record(&place) else { return Ok(None) };
+    pub(crate) fn restore(&self, fingerprint: &str) -> Result<(), Fault> {
+        let place = self.place(fingerprint);
         let moved = || -> io::Result<()> {
             for folder in self.job.owned_folders.iter().filter(|folder| place.join(folder).exists()) {
                 rename(&place.join(folder), &self.root.join(folder))?;
             }
             remove(&place)
         };
-        moved().map_err(|error| self.cannot("move back", &error))?;
-        Ok(Some(record))
-    }
-
-    /// Whether outputs of a key are aside.
-    pub(crate) fn has(&self, key: &CacheKey) -> bool {
-        read_record(&self.place(&key.fingerprint())).is_some()
+        moved().map_err(|error| self.cannot("move back", &error))
     }
 
     /// Removes everything that is aside: the job is complete.
@@ -83,7 +84,12 @@ impl<'job> Replaced<'job> {
     /// # Errors
     /// A file or folder cannot be removed.
     pub(crate) fn discard(&self) -> Result<(), Fault> {
-        remove(&self.folder()).map_err(|error| self.cannot("remove", &error))
+        remove(&self.folder()).map_err(|error| self.cannot("remove", &error))?;
+        // The folders above it, as long as they are empty.
+        let above = self.folder();
+        let above = above.ancestors().skip(1).take_while(|folder| *folder != self.root);
+        above.map(fs::remove_dir).take_while(Result::is_ok).for_each(drop);
+        Ok(())
     }
 
     /// Removes what the job wrote: the folders that no other job writes to, and nothing outside the root.

@@ -1,4 +1,4 @@
-//! Runs the DAG: starts ready jobs, several at once, until all are done or one fails.
+//! Runs the DAG: starts ready jobs, several at once, until nothing is left that can run.
 
 mod exits;
 
@@ -12,10 +12,9 @@ use declarations::{Fault, StageName};
 
 use crate::display::Display;
 use crate::executor::{Action, Executor};
-use crate::failures::{self, Failure};
+use crate::failures::{self, Failure, Lost};
 use crate::key::CacheKey;
 use crate::lineage::History;
-use crate::link;
 use crate::logs::Log;
 use crate::pace::{Pace, from_seconds};
 use crate::plan::{self, Job};
@@ -25,7 +24,7 @@ use crate::replaced::Replaced;
 use crate::signals::Signals;
 use crate::state::{Record, State, Status};
 
-/// How long a stage may take to save and exit after SIGTERM, before it is killed.
+/// How long a stage may take to save and exit after it was asked to, before it is killed.
 const GRACE_PERIOD: Duration = Duration::from_secs(60);
 
 /// How a run of the pipeline ended.
@@ -60,7 +59,7 @@ struct Start {
     threads: usize,
     cache_key: CacheKey,
     program: String,
-    replaced: Option<CacheKey>,
+    replaced: Option<String>,
 }
 
 struct Running {
@@ -72,8 +71,8 @@ struct Running {
     log: Log,
     cache_key: CacheKey,
     program: String,
-    /// The key of the outputs that were moved aside.
-    replaced: Option<CacheKey>,
+    /// Where the outputs are that were moved aside.
+    replaced: Option<String>,
     started_at: SystemTime,
     started: Instant,
     progress: Progress,
@@ -145,7 +144,7 @@ impl Scheduler<'_> {
     fn run(mut self) -> Result<Outcome, Fault> {
         let result = self.run_jobs();
         if result.is_err() {
-            self.running.values().for_each(|running| running.process.terminate());
+            self.running.values().for_each(|running| running.process.interrupt());
         }
         progress::clear(Path::new(&self.executor.root));
         result?;
@@ -162,19 +161,19 @@ impl Scheduler<'_> {
     }
 
     fn run_jobs(&mut self) -> Result<(), Fault> {
-        let mut terminated: Option<Instant> = None;
+        let mut interrupted_at: Option<Instant> = None;
         loop {
             let interrupted = self.signals.first().is_some();
             if !interrupted && !self.stops() {
-                self.start_ready()?;
+                self.start_ready();
             }
             if self.running.is_empty() {
                 return Ok(());
             }
             if interrupted {
-                let since = *terminated.get_or_insert_with(|| {
+                let since = *interrupted_at.get_or_insert_with(|| {
                     self.display.print("stopping: trainings save first; once more stops at once");
-                    self.running.values().for_each(|running| running.process.terminate());
+                    self.running.values().for_each(|running| running.process.interrupt());
                     Instant::now()
                 });
                 if self.signals.repeated() || since.elapsed() > GRACE_PERIOD {
@@ -183,7 +182,11 @@ impl Scheduler<'_> {
             }
             match self.events.recv_timeout(Duration::from_millis(100)) {
                 Ok(Event::Line { job, line }) => self.handle_line(job, line),
-                Ok(Event::Exited { job, wall }) => self.handle_exit(job, wall)?,
+                Ok(Event::Exited { job, wall }) => {
+                    if let Err(fault) = self.handle_exit(job, wall) {
+                        self.fail(job, Failure::of(&self.executor.jobs[job], &fault));
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(Fault::bug("the channel of events is closed")),
             }
@@ -199,7 +202,7 @@ impl Scheduler<'_> {
 
     /// Starts ready jobs, up to the number that may run at once: those that failed before last, else the longest critical path
     /// first.
-    fn start_ready(&mut self) -> Result<(), Fault> {
+    fn start_ready(&mut self) {
         while self.running.len() < self.executor.machine.parallel_jobs
             && !self.stops()
             && self.signals.first().is_none()
@@ -210,10 +213,11 @@ impl Scheduler<'_> {
                 let path = |index: usize| self.critical_paths[index];
                 last(**one).cmp(&last(**other)).then(path(**other).total_cmp(&path(**one)))
             };
-            let Some(&index) = ready.iter().filter(|index| self.fits(**index)).min_by(first) else { return Ok(()) };
-            self.dispatch(index, ready.len())?;
+            let Some(&index) = ready.iter().filter(|index| self.fits(**index)).min_by(first) else { return };
+            if let Err(fault) = self.dispatch(index, ready.len()) {
+                self.fail(index, Failure::of(&self.executor.jobs[index], &fault));
+            }
         }
-        Ok(())
     }
 
     /// The waiting jobs whose dependencies have finished.
@@ -258,8 +262,10 @@ impl Scheduler<'_> {
             Ok(Action::Restore { reason, cache_key }) => {
                 let replaced = Replaced::of(&job, Path::new(&executor.root));
                 replaced.put_aside(self.state.record(&name))?;
-                if let Some(record) = replaced.restore(&cache_key)? {
+                let fingerprint = cache_key.fingerprint();
+                if let Some(record) = replaced.record(&fingerprint) {
                     self.state.insert(&name, record);
+                    replaced.restore(&fingerprint)?;
                 }
                 // Still waiting, it is looked at again.
                 self.display.print(&format!("· {name} · {reason}"));
@@ -274,10 +280,7 @@ impl Scheduler<'_> {
                 let reason = format!("run: {reason}");
                 self.start(index, job.with_threads(threads), Start { reason, threads, cache_key, program, replaced })?;
             }
-            Err(fault) => self.fail(
-                index,
-                Failure { job: name, code: fault.kind().code(), message: fault.to_string(), command: None },
-            ),
+            Err(fault) => self.fail(index, Failure::of(&job, &fault)),
         }
         Ok(())
     }
@@ -324,18 +327,17 @@ impl Scheduler<'_> {
     fn reduced(&self, stage: StageName) -> Result<Option<(Job, Vec<String>)>, Fault> {
         let executor = self.executor;
         let is_lost = |(_, phase): &(&Job, &Phase)| matches!(phase, Phase::Failed | Phase::Blocked);
-        let lost: Vec<&Job> = executor.jobs.iter().zip(&self.phases).filter(is_lost).map(|(job, _)| job).collect();
+        let lost = executor.jobs.iter().zip(&self.phases).filter(is_lost);
+        let lost: Vec<Lost> = lost.filter_map(|(job, _)| Lost::of(job)).collect();
         let Some((rest, missing)) = failures::without(&executor.study.specification(), &lost) else { return Ok(None) };
         let jobs = plan::of_study(executor.study, rest, &executor.root)?;
         Ok(jobs.into_iter().find(|job| job.stage == stage).map(|job| (job, missing)))
     }
 
-    /// Moves what a job wrote before aside; the key of what was moved, if it is known.
-    fn put_aside(&self, job: &Job) -> Result<Option<CacheKey>, Fault> {
-        let record = self.state.record(&job.name());
+    /// Moves what a job wrote before aside; where that is, if there was anything.
+    fn put_aside(&self, job: &Job) -> Result<Option<String>, Fault> {
         // Before the job is recorded as started, so that what resumes it finds no older files.
-        Replaced::of(job, Path::new(&self.executor.root)).put_aside(record)?;
-        Ok(record.map(|record| record.cache_key.clone()))
+        Replaced::of(job, Path::new(&self.executor.root)).put_aside(self.state.record(&job.name()))
     }
 
     /// The threads of a job that starts now, one of `ready`.
@@ -416,14 +418,10 @@ impl Scheduler<'_> {
     /// A finished job whose tables are what a job with this key would write.
     fn same_work(&mut self, index: usize, cache_key: &CacheKey) -> Option<usize> {
         let executor = self.executor;
-        let job = &executor.jobs[index];
-        job.duplicates.iter().copied().find(|&duplicate| {
-            let other = &executor.jobs[duplicate];
+        executor.jobs[index].duplicates.iter().copied().find(|&duplicate| {
             let is_done =
                 self.phases[duplicate] == Phase::Done || executor.is_up_to_date(duplicate, self.state, self.history);
-            let record = self.state.record(&other.name()).filter(|_| is_done);
-            let root = Path::new(&executor.root);
-            record.is_some_and(|record| link::is_equal(job, cache_key, other, &record.cache_key, root))
+            is_done && executor.is_same(index, duplicate, cache_key, self.state)
         })
     }
 

@@ -89,8 +89,8 @@ pub struct Evidence<'job> {
     pub lineage: Option<&'job str>,
     /// The hash of each of its results that exists.
     pub results: &'job BTreeMap<String, String>,
-    /// Whether outputs with its parameters were replaced and can come back.
-    pub replaced: bool,
+    /// The status of outputs with its parameters that were replaced and can come back.
+    pub replaced: Option<Status>,
     /// The hash of the program, if one that changed makes the job stale.
     pub program: Option<&'job str>,
     /// Whether it runs even if it is up to date.
@@ -111,15 +111,22 @@ pub fn decide(job: &Job, evidence: Evidence<'_>, found: impl FnOnce() -> Found) 
 fn by_record(job: &Job, record: &Record, evidence: Evidence<'_>) -> Decision {
     let is_modified = |(path, hash): &(&String, &String)| record.outputs.get(*path).is_some_and(|was| was != *hash);
     match record.status {
+        // A driver that was killed while it moved them back left them aside.
+        Status::Started | Status::Failed
+            if evidence.results.is_empty() && evidence.replaced.is_some_and(|status| status != Status::Done) =>
+        {
+            restore()
+        }
         Status::Started => resume("was interrupted, resumes"),
         Status::Failed => resume("failed before"),
         Status::Forced => run("--force of an interrupted run"),
         Status::Done => match (missing(job, evidence.results), evidence.results.iter().find(is_modified)) {
-            (Some(_), _) if evidence.replaced => restore(),
+            (Some(_), _) if evidence.replaced.is_some() => restore(),
             (Some(path), _) => run(&format!("output {path} is missing")),
             (None, Some((path, _))) => run(&format!("output {path} changed")),
             (None, None) => match evidence.program {
-                Some(program) if program != record.program => run("program changed"),
+                // Nothing is recorded of the program of tables that were linked or adopted.
+                Some(program) if !record.program.is_empty() && program != record.program => run("program changed"),
                 _ => skip("up to date"),
             },
         },
@@ -132,11 +139,11 @@ fn by_footers(job: &Job, evidence: Evidence<'_>, found: Found) -> Decision {
         && missing(job, evidence.results).is_none();
     match found {
         Found::Complete => skip("up to date (by its footers)"),
-        Found::Other if evidence.replaced => restore(),
-        Found::Other if done_before => skip("up to date (by lineage)"),
+        _ if evidence.replaced.is_some() => restore(),
+        Found::Nothing if done_before => skip("up to date (by lineage)"),
         Found::Shorter => resume("has more steps than before, goes on from the last"),
         Found::Incomplete => resume("is incomplete, goes on"),
-        Found::Other => {
+        Found::Nothing | Found::Other => {
             let difference = evidence.record.and_then(|record| evidence.cache_key.difference(&record.cache_key));
             run(&difference.unwrap_or("never ran".to_owned()))
         }
@@ -241,7 +248,7 @@ mod tests {
             record,
             lineage,
             results: &results,
-            replaced: false,
+            replaced: None,
             program: None,
             force: false,
         };
@@ -262,7 +269,7 @@ mod tests {
         assert_eq!(said(Some(&done), None, |_| {}, unread), "run: output log is missing");
         assert_eq!(said(Some(&done), Some("edited"), |_| {}, unread), "run: output log changed");
         assert_eq!(said(Some(&done), Some("l"), |evidence| evidence.force = true, unread), "run: --force");
-        assert_eq!(said(Some(&done), None, |evidence| evidence.replaced = true, unread), "restore");
+        assert_eq!(said(Some(&done), None, |evidence| evidence.replaced = Some(Status::Done), unread), "restore");
     }
 
     #[test]
@@ -282,6 +289,12 @@ mod tests {
         assert_eq!(resumed(Status::Started), "resume: was interrupted, resumes");
         assert_eq!(resumed(Status::Failed), "resume: failed before");
         assert_eq!(resumed(Status::Forced), "run: --force of an interrupted run");
+        let moved_aside = |status| {
+            let started = record(Status::Started, made("2000", "c"));
+            said(Some(&started), None, |evidence| evidence.replaced = Some(status), Found::Other)
+        };
+        assert_eq!(moved_aside(Status::Started), "restore");
+        assert_eq!(moved_aside(Status::Done), "resume: was interrupted, resumes", "--force replaces what is complete");
     }
 
     #[test]
@@ -292,7 +305,9 @@ mod tests {
             assert_eq!(said(record, None, |_| {}, Found::Incomplete), "resume: is incomplete, goes on");
             let shorter = said(record, None, |_| {}, Found::Shorter);
             assert_eq!(shorter, "resume: has more steps than before, goes on from the last");
-            assert_eq!(said(record, None, |evidence| evidence.replaced = true, Found::Other), "restore");
+            for found in [Found::Other, Found::Nothing, Found::Incomplete, Found::Shorter] {
+                assert_eq!(said(record, None, |evidence| evidence.replaced = Some(Status::Done), found), "restore");
+            }
         }
         assert_eq!(said(None, Some("l"), |_| {}, Found::Other), "run: never ran");
         assert_eq!(said(Some(&other), Some("l"), |_| {}, Found::Other), "run: parameter max_iters changed: 500 → 2000");
@@ -301,9 +316,11 @@ mod tests {
     #[test]
     fn without_record_and_footers_the_lineage_decides() {
         let fingerprint = made("2000", "c").fingerprint();
-        let by = |lineage: &str, log| said_with(Some(lineage), None, log, |_| {}, Found::Other);
+        let by = |lineage: &str, log| said_with(Some(lineage), None, log, |_| {}, Found::Nothing);
         assert_eq!(by(&fingerprint, Some("l")), "skip: up to date (by lineage)");
         assert_eq!(by(&fingerprint, None), "run: never ran");
         assert_eq!(by("another", Some("l")), "run: never ran");
+        let others = said_with(Some(&fingerprint), None, Some("l"), |_| {}, Found::Other);
+        assert_eq!(others, "run: never ran", "the footers contradict it");
     }
 }

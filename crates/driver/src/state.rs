@@ -96,6 +96,11 @@ impl State {
         }
     }
 
+    /// Reads the records again, which another driver writes. The hashes that were computed stay.
+    pub fn reload(&mut self) {
+        self.records = load(&self.root.join(RECORDS));
+    }
+
     /// The record of a job.
     pub fn record(&self, job: &str) -> Option<&Record> {
         self.records.get(job)
@@ -105,6 +110,12 @@ impl State {
     pub fn insert(&mut self, job: &str, record: Record) {
         self.records.insert(job.to_owned(), record);
         self.save_hashes();
+        self.save_records();
+    }
+
+    /// Forgets a job.
+    pub fn remove(&mut self, job: &str) {
+        self.records.remove(job);
         self.save_records();
     }
 

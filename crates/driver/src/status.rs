@@ -10,10 +10,11 @@ use schemas::enums::Activity;
 use schemas::tables::{Evaluations, Timings, Tracking};
 use schemas::{Artifacts, Partition};
 
-use crate::display::print;
+use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::forecast::Forecast;
 use crate::format::duration;
+use crate::lineage::History;
 use crate::logs;
 use crate::pace::from_seconds;
 use crate::plan::Job;
@@ -35,14 +36,16 @@ impl Executor<'_> {
         if !root.is_dir() {
             return Err(Fault::input(format!("nothing ran in {} yet", root.display())));
         }
+        let mut state = State::open(root, false);
         loop {
             let report = is_locked(root).then(|| progress::read(root)).flatten();
-            let text = self.status(report.as_ref(), watch)?;
+            state.reload();
+            let text = self.status(&mut state, report.as_ref(), watch)?;
             if watch {
                 // Up and clear, so that the new text stands where the old one did.
                 let _ = console::Term::stdout().clear_screen();
             }
-            print(&text);
+            print_plain(&text);
             if !watch || !is_locked(root) {
                 return Ok(None);
             }
@@ -50,9 +53,9 @@ impl Executor<'_> {
         }
     }
 
-    fn status(&self, report: Option<&Report>, details: bool) -> Result<String, Fault> {
-        let (mut state, history) = self.open()?;
-        let forecasts = self.forecast(&mut state, &history);
+    fn status(&self, state: &mut State, report: Option<&Report>, details: bool) -> Result<String, Fault> {
+        let history = History::open(Artifacts::new(&self.root));
+        let forecasts = self.forecast(state, &history);
         let running = |job: &Job| report.and_then(|report| report.running.get(&job.name()));
         let mut counts: BTreeMap<StageName, [usize; 4]> = BTreeMap::new();
         let (mut runs, mut stale, mut failed) = (Vec::new(), Vec::new(), Vec::new());
@@ -68,7 +71,7 @@ impl Executor<'_> {
                 failed.push(format!("{name} · log: {}", logs::path(Path::new(&self.root), &name).display()));
             } else {
                 match forecast {
-                    Some(Forecast::UpToDate(_) | Forecast::Restored(_)) => count[0] += 1,
+                    Some(Forecast::UpToDate(_) | Forecast::Restored(_) | Forecast::Waits(_)) => count[0] += 1,
                     Some(Forecast::Runs { reason, .. }) => {
                         count[2] += 1;
                         stale.push(format!("{name} · {reason}"));
@@ -84,7 +87,7 @@ impl Executor<'_> {
         let mut text =
             format!("{:<10} {:>6} {:>8} {:>6} {:>7} {:>10}\n", "stage", "done", "running", "to do", "failed", "time");
         for (stage, [done, running, stale, failed]) in counts {
-            let time = self.time_of(stage, &state);
+            let time = self.time_of(stage, state);
             let time = if time.is_zero() { String::new() } else { duration(time) };
             text += &format!("{:<10} {done:>6} {running:>8} {stale:>6} {failed:>7} {time:>10}\n", stage.word());
         }

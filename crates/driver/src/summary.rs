@@ -8,7 +8,7 @@ use console::{Style, colors_enabled, measure_text_width};
 use declarations::Fault;
 use schemas::enums::Verdict;
 use schemas::tables::{Findings, Results};
-use schemas::{Artifacts, Partition};
+use schemas::{Artifacts, Error, Partition};
 
 use crate::display;
 use crate::experiment::Experiment;
@@ -55,7 +55,11 @@ pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Faul
 pub fn findings(artifacts: &Artifacts, study: &Study, width: Option<u16>) -> Result<String, Fault> {
     let mut text = String::new();
     for name in study.datasets.iter().map(|dataset| &dataset.name) {
-        let findings = artifacts.read::<Findings>(&Partition::dataset(name))?.rows;
+        let findings = match artifacts.read::<Findings>(&Partition::dataset(name)) {
+            // The dataset failed.
+            Err(Error::Missing { .. }) => continue,
+            read => read?.rows,
+        };
         let title = title(&format!("Findings on {name} (value [95 % interval over seeds])"));
         // Writing to a string does not fail.
         let _ = write!(text, "{title}\n{}", verdicts(&findings, width.unwrap_or(LOG_WIDTH), colors_enabled()));

@@ -32,14 +32,14 @@ fn a_second_run_has_nothing_to_do() {
     assert_eq!(scene.ran(), [""; 0]);
     said.has("· plot · up to date");
     assert_eq!(scene.lineage().len(), 31);
-    // The number of threads is irrelevant, and without state the lineage is used.
-    fs::remove_file(scene.path("artifacts/smoke/.state.json")).unwrap();
-    fs::remove_file(scene.path("artifacts/smoke/.hashes.json")).unwrap();
-    scene.run_well(&["--jobs", "5"]).has("· plot · up to date (by lineage)");
-    assert_eq!(scene.ran(), [""; 0]);
     fs::write(scene.path("artifacts/smoke/report/index.html"), "another").unwrap();
     scene.run_well(&[]).has("▸ plot · run: output report/index.html changed");
     assert_eq!(scene.ran().len(), 1);
+    // The number of threads is irrelevant, and without state the lineage is used.
+    fs::remove_file(scene.path("artifacts/smoke/.state.json")).unwrap();
+    fs::remove_file(scene.path("artifacts/smoke/.hashes.json")).unwrap();
+    scene.run_well(&["--only", "plot", "--jobs", "5"]).has("· plot · up to date (by lineage)");
+    assert_eq!(scene.ran(), [""; 0]);
 }
 
 #[test]
@@ -254,6 +254,14 @@ fn equal_work_is_done_once_and_linked() {
 }
 
 #[test]
+fn no_parameter_moves_the_cursor() {
+    let scene = Scene::new();
+    let said = scene.run_well(&["--dry-run", "--set", r#"generate.prompt="\x1b[2JX""#]);
+    said.has(r"--prompt '\u{1b}[2JX'");
+    assert!(!said.out.contains('\u{1b}') && !said.err.contains('\u{1b}'));
+}
+
+#[test]
 fn a_damaged_lineage_is_set_aside_and_begun_anew() {
     let scene = Scene::new();
     scene.run_well(&[]);
@@ -323,27 +331,54 @@ fn the_status_graph_logs_and_origin_are_shown() {
 }
 
 #[test]
-fn files_of_no_profile_are_listed_and_removed_where_the_user_agrees() {
+fn files_that_the_study_does_not_refer_to_are_listed_and_removed_where_the_user_agrees() {
     let scene = Scene::new();
+    let said = scene.run(&["clean", "--yes", "--artifacts", "."]);
+    assert_eq!(said.code, Some(3));
+    said.has("the pipeline never ran in .: nothing there is its own");
     scene.run_well(&[]);
     scene.run_well(&["clean"]).has("nothing to remove");
     let stray = "artifacts/smoke/checkpoints/dataset=shakespeare_char/run=gone/seed=1/step=0/checkpoints.parquet";
     fs::create_dir_all(scene.path(stray).parent().unwrap()).unwrap();
     fs::write(scene.path(stray), "old").unwrap();
-    fs::create_dir_all(scene.path("artifacts/forgotten")).unwrap();
-    fs::write(scene.path("artifacts/forgotten/.state.json"), "{}").unwrap();
-    fs::create_dir_all(scene.path("artifacts/mine")).unwrap();
+    fs::create_dir_all(scene.path("artifacts/short")).unwrap();
+    fs::write(scene.path("artifacts/short/.state.json"), "{}").unwrap();
+    fs::create_dir_all(scene.path("artifacts/smoke/.replaced/train")).unwrap();
+    fs::write(scene.path("artifacts/smoke/.replaced/train/record.json"), "{}").unwrap();
     let said = scene.run(&["clean"]);
     assert_eq!(said.code, Some(2));
     said.has(stray);
-    said.has("artifacts/forgotten");
-    assert!(scene.has(stray) && !said.out.contains("artifacts/mine"));
+    assert!(scene.has(stray) && !said.out.contains("short") && !said.out.contains(".replaced"));
     scene.run_well(&["clean", "--yes"]);
-    assert!(
-        !scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=gone")
-            && !scene.has("artifacts/forgotten")
-    );
+    assert!(!scene.has("artifacts/smoke/checkpoints/dataset=shakespeare_char/run=gone"));
+    assert!(scene.has("artifacts/short/.state.json") && scene.has("artifacts/smoke/.replaced/train/record.json"));
     scene.run_well(&[]).has("· plot · up to date");
+}
+
+#[test]
+fn a_failed_dataset_hides_neither_its_failure_nor_the_results_of_others() {
+    let scene = Scene::new();
+    // mine.txt does not exist.
+    let said = scene.run(&["--set", "datasets=[shakespeare_char, mine]", "--set", "seeds=[1337]"]);
+    assert_eq!(said.code, Some(3));
+    said.has("✗ prep mine: datasets.mine.source: mine.txt is missing");
+    said.has("the results are without mine");
+    said.has("Findings on shakespeare_char");
+    said.has("Report   artifacts/smoke/report/index.html");
+}
+
+#[test]
+fn what_cannot_run_is_no_work_that_would_be_replaced() {
+    let scene = Scene::new();
+    let flags = ["--set", "datasets=[mine]", "--only", "prep", "--only", "train"];
+    fs::write(scene.path("mine.txt"), "one").unwrap();
+    scene.run_well(&flags);
+    scene.took("train mine/run_1/1337", 7200.0);
+    fs::remove_file(scene.path("mine.txt")).unwrap();
+    let said = scene.run(&flags);
+    assert_eq!(said.code, Some(3), "{}", said.err);
+    said.has("✗ prep mine: datasets.mine.source: mine.txt is missing");
+    assert!(!said.err.contains("this replaces"));
 }
 
 #[test]
@@ -489,8 +524,8 @@ fn a_dry_run_runs_and_writes_nothing() {
     assert!(!scene.has("artifacts") && scene.ran().is_empty());
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
     said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs first");
-    said.has("1 of 31 jobs would run, and up to 30 that depend on them");
-    assert_eq!(said.out.matches("; linked to run_").count(), 14, "what does the same for another run");
+    said.has("1 of 31 jobs would run, and up to 16 that depend on them");
+    assert_eq!(said.out.matches(" · linked to ").count(), 14, "what does the same for another run");
     scene.run_well(&[]);
     scene.ran();
     scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");

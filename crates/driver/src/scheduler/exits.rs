@@ -66,7 +66,9 @@ impl Scheduler<'_> {
         let cost = format!("{}{peak}", duration(wall));
         match failure {
             None => {
-                Replaced::of(&running.job, root).discard()?;
+                if let Err(fault) = Replaced::of(&running.job, root).discard() {
+                    self.display.warn(&fault.to_string());
+                }
                 self.pace.add(&running.job, wall, running.job.cost.seconds);
                 running.log.write(&format!("✓ {cost}"));
                 self.display.print(&format!("✓ {name} · {cost}"));
@@ -78,10 +80,10 @@ impl Scheduler<'_> {
                 self.display.print(&format!("· {name} · interrupted after {cost}"));
             }
             Some((code, message)) => {
-                let message = self.with_room(&running.job, message);
+                let message = self.with_advice(&running.job, message);
                 running.log.write(&format!("✗ failed after {cost}: {message}"));
-                if let Some(key) = &running.replaced {
-                    self.take_back(&running.job, key)?;
+                if let Some(fingerprint) = &running.replaced {
+                    self.take_back(&running.job, fingerprint)?;
                 }
                 self.fail(index, Failure { job: name, code, message, command: Some(running.command) });
             }
@@ -123,31 +125,44 @@ impl Scheduler<'_> {
         }
     }
 
-    /// A failure's message with what the job needed and what there is, where the disk is full.
-    fn with_room(&self, job: &Job, message: String) -> String {
+    /// A failure's message with what to do where the system refused to write: it knows neither what the job needs nor of other
+    /// folders.
+    fn with_advice(&self, job: &Job, message: String) -> String {
         let root = &self.executor.root;
-        let is_full = message.contains("No space left") || message.contains("quota exceeded");
-        match free_bytes(Path::new(root)).filter(|_| is_full) {
-            None => message,
-            Some(free) => format!(
-                "{message}; the job writes about {}, and the disk of {root} has {} free: free some, or use another folder \
-                 (--artifacts)",
-                size(job.cost.bytes),
-                size(free)
-            ),
+        let is = |words: &[&str]| words.iter().any(|words| message.contains(words));
+        if is(&["No space left", "uota exceeded"])
+            && let Some(free) = free_bytes(Path::new(root))
+        {
+            let (needed, free) = (size(job.cost.bytes), size(free));
+            return format!(
+                "{message}; the job writes about {needed}, and the disk of {root} has {free} free: free some, or use another \
+                 folder (--artifacts)"
+            );
         }
+        if is(&["Read-only file system", "Permission denied"]) {
+            return format!("{message}; make {root} writable, or use another folder (--artifacts)");
+        }
+        if is(&["File too large"]) {
+            return format!(
+                "{message}; `ulimit -f` or the file system limits the size of files: raise it, or use another folder"
+            );
+        }
+        message
     }
 
     /// Brings back what a job that was refused before it wrote anything was to replace, as if it had never started.
-    fn take_back(&mut self, job: &Job, replaced: &CacheKey) -> Result<(), Fault> {
+    fn take_back(&mut self, job: &Job, fingerprint: &str) -> Result<(), Fault> {
         let root = Path::new(&self.executor.root);
         if job.outputs.iter().any(|path| root.join(path).exists()) {
             return Ok(());
         }
-        if let Some(record) = Replaced::of(job, root).restore(replaced)? {
-            self.state.insert(&job.name(), record);
+        let replaced = Replaced::of(job, root);
+        match replaced.record(fingerprint) {
+            Some(record) => self.state.insert(&job.name(), record),
+            // Nothing was recorded of it.
+            None => self.state.remove(&job.name()),
         }
-        Ok(())
+        replaced.restore(fingerprint)
     }
 
     /// Records in the table `lineage` the jobs whose tables were there and that nothing is recorded of.

@@ -31,7 +31,14 @@ impl Scene {
         fs::write(scene.path("data/download"), "keep me").unwrap();
         let experiment: Experiment = yaml::parse(&text, "pipeline.yaml").unwrap();
         let mut jobs = Vec::new();
-        let settings = ["", "datasets=[mine]", "train.max_iters=10", "seeds=[1337]", "runs=[run_0]"];
+        let settings = [
+            "",
+            "datasets=[mine]",
+            "train.max_iters=10",
+            "seeds=[1337]",
+            "runs=[run_0]",
+            "datasets=[shakespeare_char, mine]",
+        ];
         for settings in settings.map(|setting| if setting.is_empty() { vec![] } else { vec![setting.to_owned()] }) {
             let study = Study::resolve(&experiment, "smoke", &settings).unwrap();
             jobs.push(plan(&study, "artifacts/smoke", 1).unwrap());
