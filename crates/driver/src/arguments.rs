@@ -80,7 +80,7 @@ pub struct Arguments {
     #[arg(long, help_heading = "How", overrides_with = "keep_going")]
     pub fail_fast: bool,
 
-    /// After a failure, finish the jobs that do not depend on it [default]
+    /// After a failure, finish the jobs that do not depend on it; the default
     #[arg(long, help_heading = "How", overrides_with = "fail_fast")]
     pub keep_going: bool,
 
