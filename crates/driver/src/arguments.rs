@@ -1,5 +1,6 @@
 //! The command line of the driver.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -26,7 +27,7 @@ resumes. A failed job does not stop those that do not depend on it.";
 
 /// Runs the study that pipeline.yaml describes
 #[derive(Debug, Parser)]
-#[command(name = "run_pipeline.sh", version, after_help = EXAMPLES, subcommand_help_heading = "Commands")]
+#[command(name = "run_pipeline.sh", bin_name = "run_pipeline.sh", version, after_help = EXAMPLES, subcommand_help_heading = "Commands")]
 pub struct Arguments {
     /// What to do in place of running the study
     #[command(subcommand)]
@@ -228,7 +229,13 @@ impl Arguments {
         }
         let trained_with = |seed: &u64| study.datasets.iter().any(|dataset| dataset.seeds.contains(seed));
         if let Some(seed) = self.seeds.iter().find(|seed| !trained_with(seed)) {
-            return Err(not_in_profile("--seed", &seed.to_string(), "seeds"));
+            let seeds = study.datasets.iter().flat_map(|dataset| &dataset.seeds).chain([seed]);
+            let seeds: BTreeSet<String> = seeds.map(u64::to_string).collect();
+            let seeds = seeds.into_iter().collect::<Vec<_>>().join(",");
+            return Err(Fault::parameter(format!(
+                "--seed {seed}: not in profile `{}`; add it by --set seeds=[{seeds}]",
+                self.profile
+            )));
         }
         let is_selected = |job: &Job| {
             (self.only.is_empty() || self.only.contains(&job.stage))

@@ -118,12 +118,6 @@ impl Executor<'_> {
         })
     }
 
-    /// Whether a job is up to date. With --force, only jobs that this run of the driver has finished count; the caller tracks
-    /// those.
-    pub(crate) fn is_up_to_date(&self, position: usize, state: &mut State, history: &History) -> bool {
-        !self.options.force && matches!(self.action(&self.jobs[position], state, history), Ok(Action::Skip { .. }))
-    }
-
     fn missing_input(&self, job: &Job, missing: &Path) -> Result<Action, Fault> {
         let path = missing.display();
         if job.external_inputs.iter().any(|input| input == missing) {

@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use declarations::Fault;
-use schemas::Footer;
+use schemas::enums::Status;
+use schemas::{Artifacts, Footer};
 use serde_json::Value;
 
 use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::format::duration;
+use crate::lineage::History;
 use crate::logs;
 use crate::near::nearest;
 use crate::pace::from_seconds;
@@ -33,6 +35,9 @@ impl Executor<'_> {
         let path = self.place(file)?;
         let (mut state, history) = self.open()?;
         let job = self.jobs.iter().find(|job| job.outputs.contains(&path));
+        if job.is_none() && Footer::read(&Path::new(&self.root).join(&path)).is_none() {
+            return Err(Fault::input(format!("{} is no file of the pipeline", path.display())));
+        }
         print_plain(&path.display().to_string());
         if let Some(footer) = Footer::read(&Path::new(&self.root).join(&path)) {
             print_plain(&format!(
@@ -129,8 +134,8 @@ impl Executor<'_> {
         if let Some(below) = below() {
             return Ok(below);
         }
-        match root.join(file).is_file() {
-            true => Ok(file.to_owned()),
+        match file.is_relative() && root.join(file).is_file() {
+            true => Ok(file.components().collect()),
             false => Err(Fault::input(format!("{} is no file in {}", file.display(), root.display()))),
         }
     }
@@ -144,7 +149,12 @@ impl Executor<'_> {
         let text = fs::read_to_string(&path).map_err(|_| {
             let names: Vec<String> = self.jobs.iter().map(crate::plan::Job::name).collect();
             match names.iter().any(|known| known == name) {
-                true => Fault::input(format!("`{name}` has no log in {}: it has not run there", self.root)),
+                true => {
+                    let history = History::open(Artifacts::new(&self.root));
+                    let last = history.of(name).next_back().filter(|row| row.status == Status::Linked);
+                    let why = last.map_or("it has not run there".to_owned(), |row| format!("it was {}", row.command));
+                    Fault::input(format!("`{name}` has no log in {}: {why}", self.root))
+                }
                 false => Fault::parameter(format!(
                     "there is no job `{name}`{}; `status` and --dry-run list them",
                     nearest(name, names.iter().map(String::as_str))

@@ -99,7 +99,7 @@ impl Executor<'_> {
             Ok(Action::Run { reason, from_scratch, cache_key, .. }) => {
                 let is_same = |duplicate: &usize| {
                     will_run(duplicate)
-                        || (!self.options.force && self.is_same(position, *duplicate, &cache_key, state))
+                        || (!self.options.force && self.is_same(position, *duplicate, &cache_key, state, history))
                 };
                 let same = job.duplicates.iter().copied().find(is_same);
                 same.map_or(Forecast::Runs { reason, from_scratch }, Forecast::Linked)
@@ -108,11 +108,29 @@ impl Executor<'_> {
         }
     }
 
-    /// Whether the tables of another job, which is recorded as done, are what a job with this key would write.
-    pub(crate) fn is_same(&self, position: usize, other: usize, cache_key: &CacheKey, state: &State) -> bool {
-        let (job, other) = (&self.jobs[position], &self.jobs[other]);
-        let record = state.record(&other.name()).filter(|record| record.status == Status::Done);
-        record.is_some_and(|record| link::is_equal(job, cache_key, other, &record.cache_key, Path::new(&self.root)))
+    /// Whether another job is up to date and its tables are what a job with this key would write.
+    pub(crate) fn is_same(
+        &self,
+        position: usize,
+        other: usize,
+        cache_key: &CacheKey,
+        state: &mut State,
+        history: &History,
+    ) -> bool {
+        let Ok(Action::Skip { adopted, .. }) = self.action(&self.jobs[other], state, history) else { return false };
+        let record = adopted.as_ref().or_else(|| state.record(&self.jobs[other].name()));
+        record.is_some_and(|record| self.has_same_tables(position, other, cache_key, &record.cache_key))
+    }
+
+    /// Whether the tables of a job that is done are what another job with this key would write.
+    pub(crate) fn has_same_tables(
+        &self,
+        position: usize,
+        other: usize,
+        cache_key: &CacheKey,
+        its_key: &CacheKey,
+    ) -> bool {
+        link::is_equal(&self.jobs[position], cache_key, &self.jobs[other], its_key, Path::new(&self.root))
     }
 
     /// The finished or interrupted work that would be replaced: each job, the time that it took, and why.

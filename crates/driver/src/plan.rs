@@ -161,6 +161,7 @@ pub fn plan(study: &Study, artifacts: &str, threads: usize) -> Result<Vec<Job>, 
         job.execute_with(artifacts, threads);
     }
     find_duplicates(&mut jobs);
+    share_with_takers(&mut jobs, study);
     Ok(jobs)
 }
 
@@ -194,6 +195,24 @@ fn find_duplicates(jobs: &mut [Job]) {
             let others: Vec<String> = runs.iter().filter(|run| Some(*run) != job.run.as_ref()).cloned().collect();
             job.arguments.push(Flag { name: SHARED_BY.to_owned(), value: others.join(","), decides: false });
             job.duplicates = group.iter().copied().filter(|duplicate| *duplicate != position).collect();
+        }
+    }
+}
+
+/// Trainings stand also for runs that take them with other seeds, so that one seed's folder can be merged into another's.
+fn share_with_takers(jobs: &mut [Job], study: &Study) {
+    for run in study.datasets.iter().flat_map(|dataset| &dataset.runs) {
+        let Some(taken) = &run.trained_as else { continue };
+        let is_taken = |job: &&mut Job| job.stage == StageName::Train && job.run.as_ref() == Some(&taken.run);
+        for job in jobs.iter_mut().filter(is_taken) {
+            match job.arguments.iter_mut().find(|flag| flag.name == SHARED_BY) {
+                Some(flag) if flag.value.split(',').any(|name| *name == run.name) => {}
+                Some(flag) => flag.value += &format!(",{}", run.name),
+                None => {
+                    let value = run.name.clone();
+                    job.arguments.push(Flag { name: SHARED_BY.to_owned(), value, decides: false });
+                }
+            }
         }
     }
 }

@@ -419,9 +419,13 @@ impl Scheduler<'_> {
     fn same_work(&mut self, index: usize, cache_key: &CacheKey) -> Option<usize> {
         let executor = self.executor;
         executor.jobs[index].duplicates.iter().copied().find(|&duplicate| {
-            let is_done =
-                self.phases[duplicate] == Phase::Done || executor.is_up_to_date(duplicate, self.state, self.history);
-            is_done && executor.is_same(index, duplicate, cache_key, self.state)
+            // What this run has finished counts also with --force.
+            let record = self.state.record(&executor.jobs[duplicate].name());
+            match record.filter(|_| self.phases[duplicate] == Phase::Done) {
+                Some(record) => executor.has_same_tables(index, duplicate, cache_key, &record.cache_key),
+                None if executor.options.force => false,
+                None => executor.is_same(index, duplicate, cache_key, self.state, self.history),
+            }
         })
     }
 
@@ -449,9 +453,10 @@ impl Scheduler<'_> {
         let selected = executor.selected.iter().filter(|selected| **selected).count();
         let finished = |phase: &&Phase| !matches!(phase, Phase::NotSelected | Phase::Waiting | Phase::Running);
         let done = self.phases.iter().filter(finished).count();
+        // A job that has just started tells nothing of its speed.
         let projected = |running: &Running| {
-            let fraction = running.progress.fraction();
-            (fraction > 0.02).then(|| running.started.elapsed().as_secs_f64() / fraction)
+            let (fraction, seconds) = (running.progress.fraction(), running.started.elapsed().as_secs_f64());
+            (fraction > 0.02 && seconds > 2.0).then(|| seconds / fraction)
         };
         // The progress of running jobs predicts the time of similar ones before the first has finished.
         let mut pace = self.pace.clone();

@@ -40,7 +40,7 @@ impl Executor<'_> {
         loop {
             let report = is_locked(root).then(|| progress::read(root)).flatten();
             state.reload();
-            let text = self.status(&mut state, report.as_ref(), watch)?;
+            let text = self.status(&mut state, (is_locked(root), report.as_ref()), watch)?;
             if watch {
                 // Up and clear, so that the new text stands where the old one did.
                 let _ = console::Term::stdout().clear_screen();
@@ -53,7 +53,9 @@ impl Executor<'_> {
         }
     }
 
-    fn status(&self, state: &mut State, report: Option<&Report>, details: bool) -> Result<String, Fault> {
+    /// The status, where a run of the pipeline may be going on and have reported how far it is.
+    fn status(&self, state: &mut State, run: (bool, Option<&Report>), details: bool) -> Result<String, Fault> {
+        let (is_running, report) = run;
         let history = History::open(Artifacts::new(&self.root));
         let forecasts = self.forecast(state, &history);
         let running = |job: &Job| report.and_then(|report| report.running.get(&job.name()));
@@ -63,9 +65,14 @@ impl Executor<'_> {
             let count = counts.entry(job.stage).or_default();
             let name = job.name();
             let did_fail = state.record(&name).is_some_and(|record| record.status == Status::Failed);
+            let has_started = state.record(&name).is_some_and(|record| record.status == Status::Started);
             if let Some((progress, seconds)) = running(job) {
                 count[1] += 1;
                 runs.push(self.running(job, progress, *seconds, details));
+            } else if has_started && is_running {
+                // It has not told how far it is.
+                count[1] += 1;
+                runs.push(name);
             } else if did_fail {
                 count[3] += 1;
                 failed.push(format!("{name} · log: {}", logs::path(Path::new(&self.root), &name).display()));

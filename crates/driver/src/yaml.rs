@@ -91,6 +91,9 @@ fn explain(location: &str, path: &str, error: &Error, found: &str) -> String {
 
 /// What the parser expected, in terms of YAML instead of Rust's types.
 fn expected(message: &str) -> Option<String> {
+    if message.starts_with("cannot deserialize null") {
+        return Some("a value: null is none".to_owned());
+    }
     let kind = message.strip_prefix("invalid ").or_else(|| message.strip_prefix("expected "))?;
     Some(match kind {
         "u16" => "a whole number from 0 to 65535".to_owned(),

@@ -594,7 +594,7 @@ fn a_mistyped_name_gets_a_suggestion() {
     wrong(&["--run", "run0"], "--run run0: there is no `run0` (did you mean `run_0`?)");
     wrong(&["--dataset", "shakespear_char"], "did you mean `shakespeare_char`?");
     wrong(&["--dataset", "text8"], "--dataset text8: not in profile `smoke`; add it by --set datasets=[text8]");
-    wrong(&["--seed", "7"], "--seed 7: not in profile `smoke`; add it by --set seeds=[7]");
+    wrong(&["--seed", "7"], "--seed 7: not in profile `smoke`; add it by --set seeds=[1337,1338,7]");
     wrong(&["--jobs", "0"], "--jobs must be at least 1");
     wrong(&["--set", "train.max_iter=5"], "did you mean `max_iters`?");
     let missing = scene.run(&["--file", "other.yaml"]);

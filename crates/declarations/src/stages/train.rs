@@ -103,7 +103,8 @@ stage! {
     writes {
         TrainingLog,
         Evaluations,
-        Tracking.when(|parameters, _| parameters.tracking),
+        // Without rows if attention is not tracked.
+        Tracking,
         Timings.stages(&["train"]),
         Checkpoints.at(|parameters, _| parameters.kept()),
         Optimizer.only_to_resume(),

@@ -165,11 +165,12 @@ impl Scheduler<'_> {
         replaced.restore(fingerprint)
     }
 
-    /// Records in the table `lineage` the jobs whose tables were there and that nothing is recorded of.
+    /// Records in the table `lineage` the jobs that are done and whose last execution is not: their tables were there, or an
+    /// earlier driver was killed between its two records.
     pub(super) fn record_adopted(&mut self) {
         let jobs = self.executor.jobs.iter().zip(&self.phases);
         let done = jobs.filter(|(_, phase)| **phase == Phase::Done).map(|(job, _)| job);
-        let adopted = done.filter(|job| self.history.of(&job.name()).next().is_none()).map(|job| Lineage {
+        let adopted = done.filter(|job| self.history.done(&job.name()).is_none()).map(|job| Lineage {
             node: job.name(),
             stage: job.stage.word().to_owned(),
             command: job.command(&self.executor.programs),
