@@ -5,7 +5,7 @@ Takes one command of each stage from the lineage of a complete folder of artifac
 without its outputs: once to completion; then killed by SIGKILL at points spread over that time; then killed by the kernel
 near the end of a file, by a limit on file sizes. After each kill every file under a final name must be complete. The same
 command must then exit with code 0 and leave the files of the original, byte for byte, and no others; `timings`, which depend
-on the clock, must be complete. If a training is a copy of another run's, that run's is killed too. Exit code 1 on failure.
+on the clock, must be complete. Of a job that is linked to another run's, that run's is killed. Exit code 1 on failure.
 Run it in the same working folder as the pipeline, since commands may have relative paths.
 
     ./scripts/run_pipeline.sh --profile smoke
@@ -32,18 +32,19 @@ ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".html": b"</html>\n"}
 
 
 def commands(artifacts, run):
-    """The last successful command of one job of each stage, for the first dataset and seed of the run, by job."""
+    """The last successful command of one job of each stage, for the first dataset and seed of the run, by job; of what the run
+    shares with another run, the command of that one."""
     lineage = artifacts / "lineage/lineage.parquet"
     rows = pq.ParquetFile(lineage).read().to_pylist() if lineage.is_file() else []
     done = {row["node"]: shlex.split(row["command"]) for row in rows if row["status"] == "done"}
-    training = min((job.split(" ")[1] for job in done if job.startswith("train ") and f"/{run}/" in job), default="")
+    links = {row["node"]: row["command"].removeprefix("linked to ") for row in rows if row["status"] == "linked"}
+    known = {**links, **done}
+    training = min((job.split(" ")[1] for job in known if job.startswith("train ") and f"/{run}/" in job), default="")
     jobs = [f"prep {training.split('/')[0]}", *(f"{stage} {training}" for stage in PER_TRAINING), "correlate", "plot"]
-    if not done.keys() >= set(jobs):
+    executed = [job if job in done else links.get(job) for job in jobs]
+    if not done.keys() >= set(executed):
         sys.exit(f"error: {artifacts} is not complete, or {run} lacks a stage; run ./scripts/run_pipeline.sh --profile smoke")
-    train = done[jobs[1]]
-    if "--same-as" in train:
-        jobs.insert(1, jobs[1].replace(f"/{run}/", f"/{train[train.index('--same-as') + 1]}/"))
-    return {job: done[job] for job in jobs}
+    return {job: done[job] for job in executed}
 
 
 def names(folder):
