@@ -1,0 +1,7 @@
+//! The driver end to end, with shell scripts for stages.
+
+mod commands;
+mod failures;
+mod interruptions;
+mod scene;
+mod staleness;
