@@ -27,7 +27,7 @@ pub(super) fn table(rows: &[Results]) -> Markup {
              the last tenth of the logged steps."
             @if has_identical_losses(rows) {
                 " Runs with the same seeds learn the same weights, so their losses are equal; they differ in what they record \
-                 and in time. A training that differs only in the run’s name is computed once and copied with its timings."
+                 and in time. A training that differs only in the run’s name is computed once and shared, timings included."
             }
         }
     }
