@@ -12,8 +12,8 @@ use signal_hook::low_level;
 /// Whether a signal has asked the program to stop. The first one is only noted; the same one again ends the program at once,
 /// as it ends a program that does not listen.
 ///
-/// Each signal counts on its own: from a terminal, Ctrl-C reaches a stage as SIGINT, and the driver, which it reaches too,
-/// sends SIGTERM. Together they are one request.
+/// Each signal counts on its own: a service manager sends SIGTERM to all processes, and the driver, which it reaches too, asks
+/// its stages by SIGINT. Together they are one request.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     signal: Arc<AtomicI32>,

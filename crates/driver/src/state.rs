@@ -1,7 +1,7 @@
 //! The driver's state between runs: a record of each job, and the hashes of files.
 //!
-//! Both are stored next to the tables. If they are lost, the driver uses the table `lineage` instead: it hashes and runs more than
-//! needed, and does not notice outputs that were modified before.
+//! Both are stored next to the tables. If they are lost, the driver reads the footers of the tables instead, and for pictures,
+//! which have none, the table `lineage`: it hashes more than needed, and does not notice outputs that were modified before.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
