@@ -179,8 +179,10 @@ TABLES = {
         ["dataset"],
         {
             **{"run": "string", "claim": "string", "statement": "string", "statistic": "string"},
-            **optional(float64("value", "low", "high", "threshold_low", "threshold_high", "p_value", "p_adjusted")),
-            **{"verdict": "string", "reason": "string", "n": "uint32"},
+            **optional(float64("value", "low", "high", "bootstrap_low", "bootstrap_high")),
+            **optional(float64("threshold_low", "threshold_high", "p_value", "p_adjusted")),
+            **{"verdict": "string", "reason": "string"},
+            **{"detectable": "float64?", "seeds_needed": "uint32?", "sensitivity": "string?", "n": "uint32"},
         },
     ),
     "results": (

@@ -74,9 +74,12 @@ def findings(artifacts, _):
                 bound = f"> {number(low)}" if high is None else f"< {number(high)}"
             claim = f"`{row['claim']}`<br>{row['statement']}"
             tested = "–" if row["p_value"] is None else f"{p_value(row['p_value'])} → {p_value(row['p_adjusted'])}"
+            evidence = row["reason"]
+            if row["sensitivity"] is not None:
+                evidence += f"; the threshold is ours: {row['sensitivity']}"
             lines.append(
                 [claim, row["statistic"].replace("|", "\\|"), number(row["value"]) + interval, bound, tested]
-                + [f"**{row['verdict'].replace('_', ' ')}**", row["reason"].replace("|", "\\|")]
+                + [f"**{row['verdict'].replace('_', ' ')}**", evidence.replace("|", "\\|")]
             )
         table(["claim", "statistic", "value [95 % interval]", "holds if", "p → corrected", "verdict", "evidence"], lines)
 

@@ -1,6 +1,7 @@
 """The statistic of each claim, recomputed: once per seed, then over seeds."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,23 @@ class Claim:
             return np.nan if found.p_value is None else found.p_value
         thresholds = [threshold for threshold in (self.above, self.below) if not math.isnan(threshold)]
         return max([found.test(threshold) for threshold in thresholds], default=np.nan)
+
+    def power(self, found, p_value, level, decided):
+        """The value that the seeds find, and the seeds that would decide: with a probability of 0.8."""
+        if math.isnan(p_value):
+            return np.nan, np.nan
+        thresholds = [threshold for threshold in (self.above, self.below) if not math.isnan(threshold)]
+        side = 1 if math.isnan(self.below) else -1 if math.isnan(self.above) else None
+        detectable, needed = np.nan, found.fewest(level) if not thresholds else np.nan
+        if found.student is not None and thresholds:
+            threshold = min(thresholds, key=lambda threshold: abs(threshold - found.value))
+            if self.above == self.below:
+                side = np.sign(found.value - threshold)
+            if side is not None:
+                detectable = found.student.detectable(threshold, side, level)
+            needed = max(found.student.seeds_needed(threshold, level), found.fewest(level))
+        open_ = not decided and self.verdict(found, p_value, 0.0) != "inconclusive"
+        return detectable, needed if open_ else np.nan
 
     def verdict(self, found, p_value, adjusted):
         if found.n == 0:
@@ -123,7 +141,20 @@ def partial_claim(evidence, series):
     n = len(correlations)
     # The deviations of two seeds are opposite, so there is nothing to test.
     p_value = None if n == 2 else UNKNOWN if n > MOST_SEEDS else statistics.seed_permutation_p(correlations)
-    return Found(*statistics.partial_interval(correlations, len(steps)), n, p_value=p_value)
+    inflation = math.sqrt((n - 1) / (n - 2)) if n > 2 else None
+    student = statistics.correlation_student(correlations.diagonal(), [len(steps)] * n, inflation) if inflation else None
+    found = statistics.partial_interval(correlations, len(steps))
+    return Found(*found, n, p_value=p_value, student=student, fewest=fewest_pairings)
+
+
+def fewest_pairings(level):
+    """The seeds with which 1/n! is at most `level`."""
+    return next(n for n in itertools.count(2) if 1 / math.factorial(n) <= level)
+
+
+def fewest_signs(level):
+    """The seeds with which 2/2ⁿ is at most `level`."""
+    return next(n for n in itertools.count(2) if 2 / 2**n <= level)
 
 
 # ── Attention distances and layers ──
@@ -169,7 +200,8 @@ def local_specialists(evidence):
         raise NotTested("one head")
     holding, seeds = sum((of_seed > 0.8).any() and (of_seed < 0.3).any() for of_seed in masses), len(masses)
     verdict = {0: "refuted", seeds: "supported"}.get(holding, "inconclusive")
-    return Found(holding / seeds, n=seeds, p_value=stats.binomtest(holding, seeds).pvalue, verdict=verdict)
+    p_value = stats.binomtest(holding, seeds).pvalue
+    return Found(holding / seeds, n=seeds, p_value=p_value, verdict=verdict, fewest=fewest_signs)
 
 
 @over_seeds
@@ -243,14 +275,13 @@ def enwik8_more_uniform(evidence):
 def quality_against(statistic):
     """A claim on Spearman(quality, statistic of the sample)."""
 
-    @correlation_over_seeds
-    def claim(evidence):
+    def pairs(evidence):
         return [
             paired(known(statistic(metrics, attention)), known(scores["quality"]))
             for metrics, scores, attention in evidence.samples
         ]
 
-    return claim
+    return correlation_over_seeds(pairs, of_samples=True)
 
 
 def head_entropy_variance(_, attention):

@@ -18,7 +18,7 @@ class NotTested(Exception):
 @dataclass(frozen=True)
 class Found:
     """A statistic over `n` seeds. `test` gives the two-sided p-value against a threshold; `p_value`, if given,
-    replaces it. `verdict`, if given, is the verdict when the null hypothesis is rejected, instead of one by the side of the
+    replaces it. `student` is behind the power. `verdict`, if given, is the verdict when the null hypothesis is rejected, instead of one by the side of the
     threshold; without a p-value it is exact."""
 
     value: float = np.nan
@@ -28,6 +28,9 @@ class Found:
     test: Callable = lambda threshold: np.nan
     p_value: float | None = None
     verdict: str | None = None
+    student: statistics.Student | None = None
+    fewest: Callable = lambda level: 2  # the seeds with which a p-value of `level` is possible
+    samples: tuple = ()  # (x, y) of the samples of each seed, if it is a statistic of samples
 
 
 class Evidence:
@@ -79,7 +82,8 @@ def over_seeds(statistic):
 
 def of_values(values, half_step=0.0):
     count = np.count_nonzero(~np.isnan(values))
-    return Found(*statistics.interval(values), count, lambda threshold: statistics.t_test(values, threshold, half_step))
+    test = lambda threshold: statistics.t_test(values, threshold, half_step)
+    return Found(*statistics.interval(values), count, test, student=statistics.student(values, half_step))
 
 
 def half_gap(evidence):
@@ -87,13 +91,18 @@ def half_gap(evidence):
     return np.diff(evidence.metrics[0]["entropy_nats"].index).max() / 2
 
 
-def correlation_over_seeds(pairs):
+def correlation_over_seeds(pairs, of_samples=False):
     """A claim whose statistic is Spearman's correlation of (x, y) in each seed."""
 
     def claim(evidence):
         found = pairs(evidence)
-        correlated = sum(not math.isnan(statistics.spearman(x, y)) for x, y in found)
+        correlated = [(statistics.spearman(x, y), len(x)) for x, y in found]
+        correlated = [pair for pair in correlated if not math.isnan(pair[0])]
         test = lambda threshold: statistics.correlation_t_test(found, threshold)
-        return Found(*statistics.correlations_over_seeds(found), correlated, test)
+        student = statistics.correlation_student(*zip(*correlated)) if correlated else None
+        samples = tuple(found) if of_samples else ()
+        return Found(
+            *statistics.correlations_over_seeds(found), len(correlated), test, student=student, samples=samples
+        )
 
     return claim

@@ -1,10 +1,15 @@
 """`findings`: the value, test and verdict of each claim, and the correction over a dataset's claims."""
 
+import numpy as np
+
 from . import statistics
-from .claims import ABOUT, CLAIMS, MOST_SEEDS, UNKNOWN
+from .claims import ABOUT, CLAIMS, LEVEL, MOST_SEEDS, UNKNOWN
 from .evidence import Evidence, Found, NotTested
-from .report import EXACT, FLOAT64
+from .report import EXACT, FLOAT64, Tolerance
 from .store import Missing
+
+
+CHANCE = Tolerance(chance=True)
 
 
 def verify(store, report, progress):
@@ -40,9 +45,16 @@ def verify(store, report, progress):
             judged.append((at, where, claim, found))
         adjusted = statistics.holm(p_values)
         report.compare("findings", "p_adjusted", stored["p_adjusted"], adjusted, FLOAT64, f"dataset={dataset}")
+        level = LEVEL / max(np.count_nonzero(~np.isnan(p_values)), 1)
         for at, where, claim, found in judged:
             verdict = claim.verdict(found, p_values[at], adjusted[at])
             report.compare_equal("findings", "verdict", [stored["verdict"][at]], [verdict], where)
+            power = claim.power(found, p_values[at], level, adjusted[at] <= LEVEL)
+            for column, value in zip(("detectable", "seeds_needed"), power):
+                report.compare("findings", column, [stored[column][at]], [value], FLOAT64, where)
+            low, high, of_low, of_high = statistics.bootstrap(found.samples, np.random.default_rng(0))
+            for column, value, allowed in (("bootstrap_low", low, of_low), ("bootstrap_high", high, of_high)):
+                report.compare("findings", column, [stored[column][at]], [value], CHANCE, where, allowed=[allowed])
 
 
 def first_tested(claim, evidence):

@@ -2,9 +2,10 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 # Values closer than this, relative to the largest one that they were computed from, differ by rounding only.
 ROUNDING = 1e-11
@@ -117,9 +118,123 @@ def correlation_t_test(pairs, threshold):
 
 def student_p(values, threshold, half_step):
     """Two-sided; the standard deviation is at least that of values half a step above and below."""
-    n = len(values)
-    deviation = max(values.std(ddof=1), half_step * math.sqrt(n / (n - 1)))
+    n, deviation = len(values), least_deviation(values, half_step)
     return 2 * stats.t.sf(abs(values.mean() - threshold) * math.sqrt(n) / deviation, n - 1) if deviation else 0.0
+
+
+def least_deviation(values, half_step):
+    n = len(values)
+    return max(values.std(ddof=1), half_step * math.sqrt(n / (n - 1)))
+
+
+@dataclass(frozen=True)
+class Student:
+    """A mean over `n` seeds and its standard deviation, on the scale of its t-test: z = artanh ρ for correlations."""
+
+    mean: float
+    deviation: float
+    n: int
+    of_correlations: bool = False
+
+    def detectable(self, threshold, side, level):
+        """The statistic, on this side of the threshold, that a test at this level finds with a probability of 0.8."""
+        errors = optimize.brentq(lambda effect: power(self.n, effect, level) - POWER, 1e-9, most_effect(self.n, level))
+        on_scale = (np.arctanh(threshold) if self.of_correlations else threshold) + side * errors * self.deviation / math.sqrt(self.n)
+        return float(np.tanh(on_scale)) if self.of_correlations else on_scale
+
+    def seeds_needed(self, threshold, level):
+        """The seeds with which a test at this level finds this mean with a probability of 0.8; null over 100,000."""
+        distance = abs(self.mean - (np.arctanh(threshold) if self.of_correlations else threshold))
+        if not self.deviation:
+            return np.nan
+        effect = distance / self.deviation
+        found = lambda n: power(n, effect * math.sqrt(n), level) >= POWER
+        if not found(100_000):
+            return np.nan
+        low, high = 1, 100_000
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if found(middle) else (middle, high)
+        return high
+
+
+def student(values, half_step=0.0):
+    """The Student of one value a seed; null with one seed."""
+    values = np.asarray([value for value in values if not math.isnan(value)])
+    return Student(values.mean(), least_deviation(values, half_step), len(values)) if len(values) > 1 else None
+
+
+def correlation_student(correlations, observations, inflation=1.0):
+    """The Student of one correlation a seed; null where there is no interval."""
+    correlations, observations = np.asarray(correlations), np.asarray(observations, dtype=float)
+    if len(correlations) < 2 or observations.min() < (6 if len(correlations) == 2 else 4):
+        return None
+    half_steps = 6 / (observations**3 - observations)
+    half_step = half_steps.max()
+    z = np.arctanh(np.clip(correlations, half_steps - 1, 1 - half_steps))
+    size = min(abs(np.tanh(z.mean())), 1 - half_step)
+    deviation = least_deviation(z, np.arctanh(size) - np.arctanh(size - half_step))
+    return Student(z.mean(), deviation * inflation, len(z), of_correlations=True)
+
+
+POWER = 0.8
+
+
+def power(n, effect, level):
+    """The probability that a two-sided t-test finds an effect of so many standard errors: the noncentral t distribution,
+    integrated over the standard deviation, since SciPy's own fails far out."""
+    freedom = n - 1
+    critical = -stats.t.ppf(level / 2, freedom)
+    spread = 8 / math.sqrt(2 * freedom)
+    middle = min(max(effect / critical, 0.0), 1 + spread)
+    rejects = lambda s: special.ndtr(effect - critical * s) + special.ndtr(-effect - critical * s)
+    density = lambda s: stats.chi.pdf(s * math.sqrt(freedom), freedom) * math.sqrt(freedom)
+    # The nodes are dense where the test begins to reject, and where the standard deviation is likely.
+    edges = sorted({max(1 - spread, 0.0), 1 + spread, *np.clip(middle + np.array([-8, -2, 0, 2, 8]) / critical, max(1 - spread, 0.0), 1 + spread)})
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    total = 0.0
+    for low, high in zip(edges, edges[1:]):
+        at = (low + high) / 2 + (high - low) / 2 * nodes
+        total += (high - low) / 2 * (weights * rejects(at) * density(at)).sum()
+    return min(total, 1.0)
+
+
+def most_effect(n, level):
+    """An effect that is found with a higher probability than 0.8."""
+    effect = 1.0
+    while power(n, effect, level) < POWER:
+        effect *= 2
+    return effect
+
+
+def bootstrap(pairs, generator, batches=10, replicates=2_000):
+    """The 95 % percentile interval of the mean over seeds of Spearman's correlation, resampling seeds and, within
+    each, observations; and by how much each end can differ by chance. `pairs` are (x, y) of each seed."""
+    found = [(np.asarray(x), np.asarray(y)) for x, y in pairs if not math.isnan(spearman(x, y))]
+    if len(found) < 2:
+        return np.nan, np.nan, 0.0, 0.0
+    ends = []
+    for _ in range(batches):
+        chosen = generator.integers(len(found), size=(replicates, len(found)))
+        correlations = np.full(chosen.shape, np.nan)
+        for seed, (x, y) in enumerate(found):
+            times = (chosen == seed).sum()
+            drawn = generator.integers(len(x), size=(times, len(x)))
+            correlations[chosen == seed] = rows_of_spearman(x[drawn], y[drawn])
+        means = np.sort(np.nanmean(correlations, axis=1))
+        tail = len(means) // 40
+        ends.append((means[tail], means[-tail - 1]))
+    ends = np.array(ends)
+    spread = 6 * ends.std(axis=0, ddof=1) + 1e-3
+    return *ends.mean(axis=0), *spread
+
+
+def rows_of_spearman(x, y):
+    """Spearman's correlation of each row; null where one side is constant."""
+    x, y = (stats.rankdata(values, axis=1) for values in (x, y))
+    x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
 
 
 def holm(p_values):

@@ -490,7 +490,7 @@ tables! {
     }
 
     /// One claim of the study, tested.
-    "findings" version 2 by "correlate" keyed [Dataset]
+    "findings" version 3 by "correlate" keyed [Dataset]
     struct Findings {
         /// The run whose artifacts were tested.
         run: String = "text",
@@ -506,6 +506,10 @@ tables! {
         low: Option<f64> = "as the statistic",
         /// Upper end of that interval.
         high: Option<f64> = "as the statistic",
+        /// Lower end of the 95 % interval of a bootstrap over seeds and, within them, samples; null if it is no statistic of samples.
+        bootstrap_low: Option<f64> = "as the statistic",
+        /// Upper end of that interval.
+        bootstrap_high: Option<f64> = "as the statistic",
         /// The claim holds above this.
         threshold_low: Option<f64> = "as the statistic",
         /// The claim holds below this.
@@ -518,6 +522,12 @@ tables! {
         verdict: Verdict = "text",
         /// The evidence in words.
         reason: String = "text",
+        /// The value that these seeds, with their standard deviation, would have decided with a probability of 0.8; null without a t-test.
+        detectable: Option<f64> = "as the statistic",
+        /// If inconclusive, the seeds that decide with a probability of 0.8 if the statistic is as here; null if over 100,000 or never.
+        seeds_needed: Option<u32> = "seeds",
+        /// What other thresholds would decide, where the study gives none and the threshold is ours.
+        sensitivity: Option<String> = "text",
         /// Seeds, the replicates.
         n: u32 = "seeds",
     }

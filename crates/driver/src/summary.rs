@@ -1,11 +1,13 @@
 //! Tables for the terminal: the results and findings of a study, and the entries of `pipeline.yaml`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use cli::number::{estimate, integer, mean_stderr};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::{Style, colors_enabled, measure_text_width};
 use declarations::Fault;
+use indexmap::IndexSet;
 use schemas::enums::Verdict;
 use schemas::tables::{Findings, Results};
 use schemas::{Artifacts, Error, Partition};
@@ -22,29 +24,61 @@ const LOG_WIDTH: u16 = 120;
 /// # Errors
 /// The table `results` cannot be read.
 pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Fault> {
-    let header = ["dataset", "run", "", "seeds", "final train loss", "best val loss", "train time, s", "characters/s"];
-    let mut rows = vec![header.map(str::to_owned)];
-    for row in artifacts.read::<Results>(&Partition::study())?.rows {
-        let others: Vec<&str> = row.training_of.split(", ").filter(|run| *run != row.run).collect();
-        let shared =
-            if others.is_empty() { String::new() } else { format!(" (shares trainings of {})", others.join(", ")) };
-        rows.push([
-            row.dataset,
-            row.run,
-            display::printable(&row.label).into_owned() + &shared,
+    Ok(of_results(&artifacts.read::<Results>(&Partition::study())?.rows, width))
+}
+
+/// A terminal of fewer columns gets no labels of runs.
+const ENOUGH_FOR_LABELS: u16 = 100;
+
+fn of_results(results: &[Results], width: Option<u16>) -> String {
+    let mut rows = vec![
+        ["dataset", "run", "label", "seeds", "train loss", "val loss", "train time, s", "characters/s"]
+            .map(str::to_owned),
+    ];
+    rows.extend(results.iter().map(|row| {
+        [
+            row.dataset.clone(),
+            row.run.clone(),
+            display::printable(&row.label).into_owned(),
             integer(row.seeds),
             mean_stderr(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
             mean_stderr(row.best_val_loss_mean, row.best_val_loss_stderr, 4),
             mean_stderr(row.total_train_time_secs_mean, row.total_train_time_secs_stderr, 1),
             mean_stderr(row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr, 0),
-        ]);
-    }
+        ]
+    }));
     let mut table = table(&rows, width);
     for number in table.column_iter_mut().skip(3) {
         number.set_cell_alignment(CellAlignment::Right);
     }
-    let title = title("Results (mean ± standard error over seeds; losses in nats per character)");
-    Ok(format!("{title}\n{}\n", table.trim_fmt()))
+    let datasets: BTreeSet<&str> = results.iter().map(|row| row.dataset.as_str()).collect();
+    let of_dataset = if let [only] = Vec::from_iter(datasets)[..] { format!(" on {only}") } else { String::new() };
+    if !of_dataset.is_empty()
+        && let Some(column) = table.column_mut(0)
+    {
+        column.set_constraint(ColumnConstraint::Hidden);
+    }
+    if width.is_some_and(|width| width < ENOUGH_FOR_LABELS)
+        && let Some(column) = table.column_mut(2)
+    {
+        column.set_constraint(ColumnConstraint::Hidden);
+    }
+    let title = title(&format!("Results{of_dataset}: mean ± standard error over seeds, losses in nats"));
+    format!("{title}\n{}\n{}", table.trim_fmt(), sharing(results, width))
+}
+
+/// Which runs share trainings with which, if any do.
+fn sharing(results: &[Results], width: Option<u16>) -> String {
+    let shared = results.iter().filter_map(|row| {
+        let others: Vec<&str> = row.training_of.split(", ").filter(|run| *run != row.run).collect();
+        (!others.is_empty()).then(|| format!("{} with {}", row.run, others.join(" and ")))
+    });
+    let shared: IndexSet<String> = shared.collect();
+    if shared.is_empty() {
+        return String::new();
+    }
+    let note = format!("trainings are shared: {}", Vec::from_iter(shared).join(", "));
+    format!("{}\n", table(&[[note]], width).trim_fmt())
 }
 
 /// The findings on each dataset, to fit a terminal of `width` columns if there is one: those that are decided with value and
@@ -86,17 +120,30 @@ fn verdicts(findings: &[Findings], width: u16, colored: bool) -> String {
                 row(format!("{}  {value}\n{}: {}", finding.claim, finding.statement, finding.reason))
             }));
         } else {
-            let claims: Vec<&str> = found.into_iter().map(|finding| finding.claim.as_str()).collect();
+            let claims: Vec<String> = found.into_iter().map(with_seeds_needed).collect();
             rows.push(row(claims.join(", ")));
         }
     }
     let counts = if counts.is_empty() { "no claims".to_owned() } else { counts.join(", ") };
+    let needed = if findings.iter().any(|finding| finding.seeds_needed.is_some()) {
+        "; in brackets the seeds that would decide, if the effect is as here"
+    } else {
+        ""
+    };
     let closing =
-        format!("{counts}; the values and reasons of all claims are in the report and in the table `findings`");
+        format!("{counts}{needed}; the values and reasons of all claims are in the report and in the table `findings`");
     // Colours come after the layout, which would count their codes as text.
     let lines = table(&rows, Some(width)).trim_fmt();
     let lines = lines.lines().map(|line| colored_line(line, colored)).collect::<Vec<_>>().join("\n");
     format!("{lines}\n{}\n", table(&[[closing]], Some(width)).trim_fmt())
+}
+
+/// A claim and, if it is known, how many seeds would decide it.
+fn with_seeds_needed(finding: &Findings) -> String {
+    match finding.seeds_needed {
+        None => finding.claim.clone(),
+        Some(seeds) => format!("{} ({})", finding.claim, integer(seeds)),
+    }
 }
 
 /// What `pipeline.yaml` has to choose from: profiles, datasets and runs.
@@ -207,7 +254,42 @@ mod tests {
             verdict,
             reason: "the mean over three seeds and its 95 % interval are below the threshold".to_owned(),
             n: 3,
+            bootstrap_low: None,
+            bootstrap_high: None,
+            detectable: None,
+            seeds_needed: None,
+            sensitivity: None,
         }
+    }
+
+    fn of_run(run: &str, training_of: &str) -> Results {
+        Results {
+            dataset: "shakespeare_char".to_owned(),
+            run: run.to_owned(),
+            label: "Generation quality".to_owned(),
+            training_of: training_of.to_owned(),
+            seeds: 20,
+            final_train_loss_mean: 1.801_22,
+            final_train_loss_stderr: Some(0.003_21),
+            best_val_loss_mean: 1.9,
+            best_val_loss_stderr: Some(0.004),
+            total_train_time_secs_mean: 123.45,
+            total_train_time_secs_stderr: Some(0.5),
+            inference_tokens_per_sec_mean: 6900.0,
+            inference_tokens_per_sec_stderr: Some(12.0),
+        }
+    }
+
+    #[test]
+    fn results_fit_a_terminal_of_eighty_columns() {
+        let results = [of_run("run_0", "run_0, run_1"), of_run("run_1", "run_1"), of_run("run_3", "run_1")];
+        let text = console::strip_ansi_codes(&of_results(&results, Some(80))).into_owned();
+        assert!(text.lines().all(|line| measure_text_width(line) <= 80), "{text}");
+        assert_eq!(text.lines().count(), 6, "{text}");
+        assert!(text.contains("trainings are shared: run_0 with run_1, run_3 with run_1"), "{text}");
+        assert!(!text.contains("Generation quality"), "{text}");
+        let wide = of_results(&results, Some(120));
+        assert!(wide.contains("Generation quality") && wide.lines().count() == 6, "{wide}");
     }
 
     #[test]
@@ -217,7 +299,7 @@ mod tests {
             finding("falls", Verdict::Supported),
             finding("untested", Verdict::NotTested),
             finding("rises", Verdict::Refuted),
-            finding("second_open", Verdict::Inconclusive),
+            Findings { seeds_needed: Some(31), ..finding("second_open", Verdict::Inconclusive) },
         ];
         let expected = "  ✓ supported     falls  −0.994 [−0.999, −0.970]
                   falls in words: the mean over three seeds and its 95 %
@@ -225,10 +307,11 @@ mod tests {
   ✗ refuted       rises  −0.994 [−0.999, −0.970]
                   rises in words: the mean over three seeds and its 95 %
                   interval are below the threshold
-  ? inconclusive  first_open, second_open
+  ? inconclusive  first_open, second_open (31)
   – not tested    untested
-  1 supported, 1 refuted, 2 inconclusive, 1 not tested; the values and reasons
-  of all claims are in the report and in the table `findings`
+  1 supported, 1 refuted, 2 inconclusive, 1 not tested; in brackets the seeds
+  that would decide, if the effect is as here; the values and reasons of all
+  claims are in the report and in the table `findings`
 ";
         assert_eq!(verdicts(&findings, 80, false), expected);
         assert!(verdicts(&[], 80, false).contains("  no claims; "));

@@ -263,7 +263,7 @@ fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDatase
             if rows.iter().any(|row| row.values.iter().any(|value| !value.is_finite())) {
                 return Err(Fault::input(format!(
                     "the checkpoint {} has a weight that is NaN or infinite: its training diverged; rerun `train` with a lower \
-                     --learning-rate",
+                     learning_rate",
                     source.path
                 )));
             }

@@ -34,6 +34,24 @@ enum Scale {
     FisherZ,
 }
 
+impl Scale {
+    /// A value of the statistic on this scale.
+    fn of(self, value: f64) -> f64 {
+        match self {
+            Self::Identity => value,
+            Self::FisherZ => value.atanh(),
+        }
+    }
+
+    /// The statistic of a value on this scale.
+    fn back(self, value: f64) -> f64 {
+        match self {
+            Self::Identity => value,
+            Self::FisherZ => value.tanh(),
+        }
+    }
+}
+
 impl Estimate {
     /// The estimate from one value per seed; none without values.
     pub fn over(values: &[f64]) -> Option<Self> {
@@ -99,6 +117,31 @@ impl Estimate {
         self.interval.map(|(_, high)| high)
     }
 
+    /// The distance of the mean from `threshold` in standard deviations over seeds, on the scale of the test: the effect size.
+    /// None without an interval, and where all seeds agree.
+    pub(crate) fn effect(&self, threshold: f64) -> Option<f64> {
+        self.interval?;
+        let Student { scale, centre, error, .. } = self.student;
+        let deviation = error * (self.n as f64).sqrt();
+        (deviation > 0.0).then(|| (centre - scale.of(threshold)).abs() / deviation)
+    }
+
+    /// The value that is `errors` standard errors of the mean above `threshold` on the scale of the test. None without an
+    /// interval.
+    pub(crate) fn above(&self, threshold: f64, errors: f64) -> Option<f64> {
+        self.interval?;
+        let Student { scale, error, .. } = self.student;
+        Some(scale.back(scale.of(threshold) + errors * error))
+    }
+
+    /// The thresholds between which the test at this level rejects none. None without an interval.
+    pub(crate) fn not_rejected(&self, level: f64) -> Option<(f64, f64)> {
+        self.interval?;
+        let Student { scale, centre, error, .. } = self.student;
+        let half = critical_t(u32::try_from(self.n).ok()?, level) * error;
+        Some((scale.back(centre - half), scale.back(centre + half)))
+    }
+
     /// The two-sided p-value of the null hypothesis that the mean is `threshold`, 0 to 1; none without an interval.
     ///
     /// Student's t-test with `n − 1` degrees of freedom on the scale of the interval, so that `p < 0.05` where the 95 % interval
@@ -108,10 +151,7 @@ impl Estimate {
     pub fn p_value(&self, threshold: f64) -> Option<f64> {
         self.interval?;
         let Student { scale, centre, error, half_step } = self.student;
-        let distance = match scale {
-            Scale::Identity => centre - threshold,
-            Scale::FisherZ => centre - threshold.atanh(),
-        };
+        let distance = centre - scale.of(threshold);
         if (self.mean - threshold) * distance.signum() <= half_step {
             return Some(1.0);
         }
@@ -144,6 +184,12 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
 /// The 0.975 quantile of Student's t with `freedom` degrees of freedom, at least one.
 fn t_quantile(freedom: usize) -> f64 {
     student(freedom).inverse_cdf(0.975)
+}
+
+/// The value that |t| must exceed for a two-sided test of `n ≥ 2` seeds to reject at this level.
+pub(crate) fn critical_t(n: u32, level: f64) -> f64 {
+    // The lower tail, since 1 − level/2 would round small levels.
+    -student(n as usize - 1).inverse_cdf(level / 2.0)
 }
 
 fn student(freedom: usize) -> StudentsT {

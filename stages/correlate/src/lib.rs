@@ -4,6 +4,7 @@
 //! replicate is the seed: a statistic is computed once per seed, and its interval and test are over seeds.
 
 pub mod association;
+pub mod bootstrap;
 pub mod claims;
 pub mod fit;
 pub mod generation;
@@ -14,6 +15,7 @@ pub mod multiple_testing;
 pub mod onsets;
 pub mod partial;
 pub mod permutation;
+pub mod power;
 pub mod rank;
 pub mod results;
 pub mod samples;

@@ -130,6 +130,11 @@ impl Scene {
             verdict: schemas::enums::Verdict::Supported,
             reason: "the interval lies below 0".into(),
             n: 2,
+            bootstrap_low: None,
+            bootstrap_high: None,
+            detectable: None,
+            seeds_needed: None,
+            sensitivity: None,
         };
         let partition = Partition::dataset("shakespeare_char");
         artifacts.write(&Partition::study(), &provenance, &[results]).unwrap();

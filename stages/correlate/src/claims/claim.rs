@@ -17,6 +17,8 @@ pub(super) struct Case<'study> {
     pub(super) dataset: &'study Dataset,
     /// All datasets, this one among them.
     pub(super) study: &'study [Dataset],
+    /// How often samples are resampled.
+    pub(super) replicates: usize,
 }
 
 /// The run that decides: the one with generation quality, if it has the parts that are needed; else the first that has them.
@@ -54,12 +56,28 @@ pub(super) struct Evidence {
     pub(super) n: usize,
     /// The statistic: its mean over seeds.
     pub(super) value: Option<f64>,
-    /// Its 95 % interval, not corrected.
-    pub(super) interval: Option<(f64, f64)>,
+    /// The estimate behind the value, if it is a mean over seeds.
+    pub(super) estimate: Option<Estimate>,
+    /// The 95 % interval of a bootstrap over seeds and samples, if it is a statistic of samples.
+    pub(super) bootstrap: Option<(f64, f64)>,
+    /// Where the study gives no threshold, how the verdict depends on ours.
+    pub(super) sensitivity: Sensitivity,
     /// How it is decided.
     pub(super) decision: Decision,
     /// The evidence in words.
     pub(super) reason: String,
+}
+
+/// How a verdict depends on its threshold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Sensitivity {
+    /// The threshold is the claim's own.
+    #[default]
+    Given,
+    /// The threshold is ours, and the estimate says what others would decide.
+    Ours,
+    /// The threshold is ours, and this says what others would decide.
+    Words(String),
 }
 
 /// How a claim is decided.
@@ -157,7 +175,7 @@ impl Claim {
         reason.push_str(&left_out_in_words(left_out));
         Evidence {
             value: Some(estimate.mean),
-            interval: estimate.interval,
+            estimate: Some(estimate),
             ..self.evidence(run, estimate.n, test.into(), reason)
         }
     }
@@ -169,7 +187,17 @@ impl Claim {
 
     /// Evidence without a value.
     pub(super) fn evidence(&self, run: &str, n: usize, decision: Decision, reason: String) -> Evidence {
-        Evidence { claim: *self, run: run.to_owned(), n, value: None, interval: None, decision, reason }
+        Evidence {
+            claim: *self,
+            run: run.to_owned(),
+            n,
+            value: None,
+            estimate: None,
+            bootstrap: None,
+            sensitivity: Sensitivity::Given,
+            decision,
+            reason,
+        }
     }
 }
 

@@ -32,6 +32,22 @@ impl Alternative {
         }
     }
 
+    /// The threshold that is hardest to exclude for a statistic of this value: the nearest one.
+    pub(super) fn nearest(self, value: f64) -> Option<f64> {
+        let (low, high) = self.thresholds();
+        [low, high].into_iter().flatten().min_by(|one, other| (one - value).abs().total_cmp(&(other - value).abs()))
+    }
+
+    /// On which side of its one threshold the claim holds, as a sign; where it holds on both, the side of this value.
+    pub(super) fn side(self, value: f64) -> Option<f64> {
+        match self {
+            Alternative::Greater(_) => Some(1.0),
+            Alternative::Less(_) => Some(-1.0),
+            Alternative::TwoSided(threshold) => Some((value - threshold).signum()),
+            Alternative::Within(..) | Alternative::Rule => None,
+        }
+    }
+
     /// The t-test of an estimate, none without an interval. Of two thresholds, such as an equivalence test has, the one that
     /// is harder to exclude decides.
     pub(super) fn t_test(self, estimate: &Estimate) -> Option<Test> {
@@ -103,5 +119,10 @@ impl TestKind {
             TestKind::Pairings => (1..=seeds).map(|seeds| 1.0 / seeds as f64).product(),
             TestKind::Signs => 2.0 * 0.5_f64.powf(seeds as f64),
         }
+    }
+
+    /// The fewest seeds with which a p-value of `level` is possible.
+    pub(super) fn fewest_seeds(self, level: f64) -> u32 {
+        (2..).find(|seeds| self.smallest_p_value(*seeds as usize) <= level).unwrap_or(u32::MAX)
     }
 }

@@ -5,7 +5,7 @@ use declarations::Part;
 use random_streams::stream;
 use schemas::enums::Verdict;
 
-use super::claim::{Case, Claim, Decision, Evidence, left_out_in_words, part, subject};
+use super::claim::{Case, Claim, Decision, Evidence, Sensitivity, left_out_in_words, part, subject};
 use super::hypothesis::{Alternative, Test, TestKind};
 use crate::association::{Paired, distinct};
 use crate::inputs::Seed;
@@ -102,13 +102,14 @@ pub(super) fn val_tracks_train(case: Case<'_>) -> Evidence {
         statistic: "Spearman(train_loss, val_loss) over evaluations",
         alternative: Alternative::Greater(0.9),
     };
-    claim.per_seed_correlation(case, &[], |seed| {
+    let evidence = claim.per_seed_correlation(case, &[], |seed| {
         let losses = |value: fn(&schemas::tables::Evaluations) -> f64| -> Series {
             seed.evaluations.iter().map(|row| (row.step, value(row))).collect()
         };
         let pair = Paired::new(seed.seed, &losses(|row| row.train_loss), &losses(|row| row.val_loss));
         Correlation::of(&pair.x, &pair.y).map_err(|reason| format!("over evaluations, {reason}"))
-    })
+    });
+    Evidence { sensitivity: Sensitivity::Ours, ..evidence }
 }
 
 /// Evidence from a partial Spearman correlation with the validation loss, tested over all pairings of the seeds of the metric

@@ -18,6 +18,7 @@ mod verdict;
 
 use schemas::tables::Findings;
 
+use crate::bootstrap::REPLICATES;
 use crate::inputs::Dataset;
 use claim::Case;
 
@@ -28,7 +29,11 @@ const ENWIK8: &str = "enwik8";
 
 /// Every claim about a dataset, in the study's order, and then the hypothesis: decided after the correction over all of them.
 pub fn findings(study: &[Dataset], dataset: &Dataset) -> Vec<Findings> {
-    let case = Case { dataset, study };
+    tested(Case { dataset, study, replicates: REPLICATES })
+}
+
+fn tested(case: Case<'_>) -> Vec<Findings> {
+    let dataset = case.dataset;
     let mut evidence = vec![
         learning::tracking_is_free(case),
         learning::entropy_falls(case),

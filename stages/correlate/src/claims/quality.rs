@@ -2,14 +2,16 @@
 //! statistic is computed within one seed.
 
 use declarations::Part;
+use random_streams::stream;
 use schemas::Table;
 use schemas::enums::{TextSource, Verdict};
 use schemas::tables::SampleAttention;
 
 use super::SHAKESPEARE;
-use super::claim::{Case, Claim, Decision, Evidence, part, subject};
+use super::claim::{Case, Claim, Decision, Evidence, Sensitivity, part, subject};
 use super::hypothesis::Alternative;
 use crate::association::Paired;
+use crate::bootstrap;
 use crate::fit::{Parabola, parabola};
 use crate::inputs::{Dataset, Seed};
 use crate::interval::Estimate;
@@ -73,7 +75,7 @@ pub(super) fn quality_wants_stable_heads(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, variance of head entropy)",
         alternative: Alternative::Less(0.0),
     };
-    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &head_entropy_variance(seed)))
+    over_samples(&claim, case, |seed| head_entropy_variance(seed))
 }
 
 /// `poor_is_overfocused`: poor samples have low entropy. Spearman's correlation of quality and `normalized_entropy` (mean over
@@ -85,9 +87,7 @@ pub(super) fn poor_is_overfocused(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, normalized_entropy)",
         alternative: Alternative::Greater(0.0),
     };
-    claim.per_seed_correlation(case, &NEEDS, |seed| {
-        with_quality(seed, &attention(seed, None, |row| Some(row.normalized_entropy)))
-    })
+    over_samples(&claim, case, |seed| attention(seed, None, |row| Some(row.normalized_entropy)))
 }
 
 /// `poor_is_dominated`: poor samples are dominated by few heads. Spearman's correlation of quality and the largest head's
@@ -99,7 +99,7 @@ pub(super) fn poor_is_dominated(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, dominant share per layer, averaged over layers)",
         alternative: Alternative::Less(0.0),
     };
-    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &dominant_share(seed)))
+    over_samples(&claim, case, |seed| dominant_share(seed))
 }
 
 /// `shakespeare_strongest`: shakespeare_char has the strongest attention–quality correlation. The mean size of Spearman's
@@ -163,7 +163,7 @@ pub(super) fn generation_differs_slightly(case: Case<'_>) -> Evidence {
         statistic: "|normalized_entropy while generating − on validation text|",
         alternative: Alternative::Less(0.05),
     };
-    claim.per_seed(case, &NEEDS, |seed| {
+    let evidence = claim.per_seed(case, &NEEDS, |seed| {
         let entropy =
             |source| mean(&final_attention(seed, source).map(|row| row.normalized_entropy).collect::<Vec<_>>());
         let difference = (entropy(TextSource::Model) - entropy(TextSource::Validation)).abs();
@@ -172,7 +172,8 @@ pub(super) fn generation_differs_slightly(case: Case<'_>) -> Evidence {
         } else {
             Err("attention on one of the two kinds of text is missing".to_owned())
         }
-    })
+    });
+    Evidence { sensitivity: Sensitivity::Ours, ..evidence }
 }
 
 /// `quality_wants_layered_spans`: better samples have layer-appropriate spans. Spearman's correlation of quality and each
@@ -184,7 +185,7 @@ pub(super) fn quality_wants_layered_spans(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, per-sample Spearman(layer, mean_distance))",
         alternative: Alternative::Greater(0.0),
     };
-    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &span_gradient(seed)))
+    over_samples(&claim, case, |seed| span_gradient(seed))
 }
 
 /// `poor_is_inconsistent`: poor samples have inconsistent attention across layers. Spearman's correlation of quality and the
@@ -196,11 +197,17 @@ pub(super) fn poor_is_inconsistent(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, mean js_divergence of sample_layers)",
         alternative: Alternative::Less(0.0),
     };
-    claim.per_seed_correlation(case, &NEEDS, |seed| with_quality(seed, &adjacent_divergence(seed, None)))
+    over_samples(&claim, case, |seed| adjacent_divergence(seed, None))
 }
 
-/// Spearman's correlation of a metric with quality over one seed's samples.
-fn with_quality(seed: &Seed, metric: &BySample) -> Result<Correlation, String> {
-    let pair = Paired::new(seed.seed, metric, &quality(seed));
-    Correlation::of(&pair.x, &pair.y).map_err(|reason| format!("over samples, {reason}"))
+/// Evidence from Spearman's correlation of a metric with quality over the samples of each seed, with a bootstrap over both.
+fn over_samples(claim: &Claim, case: Case<'_>, metric: impl Fn(&Seed) -> BySample) -> Evidence {
+    let paired = |seed: &Seed| Paired::new(seed.seed, &metric(seed), &quality(seed));
+    let evidence = claim.per_seed_correlation(case, &NEEDS, |seed| {
+        let pair = paired(seed);
+        Correlation::of(&pair.x, &pair.y).map_err(|reason| format!("over samples, {reason}"))
+    });
+    let pairs: Vec<Paired> = subject(case.dataset, &NEEDS).iter().flat_map(|run| &run.seeds).map(paired).collect();
+    let stream = stream("bootstrap", &[&case.dataset.name.as_str(), &claim.name]);
+    Evidence { bootstrap: bootstrap::over_seeds_and_samples(&pairs, case.replicates, stream), ..evidence }
 }

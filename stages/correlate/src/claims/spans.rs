@@ -4,7 +4,7 @@ use cli::number::prose;
 use declarations::Part;
 use schemas::enums::Verdict;
 
-use super::claim::{Case, Claim, Decision, Evidence, interval_in_words, left_out_in_words, part, subject};
+use super::claim::{Case, Claim, Decision, Evidence, Sensitivity, interval_in_words, left_out_in_words, part, subject};
 use super::hypothesis::{Alternative, Test, TestKind};
 use crate::fit::slope;
 use crate::inputs::Seed;
@@ -40,7 +40,8 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Evidence {
                 p_value: if test.if_rejected == Verdict::Supported { test.p_value.max(rise) } else { test.p_value },
                 ..test
             });
-        return claim.tested(&run.name, ratio, test, &left_out);
+        let evidence = claim.tested(&run.name, ratio, test, &left_out);
+        return Evidence { sensitivity: Sensitivity::Ours, ..evidence };
     }
     let if_rejected = if falling == firsts.len() { Verdict::Refuted } else { Verdict::Inconclusive };
     let test = rise_p_value.map(|p_value| Test { kind: TestKind::Student, p_value, if_rejected });
@@ -105,19 +106,14 @@ pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
         Ok(run) => run,
         Err(reason) => return claim.not_tested("", reason),
     };
-    let mut counts = Vec::new();
-    for seed in &run.seeds {
-        let last = seed.last_step();
-        let masses: Vec<f64> =
-            seed.head_metrics.iter().filter(|row| row.step == last).map(|row| row.local_mass_3).collect();
-        if masses.len() < 2 {
-            return claim.not_tested(&run.name, "the model has one head, and the claim is of several");
-        }
-        let local = masses.iter().filter(|mass| **mass > 0.8).count();
-        counts.push((local, masses.iter().filter(|mass| **mass < 0.3).count()));
+    let masses: Vec<Vec<f64>> = run.seeds.iter().map(final_local_mass).collect();
+    if masses.iter().any(|heads| heads.len() < 2) {
+        return claim.not_tested(&run.name, "the model has one head, and the claim is of several");
     }
-    let seeds = counts.len();
-    let holding = counts.iter().filter(|(local, far)| *local > 0 && *far > 0).count();
+    let counts_with = |local: f64| masses.iter().map(move |heads| local_and_far(heads, local));
+    let holding_with = |local: f64| counts_with(local).filter(|(local, far)| *local > 0 && *far > 0).count();
+    let counts: Vec<(usize, usize)> = counts_with(LOCAL).collect();
+    let (seeds, holding) = (counts.len(), holding_with(LOCAL));
     let if_rejected = match holding {
         0 => Verdict::Refuted,
         all if all == seeds => Verdict::Supported,
@@ -131,7 +127,26 @@ pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
         each.join(", ")
     );
     let test = Test { kind: TestKind::Signs, p_value: sign_test(holding, seeds), if_rejected };
-    Evidence { value: Some(share), ..claim.evidence(&run.name, seeds, Decision::Tested(test), reason) }
+    let others = [0.5, 0.6, 0.7, 0.9].map(|local| format!("{} of {seeds} seeds with {local}", holding_with(local)));
+    let sensitivity =
+        Sensitivity::Words(format!("with other thresholds than {LOCAL} it holds in {}", others.join(", ")));
+    Evidence { value: Some(share), sensitivity, ..claim.evidence(&run.name, seeds, Decision::Tested(test), reason) }
+}
+
+/// `local_mass_3` of a head that attends to 1–3 characters, at least; the study gives no number.
+const LOCAL: f64 = 0.8;
+/// That of a head that attends further, at most.
+const FAR: f64 = 0.3;
+
+/// `local_mass_3` of each head at the last step.
+fn final_local_mass(seed: &Seed) -> Vec<f64> {
+    let last = seed.last_step();
+    seed.head_metrics.iter().filter(|row| row.step == last).map(|row| row.local_mass_3).collect()
+}
+
+/// How many heads have a local mass above `local`, and how many below [`FAR`].
+fn local_and_far(heads: &[f64], local: f64) -> (usize, usize) {
+    (heads.iter().filter(|mass| **mass > local).count(), heads.iter().filter(|mass| **mass < FAR).count())
 }
 
 /// The two-sided p-value of `successes` among `n` trials of probability 1/2.

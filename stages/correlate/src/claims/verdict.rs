@@ -4,13 +4,63 @@ use cli::number::prose;
 use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
-use super::claim::{Decision, Evidence};
-use super::hypothesis::Test;
+use super::claim::{Decision, Evidence, Sensitivity};
+use super::hypothesis::{Alternative, Test, TestKind};
 use crate::multiple_testing::holm;
+use crate::power::{detectable, seeds_needed};
 
 /// The family-wise type-I error: the largest acceptable probability that any claim of a dataset is `supported` or `refuted`
 /// although its statistic is at the threshold.
 pub(super) const LEVEL: f64 = 0.05;
+
+/// What a study like this one could decide about a claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Power {
+    /// The value that it would have decided with a probability of 80 %.
+    detectable: Option<f64>,
+    /// Where the claim is not decided, the seeds that would decide it with this probability.
+    seeds_needed: Option<u32>,
+}
+
+impl Power {
+    /// The power of a test of `evidence` at this level.
+    fn of(evidence: &Evidence, test: Test, level: f64, decided: bool) -> Self {
+        let alternative = evidence.claim.alternative;
+        let estimate = evidence.estimate.and_then(|estimate| Some((estimate, alternative.nearest(estimate.mean)?)));
+        let detectable = estimate.and_then(|(estimate, threshold)| {
+            let errors = detectable(u32::try_from(estimate.n).ok().filter(|n| *n >= 2)?, level);
+            estimate.above(threshold, errors * alternative.side(estimate.mean)?)
+        });
+        let fewest = test.kind.fewest_seeds(level);
+        let seeds_needed = match test.kind {
+            TestKind::Signs => Some(fewest),
+            TestKind::Student | TestKind::Pairings => estimate
+                .and_then(|(estimate, threshold)| seeds_needed(estimate.effect(threshold)?, level))
+                .map(|needed| needed.max(fewest)),
+        };
+        // Where the seeds disagree on a condition of the claim, more of them decide nothing.
+        let open = !decided && test.if_rejected != Verdict::Inconclusive;
+        Self { detectable, seeds_needed: seeds_needed.filter(|_| open) }
+    }
+
+    /// The power as the end of the reason of an inconclusive claim.
+    fn in_words(self, evidence: &Evidence, test: Test) -> String {
+        if test.if_rejected == Verdict::Inconclusive {
+            return "; the seeds disagree, so more of them would decide nothing".to_owned();
+        }
+        match (self.detectable, evidence.estimate) {
+            (Some(detectable), Some(estimate)) => {
+                let needed = self.seeds_needed.map_or("more than 100,000".to_owned(), |seeds| seeds.to_string());
+                format!(
+                    "; {} seeds find {} with a probability of 80 %, and what they found needs {needed} seeds",
+                    estimate.n,
+                    prose(detectable)
+                )
+            }
+            _ => String::new(),
+        }
+    }
+}
 
 impl Evidence {
     fn p_value(&self) -> Option<f64> {
@@ -22,31 +72,66 @@ impl Evidence {
 
     /// The row of `findings`: `adjusted` is the p-value after the correction for `family` tests.
     fn finding(self, adjusted: Option<f64>, family: usize) -> Findings {
-        let p_value = self.p_value();
-        let (verdict, reason) = match self.decision {
-            Decision::Untested(verdict) => (verdict, self.reason),
+        let (level, p_value) = (LEVEL / family.max(1) as f64, self.p_value());
+        let (verdict, power, mut reason) = match self.decision {
+            Decision::Untested(verdict) => (verdict, Power::default(), self.reason.clone()),
             Decision::Tested(test) => {
                 let adjusted = adjusted.unwrap_or(1.0);
-                let verdict = if adjusted <= LEVEL { test.if_rejected } else { Verdict::Inconclusive };
-                (verdict, format!("{}; {}", self.reason, in_words(test, adjusted, family, self.n)))
+                let decided = adjusted <= LEVEL;
+                let verdict = if decided { test.if_rejected } else { Verdict::Inconclusive };
+                let power = Power::of(&self, test, level, decided);
+                let mut reason = format!("{}; {}", self.reason, in_words(test, adjusted, family, self.n));
+                if verdict == Verdict::Inconclusive {
+                    reason.push_str(&power.in_words(&self, test));
+                }
+                (verdict, power, reason)
             }
         };
+        if let Some((low, high)) = self.bootstrap {
+            reason.push_str(&format!("; bootstrap over seeds and samples {} to {}", prose(low), prose(high)));
+        }
         let (threshold_low, threshold_high) = self.claim.alternative.thresholds();
         Findings {
+            sensitivity: self.sensitivity(level),
             run: self.run,
             claim: self.claim.name.to_owned(),
             statement: self.claim.statement.to_owned(),
             statistic: self.claim.statistic.to_owned(),
             value: self.value,
-            low: self.interval.map(|(low, _)| low),
-            high: self.interval.map(|(_, high)| high),
+            low: self.estimate.and_then(|estimate| estimate.low()),
+            high: self.estimate.and_then(|estimate| estimate.high()),
+            bootstrap_low: self.bootstrap.map(|(low, _)| low),
+            bootstrap_high: self.bootstrap.map(|(_, high)| high),
             threshold_low,
             threshold_high,
             p_value,
             p_adjusted: adjusted,
             verdict,
             reason,
+            detectable: power.detectable,
+            seeds_needed: power.seeds_needed,
             n: u32::try_from(self.n).expect("a study has fewer than 2³² seeds"),
+        }
+    }
+
+    /// What other thresholds would decide at this level, where the threshold is ours.
+    fn sensitivity(&self, level: f64) -> Option<String> {
+        match &self.sensitivity {
+            Sensitivity::Given => None,
+            Sensitivity::Words(words) => Some(words.clone()),
+            Sensitivity::Ours => {
+                let (low, high) = self.estimate?.not_rejected(level)?;
+                let (low, high) = (prose(low), prose(high));
+                match self.claim.alternative {
+                    Alternative::Greater(_) => {
+                        Some(format!("supported with any threshold below {low}, refuted with any above {high}"))
+                    }
+                    Alternative::Less(_) => {
+                        Some(format!("supported with any threshold above {high}, refuted with any below {low}"))
+                    }
+                    Alternative::Within(..) | Alternative::TwoSided(_) | Alternative::Rule => None,
+                }
+            }
         }
     }
 }
@@ -64,12 +149,12 @@ fn in_words(test: Test, adjusted: f64, family: usize, seeds: usize) -> String {
     let claims = if family == 1 { "claim" } else { "claims" };
     let mut words =
         format!("p = {}, {} after Holm's correction for {family} {claims}", prose(test.p_value), prose(adjusted));
-    let enough = |seeds: &usize| test.kind.smallest_p_value(*seeds) <= LEVEL / family as f64;
-    if adjusted > LEVEL && !enough(&seeds) {
-        let needed = (seeds..).find(enough).unwrap_or(seeds);
-        let smallest = prose(1.0 / test.kind.smallest_p_value(seeds));
+    let (level, smallest) = (LEVEL / family as f64, test.kind.smallest_p_value(seeds));
+    if adjusted > LEVEL && smallest > level {
         words.push_str(&format!(
-            "; with {seeds} seeds no p-value is below 1/{smallest}, and {needed} seeds are needed for {LEVEL} after the correction"
+            "; with {seeds} seeds no p-value is below 1/{}, and {} seeds are needed for {LEVEL} after the correction",
+            prose(1.0 / smallest),
+            test.kind.fewest_seeds(level)
         ));
     }
     words
@@ -79,7 +164,7 @@ fn in_words(test: Test, adjusted: f64, family: usize, seeds: usize) -> String {
 mod tests {
     use super::*;
     use crate::claims::claim::Claim;
-    use crate::claims::hypothesis::{Alternative, TestKind};
+    use crate::interval::Estimate;
 
     const CLAIM: Claim = Claim { name: "c", statement: "s", statistic: "x", alternative: Alternative::Less(0.0) };
 
@@ -90,7 +175,9 @@ mod tests {
             run: "run_3".to_owned(),
             n,
             value: Some(-0.4),
-            interval: Some((-0.6, -0.2)),
+            estimate: None,
+            bootstrap: None,
+            sensitivity: Sensitivity::Given,
             decision: Decision::Tested(test),
             reason: "r".to_owned(),
         }
@@ -132,5 +219,43 @@ mod tests {
         assert_eq!(family(TestKind::Pairings, 6).verdict, Verdict::Supported, "1/720 is below 0.05/18");
         assert!(family(TestKind::Signs, 3).reason.contains("below 1/4, and 10 seeds"), "2/2¹⁰ is below 0.05/18");
         assert_eq!(family(TestKind::Signs, 10).verdict, Verdict::Supported);
+    }
+
+    #[test]
+    fn power_stands_beside_what_is_not_decided() {
+        let values = [-0.5, 0.1, -0.3, -0.2, 0.2, -0.4, 0.0, -0.1];
+        let finding = decide(vec![CLAIM.t_test("run_3", Estimate::over(&values), &[])]).remove(0);
+        // The mean is −0.15 and its standard error 0.0866; scipy.stats.nct finds 3.2698 of them, and needs 23 seeds.
+        assert_eq!((finding.verdict, finding.seeds_needed), (Verdict::Inconclusive, Some(23)));
+        assert!((finding.detectable.expect("a test") + 0.283_169_51).abs() < 1e-7, "{finding:?}");
+        assert!(
+            finding
+                .reason
+                .ends_with("; 8 seeds find −0.283 with a probability of 80 %, and what they found needs 23 seeds"),
+            "{finding:?}"
+        );
+        let shifted = values.map(|value| value - 1.0);
+        let decided = decide(vec![CLAIM.t_test("run_3", Estimate::over(&shifted), &[])]).remove(0);
+        assert_eq!((decided.verdict, decided.seeds_needed), (Verdict::Supported, None));
+        let (one, other) = (decided.detectable.expect("a test"), finding.detectable.expect("a test"));
+        assert!((one - other).abs() < 1e-9, "it depends on the spread alone");
+    }
+
+    #[test]
+    fn thresholds_of_ours_say_what_others_would_decide() {
+        let ours = |alternative| {
+            let claim = Claim { alternative, ..CLAIM };
+            let evidence = claim.t_test("run_3", Estimate::over(&[1.0, 2.0, 3.0]), &[]);
+            decide(vec![Evidence { sensitivity: Sensitivity::Ours, ..evidence }]).remove(0).sensitivity
+        };
+        // One claim is not corrected, so that the 95 % interval decides: 2 ± 4.303/√3.
+        assert_eq!(
+            ours(Alternative::Less(0.0)).as_deref(),
+            Some("supported with any threshold above 4.48, refuted with any below −0.484")
+        );
+        assert_eq!(
+            ours(Alternative::Greater(0.0)).as_deref(),
+            Some("supported with any threshold below −0.484, refuted with any above 4.48")
+        );
     }
 }

@@ -148,6 +148,11 @@ mod tests {
             verdict: Verdict::Inconclusive,
             reason: "r".into(),
             n: 3,
+            bootstrap_low: None,
+            bootstrap_high: None,
+            detectable: None,
+            seeds_needed: None,
+            sensitivity: None,
         };
         assert_eq!(value_text(&row(0.388, 0.061, 0.643)), "0.39 [0.06, 0.64]");
         assert_eq!(value_text(&row(-16321.95, -55343.394, 22699.495)), "−16,322 [−55,343, 22,699]");

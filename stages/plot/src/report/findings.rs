@@ -95,6 +95,11 @@ mod tests {
             verdict: Verdict::Supported,
             reason: "r".into(),
             n: 3,
+            bootstrap_low: None,
+            bootstrap_high: None,
+            detectable: None,
+            seeds_needed: None,
+            sensitivity: None,
         };
         let regions =
             [(Some(0.0), Some(0.0)), (Some(1.0), Some(2.0)), (Some(0.0), None), (None, Some(0.5)), (None, None)]

@@ -480,6 +480,11 @@ fn findings(several: bool) -> Vec<Findings> {
             verdict,
             reason: "because the interval is <where> it is & not elsewhere".into(),
             n: if several { 3 } else { 1 },
+            bootstrap_low: None,
+            bootstrap_high: None,
+            detectable: None,
+            seeds_needed: None,
+            sensitivity: None,
         })
         .collect()
 }
