@@ -148,7 +148,8 @@ pub(crate) fn generate(parameters: &generate::Parameters, training: Option<&Trai
     };
     // One character at a time, which is bound by reading the weights.
     let passes = 4.0 * (length - past_the_block) + past_the_block * positions;
-    let texts = f64::from(parameters.samples) * f64::from(parameters.steps.count());
+    let others = f64::from(parameters.samples) * f64::from(parameters.steps.count().saturating_sub(1));
+    let texts = others + f64::from(parameters.last_samples.unwrap_or(parameters.samples));
     let rows = if parameters.track { model.layers * model.heads * length } else { 0.0 };
     Cost {
         seconds: texts * passes * model.forward() / PER_SECOND,

@@ -58,7 +58,7 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let writer = Writer { parameters, seed: job.seed(), alphabet: &alphabet, prompt: &prompt, windows: &windows };
     let mut written = Written::default();
     let mut sources = vec![vocabulary.source.clone()];
-    let texts = parameters.steps.iter().len() * usize::from(parameters.samples) + writer.fed();
+    let texts = writer.sampled(parameters.steps.iter().len()) + writer.fed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
     let mut distinct = DistinctWeights::default();
     for step in parameters.steps.iter() {

@@ -42,9 +42,21 @@ pub struct Writer<'run> {
 }
 
 impl Writer<'_> {
+    /// How many texts are generated from a step's model.
+    fn samples(&self, last: bool) -> u16 {
+        let Parameters { samples, last_samples, .. } = *self.parameters;
+        last_samples.filter(|_| last).unwrap_or(samples)
+    }
+
+    /// The number of texts that are generated from these many steps.
+    pub fn sampled(&self, steps: usize) -> usize {
+        let others = steps.saturating_sub(1) * usize::from(self.samples(false));
+        others + usize::from(self.samples(true))
+    }
+
     /// The number of texts that are fed for their attention.
     pub fn fed(&self) -> usize {
-        let samples = usize::from(self.parameters.samples);
+        let samples = usize::from(self.samples(true));
         if self.parameters.track { samples + samples.min(self.windows.len()) } else { 0 }
     }
 
@@ -61,7 +73,8 @@ impl Writer<'_> {
         progress: &cli::Progress,
         written: &mut Written,
     ) -> Result<(), Fault> {
-        let Parameters { samples, length, temperature, context_policy, track, .. } = *self.parameters;
+        let samples = self.samples(last);
+        let Parameters { length, temperature, context_policy, track, .. } = *self.parameters;
         let config = model.config();
         let batch = usize::from(samples);
         let top_k = (self.parameters.top_k as usize).min(self.alphabet.len());
@@ -88,7 +101,7 @@ impl Writer<'_> {
         let wall_secs = started.elapsed().as_secs_f64() / f64::from(samples);
         let texts = texts.ok_or_else(|| {
             Fault::input(format!(
-                "the model of step {step} predicts NaN or infinity: its training diverged; rerun `train` with a lower --learning-rate"
+                "the model of step {step} predicts NaN or infinity: its training diverged; rerun `train` with a lower learning_rate"
             ))
         })?;
 

@@ -28,6 +28,26 @@ fn generate(root: &Path, flags: &str) -> Result<(), Fault> {
 const QUALITY: &str = "--steps 0,5 --samples 3 --length 60 --score true --track true";
 
 #[test]
+fn the_last_step_can_have_more_samples() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let artifacts = inputs(folder.path())?;
+    generate(folder.path(), &format!("{QUALITY} --last-samples 5"))?;
+    let samples = artifacts.read::<Samples>(&node())?.rows;
+    let of = |step| samples.iter().filter(|row| row.step == step).count();
+    assert_eq!((of(0), of(5)), (3, 5));
+    let scored = artifacts.read::<SampleScores>(&node())?.rows;
+    let of_last = scored.iter().filter(|row| row.step == Some(5) && row.source == TextSource::Model).count();
+    assert_eq!(of_last, 5);
+    let attention = artifacts.read::<SampleAttention>(&node())?.rows;
+    let samples_of = |source| -> std::collections::BTreeSet<u16> {
+        attention.iter().filter(|row| row.step == 5 && row.source == source).map(|row| row.sample).collect()
+    };
+    assert_eq!(samples_of(TextSource::Model).len(), 5);
+    assert!(samples_of(TextSource::Validation).len() <= 5);
+    Ok(())
+}
+
+#[test]
 fn every_table_is_written() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let artifacts = inputs(folder.path())?;

@@ -20,6 +20,8 @@ stage! {
     parameters "Sampling" {
         /// Samples per step
         samples: u16 [1..] = 10,
+        /// Samples of the last step, from which findings about text come [default: as many as of the others]
+        last_samples: Option<u16> = None,
         /// Characters per sample
         length: u32 [1..] = 500,
         /// Sampling temperature; 0 always takes the likeliest symbol (greedy), so that all samples are equal
@@ -44,6 +46,9 @@ stage! {
     check |parameters| {
         if parameters.steps.is_empty() {
             return Err(Invalid::new("steps", "names no step: write some, such as 0,50,100-2000/100"));
+        }
+        if parameters.last_samples == Some(0) {
+            return Err(Invalid::new("last_samples", "must be at least 1"));
         }
         match parameters.prompt.as_deref() {
             Some("") => Err(Invalid::new("prompt", "is empty: the model needs a character to start from")),
