@@ -74,7 +74,7 @@ pub struct Arguments {
     pub force: bool,
 
     /// Replace finished work of more than a minute, and fill the disk, without asking
-    #[arg(long, short, help_heading = "How", global = true)]
+    #[arg(long, short, help_heading = "How")]
     pub yes: bool,
 
     /// Stop at the first job that fails
@@ -157,8 +157,12 @@ pub enum Command {
         #[arg(required = true)]
         job: Vec<String>,
     },
-    /// List files that this profile, with these settings, does not refer to and, with --yes or after a question, remove them
-    Clean,
+    /// List files that this profile, with these settings, does not refer to, and remove them after a question or with --yes
+    Clean {
+        /// Remove them without asking
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 /// What a node of a graph is.

@@ -31,8 +31,8 @@ impl Executor<'_> {
     /// Lists the files of this folder that the study does not refer to, and removes them if the user agrees.
     ///
     /// # Errors
-    /// The pipeline never ran in the folder, the user does not agree, or a file cannot be removed.
-    pub(crate) fn clean(&self, arguments: &Arguments) -> Result<Option<u8>, Fault> {
+    /// The pipeline never ran in the folder, or a file cannot be removed.
+    pub(crate) fn clean(&self, arguments: &Arguments, yes: bool) -> Result<Option<u8>, Fault> {
         let root = Path::new(&self.root);
         let state = State::open(root, false);
         if state.is_empty() {
@@ -52,14 +52,13 @@ impl Executor<'_> {
         for path in &unused {
             print_plain(&path.display().to_string());
         }
-        consent::ask(
-            &format!(
-                "{} entries, {}, do not belong to this study and would be removed",
-                unused.len(),
-                size(bytes as f64)
-            ),
-            arguments.yes,
-        )?;
+        let entries = if unused.len() == 1 { "1 entry does" } else { &format!("{} entries do", unused.len()) };
+        let listed = format!("{entries} not belong to this study ({})", size(bytes as f64));
+        match consent::answer(&format!("{listed} and would be removed"), yes) {
+            Some(true) => {}
+            Some(false) => return Ok(print_plain("nothing was removed")).map(|()| None),
+            None => return Ok(print_plain(&format!("{listed}; --yes removes what is listed"))).map(|()| None),
+        }
         for path in &unused {
             remove(path)?;
         }

@@ -67,22 +67,30 @@ impl Executor<'_> {
 /// # Errors
 /// The user does not agree, or cannot be asked.
 pub(crate) fn ask(doubts: &str, yes: bool) -> Result<(), Fault> {
+    match answer(doubts, yes) {
+        Some(true) => Ok(()),
+        Some(false) => {
+            Err(Fault::parameter("nothing was run; to keep what is there, use another folder (--artifacts)"))
+        }
+        None => Err(Fault::parameter(format!(
+            "{doubts}\nto go on, add --yes; to keep what is there, use another folder (--artifacts)"
+        ))),
+    }
+}
+
+/// Shows what would happen and asks whether to go on; none if there is no terminal to ask at.
+pub(crate) fn answer(doubts: &str, yes: bool) -> Option<bool> {
     let mut stderr = std::io::stderr();
     if yes {
         // A closed standard error is no failure.
         let _ = writeln!(stderr, "{}", printable(doubts));
-        return Ok(());
+        return Some(true);
     }
     if !(std::io::stdin().is_terminal() && stderr.is_terminal()) {
-        return Err(Fault::parameter(format!(
-            "{doubts}\nto go on, add --yes; to keep what is there, use another folder (--artifacts)"
-        )));
+        return None;
     }
     let _ = write!(stderr, "{}\nGo on? [y/N] ", printable(doubts));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
-    match read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        true => Ok(()),
-        false => Err(Fault::parameter("nothing was run; to keep what is there, use another folder (--artifacts)")),
-    }
+    Some(read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

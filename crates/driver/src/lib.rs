@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Some(Command::Graph { by }) => executor.print_graph(*by),
         Some(Command::Explain { artifact, compare }) => executor.explain(artifact, compare.as_deref()),
         Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
-        Some(Command::Clean) => executor.clean(arguments),
+        Some(Command::Clean { yes }) => executor.clean(arguments, *yes),
     }
     .map(|code| code.unwrap_or(0))
 }

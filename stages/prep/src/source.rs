@@ -14,11 +14,11 @@ struct Kind {
 
 /// The first bytes of files that are no plain text.
 const MAGIC_NUMBERS: [(&[u8], Kind); 14] = [
-    (b"\x1f\x8b", Kind { what: "gzip-compressed", advice: |path| unpack_by(&format!("gunzip {path}")) }),
-    (b"\x28\xb5\x2f\xfd", Kind { what: "zstd-compressed", advice: |path| unpack_by(&format!("unzstd {path}")) }),
-    (b"\xfd7zXZ\0", Kind { what: "xz-compressed", advice: |path| unpack_by(&format!("unxz {path}")) }),
-    (b"BZh", Kind { what: "bzip2-compressed", advice: |path| unpack_by(&format!("bunzip2 {path}")) }),
-    (b"\x04\x22\x4d\x18", Kind { what: "lz4-compressed", advice: |path| unpack_by(&format!("unlz4 {path}")) }),
+    (b"\x1f\x8b", Kind { what: "gzip-compressed", advice: |path| unpack_to_text("gunzip", path) }),
+    (b"\x28\xb5\x2f\xfd", Kind { what: "zstd-compressed", advice: |path| unpack_to_text("unzstd", path) }),
+    (b"\xfd7zXZ\0", Kind { what: "xz-compressed", advice: |path| unpack_to_text("unxz", path) }),
+    (b"BZh", Kind { what: "bzip2-compressed", advice: |path| unpack_to_text("bunzip2", path) }),
+    (b"\x04\x22\x4d\x18", Kind { what: "lz4-compressed", advice: |path| unpack_to_text("unlz4", path) }),
     (b"PK\x03\x04", Kind { what: "a zip archive", advice: |path| unpack_by(&format!("unzip {path}")) }),
     (b"PK\x05\x06", Kind { what: "a zip archive without files", advice: |_| "give the text itself".to_owned() }),
     (b"7z\xbc\xaf\x27\x1c", Kind { what: "a 7z archive", advice: |path| unpack_by(&format!("7z x {path}")) }),
@@ -39,6 +39,11 @@ const BIG_ENDIAN: Kind = Kind { what: "text in UTF-16 (big-endian)", advice: |pa
 
 fn unpack_by(command: &str) -> String {
     format!("decompress it by `{command}` and give the text that it holds")
+}
+
+/// To standard output, since the tools refuse files without their suffix.
+fn unpack_to_text(tool: &str, path: &str) -> String {
+    format!("decompress it by `{tool} -c < {path} > text.txt` and give text.txt")
 }
 
 fn convert_from(encoding: &str, path: &str) -> String {
@@ -119,8 +124,11 @@ mod tests {
         let mut tar = vec![b'a'; 257];
         tar.extend(b"ustar\0");
         for (bytes, expected) in [
-            (b"\x1f\x8b\x08\0\0".to_vec(), "my.txt is gzip-compressed: decompress it by `gunzip my.txt`"),
-            (b"\x28\xb5\x2f\xfd\x04".to_vec(), "is zstd-compressed: decompress it by `unzstd my.txt`"),
+            (
+                b"\x1f\x8b\x08\0\0".to_vec(),
+                "my.txt is gzip-compressed: decompress it by `gunzip -c < my.txt > text.txt`",
+            ),
+            (b"\x28\xb5\x2f\xfd\x04".to_vec(), "is zstd-compressed: decompress it by `unzstd -c < my.txt > text.txt`"),
             (b"\xfd7zXZ\0\0\x04".to_vec(), "is xz-compressed"),
             (b"BZh91AY&SY".to_vec(), "is bzip2-compressed"),
             (b"PK\x03\x04\x14".to_vec(), "is a zip archive: decompress it by `unzip my.txt`"),
@@ -141,7 +149,7 @@ mod tests {
     #[test]
     fn a_command_names_the_file_as_a_shell_takes_it() {
         let fault = not_text(Path::new("my text's.gz"), b"\x1f\x8b").expect("gzip").to_string();
-        assert!(fault.contains(r"`gunzip 'my text'\''s.gz'`"), "{fault}");
+        assert!(fault.contains(r"`gunzip -c < 'my text'\''s.gz' > text.txt`"), "{fault}");
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
         let norms: Vec<HeadOutputs> = norms.means(step).collect();
         if norms.iter().any(|head| !head.output_norm.is_finite()) {
             return Err(Fault::input(format!(
-                "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower --learning-rate"
+                "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower learning_rate"
             )));
         }
         writer.finish()?;

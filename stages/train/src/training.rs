@@ -212,8 +212,8 @@ impl UntimedSteps {
 fn diverged(step: u32, what: &str, saved: Option<u32>) -> Fault {
     let saved = saved.map_or(String::new(), |saved| format!(" The checkpoint of step {saved} is kept."));
     Fault::parameter(format!(
-        "the training diverged: {what} at step {step} is NaN or infinite; use a lower --learning-rate, a longer \
-         --warmup-iters or --grad-clip 1.{saved}"
+        "the training diverged: {what} at step {step} is NaN or infinite; use a lower learning_rate, a longer \
+         warmup_iters, or grad_clip 1.{saved}"
     ))
 }
 

@@ -419,7 +419,7 @@ fn errors_say_what_is_wrong() {
     fails(&["--n-embd", "4294967292"], 2, &["--n-embd", "at most 65536"]);
     fails(&["--batch-size", "4294967295"], 2, &["GB of memory", "--batch-size"]);
     let wild = ["--learning-rate", "1e20", "--warmup-iters", "0", "--grad-clip", "0"];
-    fails(&wild, 2, &["diverged", "--learning-rate"]);
+    fails(&wild, 2, &["diverged", "a lower learning_rate"]);
     let vocabulary = Artifacts::new(folder.path());
     let letters = vocabulary.read::<Vocabulary>(&Partition::dataset("cycle")).expect("a vocabulary");
     vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows[..3]).expect("it is written");
