@@ -205,6 +205,11 @@ pub fn steps_label(steps: &Steps) -> &'static str {
 }
 
 impl Panel {
+    /// A panel between its left, top, right and bottom edge.
+    pub fn within([left, top, right, bottom]: [f64; 4], x: Scale, y: Scale) -> Self {
+        Self { left, top, right, bottom, x, y }
+    }
+
     /// The point of a pair of values.
     pub fn point(&self, x: f64, y: f64) -> Point {
         (self.x_at(x), self.y_at(y))
@@ -251,7 +256,7 @@ impl Panel {
             let lines = style::LABEL.wrap(label, self.bottom - self.top + 40.0);
             for (line, text) in lines.iter().rev().enumerate() {
                 let x = self.left - gap - widest - 26.0 - line as f64 * style::LABEL.size * style::LINE;
-                figure.text_upwards(text, (x, f64::midpoint(self.top, self.bottom)), style::LABEL);
+                figure.text_upwards(text, (x, f64::midpoint(self.top, self.bottom)), style::LABEL, Align::Middle);
             }
         }
         if let Some(heading) = labels.heading {
