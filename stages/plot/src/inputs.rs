@@ -140,7 +140,8 @@ impl Dataset {
             return chosen.iter().collect();
         }
         let all = self.study.steps.as_slice();
-        let mut steps: Vec<u32> = (0..4).filter_map(|part| all.get(part * (all.len().max(1) - 1) / 3).copied()).collect();
+        let mut steps: Vec<u32> =
+            (0..4).filter_map(|part| all.get(part * (all.len().max(1) - 1) / 3).copied()).collect();
         steps.dedup();
         steps
     }

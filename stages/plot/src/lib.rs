@@ -90,7 +90,8 @@ fn rendered(figure: &Figure) -> Result<Pictures, Fault> {
 
 /// A figure's pictures, numbers and caption.
 fn contents(figure: &Figure, pictures: Pictures) -> Result<Vec<(&'static str, Vec<u8>)>, Fault> {
-    let bug = |what: &str, reason: String| Fault::bug(format!("cannot write the figure {} as {what}: {reason}", figure.name));
+    let bug =
+        |what: &str, reason: String| Fault::bug(format!("cannot write the figure {} as {what}: {reason}", figure.name));
     let pdf = pdf::pdf(figure).map_err(|reason| bug("PDF", reason))?;
     let csv = figure.data.csv().map_err(|error| bug("CSV", error.to_string()))?;
     let (svg, caption) = (pictures.svg.into_bytes(), figure.whole_caption().into_bytes());

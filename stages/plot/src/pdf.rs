@@ -21,9 +21,8 @@ use crate::style::{self, Color, Rgb};
 const PER_PIXEL: f64 = 0.75;
 const PER_MILLIMETRE: f64 = 72.0 / 25.4;
 
-static FONTS: LazyLock<Option<[Font; 2]>> = LazyLock::new(|| {
-    Some([Font::new(notosans::REGULAR_TTF.into(), 0)?, Font::new(notosans::BOLD_TTF.into(), 0)?])
-});
+static FONTS: LazyLock<Option<[Font; 2]>> =
+    LazyLock::new(|| Some([Font::new(notosans::REGULAR_TTF.into(), 0)?, Font::new(notosans::BOLD_TTF.into(), 0)?]));
 
 /// A figure as a PDF.
 ///

@@ -66,6 +66,11 @@ impl Look {
         self.pixels() - self.margin()
     }
 
+    /// The right edge of panels with a horizontal axis of numbers, whose last label needs room beyond it.
+    pub fn axis_right(&self) -> f64 {
+        self.right() - if self.millimetres().is_some() { 26.0 } else { 0.0 }
+    }
+
     /// One of two lengths: wide figures', or narrow ones'.
     pub fn either<T>(&self, wide: T, narrow: T) -> T {
         if self.is_narrow() { narrow } else { wide }

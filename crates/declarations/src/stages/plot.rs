@@ -99,8 +99,7 @@ impl Parameters {
 
     /// The snapshots of `attention_maps`: of `steps`, those that the dataset has; without any, its first, middle and last.
     pub fn map_steps(&self, snapshots: &Steps) -> Steps {
-        let chosen: Steps =
-            self.steps.iter().flat_map(Steps::iter).filter(|step| snapshots.contains(*step)).collect();
+        let chosen: Steps = self.steps.iter().flat_map(Steps::iter).filter(|step| snapshots.contains(*step)).collect();
         if chosen.is_empty() { snapshots.first_middle_last() } else { chosen }
     }
 }

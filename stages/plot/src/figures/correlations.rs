@@ -27,7 +27,13 @@ struct Part {
 }
 
 const PARTS: [Part; 3] = [
-    Part { name: "raw", heading: "over training, raw", scope: Scope::Training, value: |row| row.spearman, is_tested: false },
+    Part {
+        name: "raw",
+        heading: "over training, raw",
+        scope: Scope::Training,
+        value: |row| row.spearman,
+        is_tested: false,
+    },
     Part {
         name: "partial",
         heading: "over training, partial",
@@ -35,7 +41,13 @@ const PARTS: [Part; 3] = [
         value: |row| row.partial_spearman,
         is_tested: true,
     },
-    Part { name: "samples", heading: "over samples", scope: Scope::Generation, value: |row| row.spearman, is_tested: true },
+    Part {
+        name: "samples",
+        heading: "over samples",
+        scope: Scope::Generation,
+        value: |row| row.spearman,
+        is_tested: true,
+    },
 ];
 
 /// Draws the figure.
@@ -54,8 +66,7 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
             .to_owned(),
         columns: &["panel", "attention", "outcome", "spearman", "q_value", "n", "seeds"],
     };
-    let names: Vec<&str> = attention.iter().map(|name| label(name)).collect();
-    let wanted = names.iter().map(|name| style::TICK.width(name)).fold(0.0, f64::max) + 14.0;
+    let wanted = attention.iter().map(|name| style::TICK.width(label(name))).fold(0.0, f64::max) + 14.0;
     // Panels beside each other share the row labels.
     let columns = look.either(PARTS.len(), 1);
     let gap = 26.0;
@@ -65,15 +76,26 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     // Whole pixels keep the edges sharp.
     let cell = (room / (columns * outcomes.len().max(1)) as f64).floor().clamp(8.0, 34.0);
     let above = outcomes.iter().map(|name| style::TICK.width(label(name))).fold(0.0, f64::max) + 12.0;
-    let (across, down) = (cell * outcomes.len() as f64 + gap, cell * attention.len() as f64);
     let first = 44.0 + above;
-    let rows_of_panels = PARTS.len().div_ceil(columns);
-    let pitch = look.either(first + down, 60.0 + down);
-    let bottom = first + down + pitch * (rows_of_panels - 1) as f64;
+    let across = cell * outcomes.len() as f64;
+    // The rows of each panel: all of them beside each other, those that have a correlation where each stands alone.
+    let has = |part: &Part, name: &str| {
+        rows.iter().any(|row| row.scope == part.scope && row.x == name && (part.value)(row).is_some())
+    };
+    let of_part = |part: &Part| -> Vec<&str> {
+        attention.iter().copied().filter(|name| columns > 1 || has(part, name)).collect()
+    };
+    let panels: Vec<Vec<&str>> = PARTS.iter().map(of_part).collect();
+    let mut tops = Vec::new();
+    let mut bottom = first;
+    for (index, measures) in panels.iter().enumerate() {
+        let top = if index < columns { first } else { bottom + 60.0 };
+        tops.push(top);
+        bottom = top + cell * measures.len() as f64;
+    }
     let mut figure = Figure::new(look, heading, bottom + 24.0 + ColorBar::HEIGHT);
-    for (index, part) in PARTS.iter().enumerate() {
-        let x = left + across * (index % columns) as f64;
-        let y = first + pitch * (index / columns) as f64;
+    for (index, ((part, measures), y)) in PARTS.iter().zip(&panels).zip(tops).enumerate() {
+        let x = left + (across + gap) * (index % columns) as f64;
         let is_first_row = index < columns;
         let level = if is_first_row { 24.0 } else { y - 16.0 };
         figure.text(part.heading, (x, level), style::HEADING, Align::Start);
@@ -81,15 +103,15 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
             let middle = x + cell * (column as f64 + 0.5);
             figure.text_upwards(label(name), (middle, y - 8.0), style::TICK.fit_height(cell), Align::Start);
         }
-        for (row, name) in names.iter().enumerate().filter(|_| index % columns == 0) {
+        for (row, name) in measures.iter().enumerate().filter(|_| index % columns == 0) {
+            let name = label(name);
             let font = style::TICK.fit_height(cell).fit(name, labels - 12.0);
             figure.text_centred(name, (x - 10.0, y + cell * (row as f64 + 0.5)), font, Align::End);
         }
         let mut cells = Vec::new();
-        for (row, measure) in attention.iter().enumerate() {
+        for (row, measure) in measures.iter().enumerate() {
             for (column, outcome) in outcomes.iter().enumerate() {
-                let found =
-                    rows.iter().find(|row| row.scope == part.scope && row.x == *measure && row.y == *outcome);
+                let found = rows.iter().find(|row| row.scope == part.scope && row.x == *measure && row.y == *outcome);
                 let value = found.and_then(|row| (part.value)(row));
                 cells.push(value.map_or(ENTRIES + 1, |value| {
                     // From 0 to the last entry.
@@ -113,8 +135,8 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
             }
         }
         if !cells.is_empty() {
-            let raster = Raster { columns: outcomes.len(), rows: attention.len(), cells, palette: palette() };
-            figure.image((x, y), (across - gap, down), raster);
+            let raster = Raster { columns: outcomes.len(), rows: measures.len(), cells, palette: palette() };
+            figure.image((x, y), (across, cell * measures.len() as f64), raster);
         }
     }
     let bar = ColorBar {

@@ -42,9 +42,9 @@ impl Columns {
     fn of(look: Look) -> Self {
         let (left, right) = (look.margin(), look.right());
         if look.is_narrow() {
-            return Self { claim: [left, 290.0], axis: [left + 316.0, right - 12.0], text: None };
+            return Self { claim: [left, 350.0], axis: [left + 384.0, right - 20.0], text: None };
         }
-        let text = [right - 580.0, right - 318.0, right - 178.0];
+        let text = [right - 596.0, right - 312.0, right - 178.0];
         Self { claim: [left, 470.0], axis: [left + 500.0, text[0] - 36.0], text: Some(text) }
     }
 }
@@ -55,8 +55,8 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     let line = style::NOTE.size * style::LINE;
     let statements: Vec<Vec<String>> =
         dataset.findings.iter().map(|finding| style::NOTE.wrap(&finding.statement, columns.claim[1])).collect();
-    let heights: Vec<f64> = statements.iter().map(|lines| lines.len() as f64 * line + 18.0).collect();
-    let top = 88.0;
+    let heights: Vec<f64> = statements.iter().map(|lines| lines.len() as f64 * line + look.either(18.0, 8.0)).collect();
+    let top = look.either(88.0, 46.0);
     let heading = Heading {
         name: FigureName::Findings,
         title: "Findings",
@@ -87,7 +87,9 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     let mut figure = Figure::new(look, heading, bottom + 84.0);
     legend(&mut figure);
     if let Some([value, p_value, verdict]) = columns.text {
-        for (x, text) in [(columns.claim[0], "claim"), (value, "value [interval]"), (p_value, "adjusted p"), (verdict, "verdict")] {
+        for (x, text) in
+            [(columns.claim[0], "claim"), (value, "value [interval]"), (p_value, "adjusted p"), (verdict, "verdict")]
+        {
             figure.text(text, (x, top - 18.0), style::TICK, Align::Start);
         }
     }
@@ -104,7 +106,8 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
         draw_region(&mut figure, &panel, finding, (y + 1.5, y + height - 1.5));
         y += height;
     }
-    panel.frame(&mut figure, Labels { x: Some("statistic"), categorical_y: true, ..Labels::default() });
+    let labels = Labels { x: Some("statistic"), ticks_x: Some(5), categorical_y: true, ..Labels::default() };
+    panel.frame(&mut figure, labels);
     let zero = panel.x_at(0.0);
     figure.line(vec![(zero, top), (zero, bottom)], style::AXIS_LINE);
     y = top;

@@ -43,10 +43,10 @@ impl Layout {
 
     fn new(look: Look, layers: usize, heads: usize) -> Self {
         let columns = look.either(4, 2);
-        let (left, gap) = (look.margin() + 76.0, 36.0);
-        let width = (look.right() - 18.0 - left - gap * (columns - 1) as f64) / columns as f64;
+        let (left, gap) = (look.margin() + 76.0, 56.0);
+        let width = (look.axis_right() - left - gap * (columns - 1) as f64) / columns as f64;
         // Few heads get taller rows.
-        let row = (220.0 / (layers * heads).max(1) as f64).clamp(4.0, 16.0).round();
+        let row = (look.either(220.0, 150.0) / (layers * heads).max(1) as f64).clamp(4.0, 16.0).round();
         let height = row * (layers * heads) as f64 + BETWEEN_LAYERS * layers.saturating_sub(1) as f64;
         let pitch = [width + gap, height + Self::HEAD + Self::FOOT];
         Self { left, top: 8.0, columns, pitch, width, row, layers, heads }
@@ -164,12 +164,12 @@ fn heading_and_scale(
     uniform: Option<f64>,
 ) {
     let label = axis_label(&measure.quantity);
-    let font = style::NOTE.bold().fit(&label, panel.right - panel.left + 20.0);
+    let room = (panel.right - panel.left + 40.0).min(figure.look.right() - panel.left);
+    let font = style::NOTE.bold().fit(&label, room);
     figure.text(&label, (panel.left, panel.top - Layout::HEAD + 26.0), font, Align::Start);
-    let [low, high] = [scale.low(), scale.high()].map(number::shortest);
+    let [low, high] = [scale.low(), scale.high()].map(|value| number::significant(value, 3));
     let middle = panel.top - 24.0;
-    let (from, to) =
-        (panel.left + style::TICK.width(&low) + 8.0, panel.right - style::TICK.width(&high) - 8.0);
+    let (from, to) = (panel.left + style::TICK.width(&low) + 8.0, panel.right - style::TICK.width(&high) - 8.0);
     figure.text_centred(&low, (panel.left, middle), style::TICK, Align::Start);
     figure.text_centred(&high, (panel.right, middle), style::TICK, Align::End);
     let palette = viridis_palette();

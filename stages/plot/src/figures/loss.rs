@@ -62,11 +62,8 @@ pub fn figure(dataset: &Dataset, look: Look, split: Split) -> Figure {
     let middle = f64::midpoint(look.margin(), look.right());
     // Beside each other, or below.
     let places = look.either(
-        [(look.axis_left(), middle - 30.0, top), (middle + 110.0, look.right(), top)],
-        [
-            (look.axis_left(), look.right() - 26.0, top),
-            (look.axis_left(), look.right() - 26.0, top + panel_height + 136.0),
-        ],
+        [(look.axis_left(), middle - 30.0, top), (middle + 110.0, look.axis_right(), top)],
+        [(look.axis_left(), look.axis_right(), top), (look.axis_left(), look.axis_right(), top + panel_height + 136.0)],
     );
     let mut figure = Figure::new(look, heading, places[1].2 + panel_height + 88.0);
     legend(&mut figure, 8.0, &entries);
@@ -76,7 +73,8 @@ pub fn figure(dataset: &Dataset, look: Look, split: Split) -> Figure {
     let from = last / 4;
     let label = axis_label(&measure.quantity);
     let enlarged = format!("from step {}", number::integer(from));
-    for ((left, right, top), (first, heading)) in places.into_iter().zip([(0, "all steps"), (from, enlarged.as_str())]) {
+    for ((left, right, top), (first, heading)) in places.into_iter().zip([(0, "all steps"), (from, enlarged.as_str())])
+    {
         let shown = |point: &&Summary| point.step >= first;
         let values = groups.iter().flat_map(|group| &group.curve).filter(shown).flat_map(Summary::low_high);
         let values = values.chain(batches.iter().filter(shown).map(|point| point.mean));

@@ -15,7 +15,7 @@ const MASKED: u8 = 255;
 /// The smallest side of a map.
 const LEAST: f64 = 34.0;
 /// The attention weights that have a tick on the colour scale.
-const TICKS: [f32; 6] = [0.0, 0.01, 0.05, 0.2, 0.5, 1.0];
+const TICKS: [f64; 6] = [0.0, 0.01, 0.05, 0.2, 0.5, 1.0];
 
 /// Where the maps lie: a block for each snapshot, beside each other as far as they fit.
 struct Blocks {
@@ -40,9 +40,7 @@ impl Blocks {
     fn new(look: Look, count: usize, layers: usize, heads: usize) -> Self {
         let left = look.margin() + 78.0;
         let room = look.right() - left;
-        let fits = |columns: &usize| {
-            (room - Self::GAP * (columns - 1) as f64) / (columns * heads) as f64 >= LEAST
-        };
+        let fits = |columns: &usize| (room - Self::GAP * (columns - 1) as f64) / (columns * heads) as f64 >= LEAST;
         let columns = (1..=count.max(1)).rev().find(fits).unwrap_or(1);
         let block = (room - Self::GAP * (columns - 1) as f64) / columns as f64;
         // Whole pixels keep the edges sharp.
@@ -115,6 +113,9 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Opt
             }
         }
         if index % blocks.columns == 0 {
+            if style::TICK.width("head 0") > blocks.cell {
+                figure.text("head", (x - 10.0, top - 14.0), style::TICK, Align::End);
+            }
             for layer in 0..layers {
                 let middle = top + blocks.cell * layer as f64 + blocks.map / 2.0;
                 figure.text_centred(&format!("layer {layer}"), (x - 10.0, middle), style::TICK, Align::End);
@@ -125,7 +126,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Opt
     let label = "attention weight (square-root colour scale)";
     let (left, right) = (blocks.left, blocks.left + look.either(620.0, 400.0));
     let bar = ColorBar { left, right, top, label, palette: viridis_palette() };
-    bar.draw(&mut figure, &TICKS.map(|weight| (f64::from(weight.sqrt()), number::shortest(f64::from(weight)))));
+    bar.draw(&mut figure, &TICKS.map(|weight| (weight.sqrt(), number::shortest(weight))));
     let axes = "→ key · ↓ query";
     figure.text(axes, (look.right(), top + 18.0), style::TICK, Align::End);
     Some(figure)

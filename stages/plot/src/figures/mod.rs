@@ -190,6 +190,8 @@ struct Grid {
     metrics: usize,
     /// The height of a panel.
     panel: f64,
+    /// Room above each row of the first metric, beyond the layers' names; the first row's is part of `top`.
+    notes: f64,
 }
 
 /// One panel of a [`Grid`].
@@ -212,7 +214,7 @@ impl Grid {
     fn new(look: Look, top: f64, layers: usize, metrics: usize) -> Self {
         let columns = layers.clamp(1, look.either(6, 3));
         let (left, panel) = (look.axis_left(), look.either(200.0, 136.0));
-        Self { left, right: look.right() - look.either(0.0, 18.0), top, columns, layers, metrics, panel }
+        Self { left, right: look.axis_right(), top, columns, layers, metrics, panel, notes: 0.0 }
     }
 
     /// The rows of each metric.
@@ -220,9 +222,13 @@ impl Grid {
         self.layers.div_ceil(self.columns).max(1)
     }
 
+    fn row_top(&self, row: usize) -> f64 {
+        let notes = self.notes * row.min(self.rows() - 1) as f64;
+        self.top + (self.panel + Self::GAPS[1]) * row as f64 + notes
+    }
+
     fn bottom(&self) -> f64 {
-        let rows = (self.rows() * self.metrics) as f64;
-        self.top + rows * self.panel + (rows - 1.0) * Self::GAPS[1]
+        self.row_top((self.rows() * self.metrics).saturating_sub(1)) + self.panel
     }
 
     /// The height of a figure that ends with the grid.
@@ -232,14 +238,15 @@ impl Grid {
 
     /// The panel of a metric and layer.
     fn place(&self, metric: usize, layer: usize) -> Place {
-        let [across, down] = Self::GAPS;
+        let [across, _] = Self::GAPS;
         let width = (self.right - self.left + across) / self.columns as f64;
         let (row, column) = (metric * self.rows() + layer / self.columns, layer % self.columns);
-        let (left, top) = (self.left + width * column as f64, self.top + (self.panel + down) * row as f64);
+        let (left, top) = (self.left + width * column as f64, self.row_top(row));
         Place {
             corners: [left, top, left + width - across, top + self.panel],
             is_first: column == 0,
-            is_lowest: row + 1 == self.rows() * self.metrics || layer + self.columns >= self.layers && metric + 1 == self.metrics,
+            is_lowest: row + 1 == self.rows() * self.metrics
+                || layer + self.columns >= self.layers && metric + 1 == self.metrics,
             is_named: row == 0 || self.rows() > 1,
         }
     }

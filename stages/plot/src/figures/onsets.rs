@@ -132,7 +132,7 @@ fn blocks(onsets: &[Onsets]) -> Vec<Block<'_>> {
     let (changes, onsets): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.event == Event::ChangePoint);
     let blocks = [
         Block {
-            heading: "Onset: half of the rise",
+            heading: "Onset: half of the rise; scores: best head",
             color: style::BLUE,
             rows: onsets.into_iter().map(|row| (event_label(row), row)).collect(),
         },
@@ -148,15 +148,12 @@ fn blocks(onsets: &[Onsets]) -> Vec<Block<'_>> {
 /// What rises at an onset, and by how much. The criterion is a rise of the best head's score, which makes no kind of head yet.
 fn event_label(row: &Onsets) -> String {
     let what = match row.event {
-        Event::PreviousTokenHead | Event::InductionHead | Event::AttentionSink => {
-            format!("{} of the best head", label(&row.metric))
-        }
-        Event::LayerSpecialisation => label(&row.metric).to_owned(),
         Event::ChangePoint => return change_label(row),
+        _ => label(&row.metric),
     };
     match (row.n, row.change) {
         (1.., Some(change)) => format!("{what}, +{}", number::decimals(change, 2)),
-        _ => what,
+        _ => what.to_owned(),
     }
 }
 
@@ -171,13 +168,7 @@ fn change_label(row: &Onsets) -> String {
 }
 
 /// Draws one event in its row, which begins at a height.
-fn draw(
-    figure: &mut Figure,
-    panel: &Panel,
-    (layout, top): (Layout, f64),
-    (label, row): (&str, &Onsets),
-    color: Color,
-) {
+fn draw(figure: &mut Figure, panel: &Panel, (layout, top): (Layout, f64), (label, row): (&str, &Onsets), color: Color) {
     let ([(labels, label_align), (values, value_align)], height) = layout.text(figure.look);
     let (line, y) = (top + height, top + layout.bar());
     let ink = if row.n > 0 { Color::Ink } else { Color::Muted };

@@ -18,7 +18,7 @@ use crate::series::{self, mean_stderr};
 use crate::style::{self, Color, Look};
 
 const METRICS: [&Measure<SampleAttention>; 2] = [&SampleAttention::normalized_entropy, &SampleAttention::mean_distance];
-const QUALITY: &str = "quality (standard deviations from real text)";
+const QUALITY: &str = "quality (standard deviations)";
 
 /// One generated text.
 #[derive(Clone, Copy)]
@@ -46,12 +46,12 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Figure 
         columns: &["panel", "metric", "step", "seed", "sample", "attention", "quality"],
     };
     let height = look.either(360.0, 270.0);
-    let row = height + 124.0;
+    let row = height + 140.0;
     let panels = METRICS.len() * look.either(1, 2);
     let top = 46.0 + ColorBar::HEIGHT;
-    let mut figure = Figure::new(look, heading, top + row * panels as f64 - 28.0);
+    let mut figure = Figure::new(look, heading, top + row * panels as f64 - 44.0);
     let left = look.axis_left();
-    let middle = look.either(f64::midpoint(left, look.right()) - 60.0, look.right() - 26.0);
+    let middle = look.either(f64::midpoint(left, look.right()) - 60.0, look.axis_right());
     steps_bar(&mut figure, dataset, [left, look.either(left + 420.0, left + 360.0)]);
     for (place, measure) in METRICS.into_iter().enumerate() {
         let samples = samples(quality, measure);
@@ -69,7 +69,8 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Figure 
             y: Scale::around(of.iter().map(|sample| sample.quality)),
         };
         let over = panel(left, middle, top, &means);
-        let labels = |heading| Labels { x: Some(&label), y: Some(QUALITY), heading: Some(heading), ..Labels::default() };
+        let labels =
+            |heading| Labels { x: Some(&label), y: Some(QUALITY), heading: Some(heading), ..Labels::default() };
         over.frame(&mut figure, labels("over training"));
         let of_steps = Scale::of_steps(&dataset.study.steps);
         for sample in &means {
@@ -78,7 +79,7 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Figure 
             rows(&mut figure, ("over training", measure), dataset, sample, None);
         }
         let (left, top) = look.either((middle + 130.0, top), (left, top + row));
-        let last = panel(left, look.right() - look.either(0.0, 26.0), top, &finals);
+        let last = panel(left, look.axis_right(), top, &finals);
         let heading = match correlation(dataset, measure) {
             Some(correlation) => format!("final checkpoint: {correlation}"),
             None => "final checkpoint".to_owned(),

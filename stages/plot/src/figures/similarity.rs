@@ -126,7 +126,7 @@ struct Matrices {
 
 impl Matrices {
     /// The distance between matrices, with room for headings and the numbers of layers.
-    const GAPS: [f64; 2] = [56.0, 84.0];
+    const GAPS: [f64; 2] = [56.0, 112.0];
 
     fn new(look: Look, layers: usize, count: usize) -> Self {
         let columns = count.clamp(1, look.either(4, 2));
@@ -134,7 +134,7 @@ impl Matrices {
         let room = look.right() - left - Self::GAPS[0] * (columns - 1) as f64;
         // Whole pixels keep the edges sharp.
         let cell = (room / (columns * layers) as f64).min(62.0).floor();
-        Self { left, top: 36.0, cell, layers, columns, rows: count.div_ceil(columns).max(1) }
+        Self { left, top: 46.0, cell, layers, columns, rows: count.div_ceil(columns).max(1) }
     }
 
     fn side(&self) -> f64 {
@@ -142,18 +142,11 @@ impl Matrices {
     }
 
     fn bottom(&self) -> f64 {
-        self.top + self.side() * self.rows as f64 + Self::GAPS[1] * (self.rows - 1) as f64 + 62.0
+        self.top + self.side() * self.rows as f64 + Self::GAPS[1] * (self.rows - 1) as f64 + 76.0
     }
 
     /// Draws one matrix, with the value in each cell where there is room.
-    fn draw(
-        &self,
-        figure: &mut Figure,
-        place: usize,
-        step: u32,
-        pairs: &BTreeMap<Pair, Vec<Summary>>,
-        scale: &Scale,
-    ) {
+    fn draw(&self, figure: &mut Figure, place: usize, step: u32, pairs: &BTreeMap<Pair, Vec<Summary>>, scale: &Scale) {
         let left = self.left + (self.side() + Self::GAPS[0]) * (place % self.columns) as f64;
         let top = self.top + (self.side() + Self::GAPS[1]) * (place / self.columns) as f64;
         figure.text(&step_heading(step), (left, top - 14.0), style::HEADING, Align::Start);
@@ -207,11 +200,6 @@ impl Matrices {
         if place.is_multiple_of(self.columns) {
             figure.text_upwards("layer", (left - 46.0, top + self.side() / 2.0), style::LABEL, Align::Middle);
         }
-        figure.text_centred(
-            "layer",
-            (left + self.side() / 2.0, top + self.side() + 44.0),
-            style::LABEL,
-            Align::Middle,
-        );
+        figure.text_centred("layer", (left + self.side() / 2.0, top + self.side() + 44.0), style::LABEL, Align::Middle);
     }
 }

@@ -17,8 +17,13 @@ use crate::style::{self, Color, Look, Stroke};
 
 const METRICS: [&Measure<HeadMetrics>; 2] = [&HeadMetrics::mean_distance, &HeadMetrics::span_90];
 /// The shares of heads below the drawn quantiles, the median in the middle.
-const QUANTILES: [(f64, &str); 5] =
-    [(0.05, "5 % quantile"), (0.25, "25 % quantile"), (0.5, "median"), (0.75, "75 % quantile"), (0.95, "95 % quantile")];
+const QUANTILES: [(f64, &str); 5] = [
+    (0.05, "5 % quantile"),
+    (0.25, "25 % quantile"),
+    (0.5, "median"),
+    (0.75, "75 % quantile"),
+    (0.95, "95 % quantile"),
+];
 
 /// Draws the figure.
 pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Figure {
@@ -37,11 +42,11 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
         columns: &["panel", "metric", "step", "layer", "head", "seed", "what", "value"],
     };
     let height = look.either(360.0, 260.0);
-    let row = height + 118.0;
+    let row = height + 134.0;
     let panels = METRICS.len() * look.either(1, 2);
-    let mut figure = Figure::new(look, heading, 46.0 + row * panels as f64 - 22.0);
+    let mut figure = Figure::new(look, heading, 46.0 + row * panels as f64 - 38.0);
     let left = look.axis_left();
-    let middle = look.either(left + 0.58 * (look.right() - left), look.right() - 26.0);
+    let middle = look.either(left + 0.58 * (look.right() - left), look.axis_right());
     for (place, measure) in METRICS.into_iter().enumerate() {
         let all: Vec<&HeadMetrics> = attention.head_metrics.iter().flatten().collect();
         let uniform = attention.uniform(measure);
@@ -100,7 +105,10 @@ fn draw_quantiles(figure: &mut Figure, panel: &Panel, measure: &Measure<HeadMetr
         values.sort_by(f64::total_cmp);
     }
     let at = |share: f64| {
-        by_step.iter().map(move |(step, values)| panel.point(f64::from(*step), quantile(values, share))).collect::<Vec<_>>()
+        by_step
+            .iter()
+            .map(move |(step, values)| panel.point(f64::from(*step), quantile(values, share)))
+            .collect::<Vec<_>>()
     };
     for (low, high, opacity) in [(0, 4, 0.16), (1, 3, 0.26)] {
         let edge = at(QUANTILES[high].0).into_iter().chain(at(QUANTILES[low].0).into_iter().rev());

@@ -34,10 +34,11 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
         1 => "one seed, nothing to match".to_owned(),
         _ => format!("thin: single seeds, thick: mean of {seeds} seeds, where matching is better than chance"),
     };
-    let mut caption = "One panel per layer and metric, one line per head. Head indices do not correspond between seeds, so the \
+    let mut caption =
+        "One panel per layer and metric, one line per head. Head indices do not correspond between seeds, so the \
                        heads of each layer are matched with those of the first seed by the distance between their \
                        trajectories. Dashed: uniform attention."
-        .to_owned();
+            .to_owned();
     if seeds > 1 {
         caption.push_str(
             " Thick: means over matched heads. Above each column: the mean distance of matched heads, and what matching gives \
@@ -54,8 +55,10 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
         columns: &["metric", "layer", "head", "seed", "step", "value"],
     };
     let entries = head_entries(attention.heads());
-    let above = if seeds > 1 { 100.0 } else { 48.0 };
-    let grid = Grid::new(look, 8.0 + legend_height(look, &entries) + above, attention.layers(), METRICS.len());
+    // Two lines on how well heads are matched, above every layer's first panel.
+    let notes = if seeds > 1 { 52.0 } else { 0.0 };
+    let top = 8.0 + legend_height(look, &entries) + 48.0 + notes;
+    let grid = Grid { notes, ..Grid::new(look, top, attention.layers(), METRICS.len()) };
     let mut figure = Figure::new(look, heading, grid.height());
     legend(&mut figure, 8.0, &entries);
     let matches: Vec<Option<Matching>> = (0..attention.layers()).map(|layer| Matching::of(attention, layer)).collect();
@@ -124,8 +127,10 @@ fn name(figure: &mut Figure, panel: &Panel, layer: usize, matching: Option<Match
     if let Some(Matching { distance, chance, p_value }) = matching {
         let [distance, chance] = [distance, chance].map(|distance| number::decimals(distance, 2));
         let p_value = number::decimals(p_value, if p_value < 0.095 { 3 } else { 2 });
-        for (line, text) in [format!("matched {distance}"), format!("chance {chance}, p {p_value}")].iter().enumerate() {
-            let font = style::TICK.fit(text, panel.right - left + 30.0);
+        for (line, text) in [format!("matched {distance}"), format!("chance {chance}, p {p_value}")].iter().enumerate()
+        {
+            let room = (panel.right - left + 30.0).min(figure.look.right() - left);
+            let font = style::TICK.fit(text, room);
             figure.text(text, (left, top - 40.0 + 25.0 * line as f64), font, Align::Start);
         }
     }
