@@ -324,7 +324,8 @@ mod tests {
                     let distance = row.distance.expect("matched");
                     assert!(distance < 0.1 * row.random_distance.expect("a mean"), "{row:?}");
                     assert!(distance < 0.5 * row.chance_distance.expect("a mean"), "{row:?}");
-                    assert!(row.p_value.expect("a test") < 0.01, "{row:?}");
+                    // Of the deals of 12 heads, 3.7 % give each seed one of each kind too.
+                    assert!(row.p_value.expect("a test") < 0.06, "{row:?}");
                 }
             }
         }
@@ -341,8 +342,8 @@ mod tests {
         assert!(mean(&matched) < mean(&random) && mean(&matched) > 0.8 * mean(&random), "{}", mean(&matched));
         // They are as near as chance has it.
         let chance: Vec<f64> = rows.iter().filter_map(|row| row.chance_distance).collect();
-        assert!((mean(&matched) - mean(&chance)).abs() < 0.02, "{} {}", mean(&matched), mean(&chance));
-        assert!(rows.iter().filter_map(|row| row.p_value).all(|p_value| p_value > 0.01));
+        assert!((mean(&matched) - mean(&chance)).abs() < 0.05, "{} {}", mean(&matched), mean(&chance));
+        assert!(rows.iter().filter_map(|row| row.p_value).all(|p_value| p_value > 0.001));
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     let above = outcomes.iter().map(|name| style::TICK.width(label(name))).fold(0.0, f64::max) + 12.0;
     let first = 44.0 + above;
     let across = cell * outcomes.len() as f64;
+    // Few outcomes are narrower than the panel's heading.
+    let pitch = gap + PARTS.iter().map(|part| style::HEADING.width(part.heading)).fold(across, f64::max);
     // The rows of each panel: all of them beside each other, those that have a correlation where each stands alone.
     let has = |part: &Part, name: &str| {
         rows.iter().any(|row| row.scope == part.scope && row.x == name && (part.value)(row).is_some())
@@ -95,7 +97,7 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     }
     let mut figure = Figure::new(look, heading, bottom + 24.0 + ColorBar::HEIGHT);
     for (index, ((part, measures), y)) in PARTS.iter().zip(&panels).zip(tops).enumerate() {
-        let x = left + (across + gap) * (index % columns) as f64;
+        let x = left + pitch * (index % columns) as f64;
         let is_first_row = index < columns;
         let level = if is_first_row { 24.0 } else { y - 16.0 };
         figure.text(part.heading, (x, level), style::HEADING, Align::Start);
