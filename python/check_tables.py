@@ -247,7 +247,8 @@ class Checker:
             if [row["head"] for row in heads] != numbers or sorted(slots) != numbers:
                 self.fail("matches", where, f"layer {layer}, seed {seed}: heads have the slots {slots}")
             first = seed == rows[0]["seed"]
-            if any((row["distance"] is None, row["random_distance"] is None) != (first, first) for row in heads):
+            known = ("distance", "random_distance", "chance_distance", "p_value")
+            if any((row[name] is None) != first for row in heads for name in known):
                 self.fail("matches", where, f"layer {layer}, seed {seed}: only the first seed has no distances")
             elif first and slots != numbers:
                 self.fail("matches", where, f"layer {layer}: the first seed's heads are not their own slots")

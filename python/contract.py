@@ -171,7 +171,7 @@ TABLES = {
         ["dataset", "run"],
         {
             **{"seed": "uint64", "layer": "uint16", "head": "uint16", "slot": "uint16"},
-            **optional(float64("distance", "random_distance")),
+            **optional(float64("distance", "random_distance", "chance_distance", "p_value")),
         },
     ),
     "findings": (

@@ -299,14 +299,14 @@ def layered_spans(metrics, _):
 
 
 def quality_wants_balance(evidence):
-    """The quadratic term of quality on the sample's mean normalized_entropy, linear term included. A negative
+    """The quadratic term of quality on the sample's standardized mean normalized_entropy, linear term included. A negative
     one supports the claim if the vertex is inside the data in every seed, and refutes it if it is inside in none."""
     terms, inside = [], []
     for metrics, scores, _ in evidence.samples:
         x, y = paired(known(metrics["normalized_entropy"][ALL]), known(scores["quality"]))
         if len(x) > 3 and len(np.unique(x)) > 2 and not statistics.constant(y):
             parabola = np.polynomial.Polynomial.fit(x, y, 2)
-            terms.append(parabola.convert().coef[2])
+            terms.append(parabola.convert().coef[2] * np.var(x))
             inside.append(any(x.min() <= vertex <= x.max() for vertex in parabola.deriv().roots()))
     found = of_values(terms)
     if found.value < 0 and not all(inside):

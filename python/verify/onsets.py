@@ -1,13 +1,14 @@
 """`onsets` and `head_matches`: onsets of kinds of heads, change points of metrics, and heads matched across seeds."""
 
 import functools
+import math
 
 import numpy as np
 import pandas as pd
 from contract import HEAD_MEASURES, REDUNDANT
 from scipy.optimize import linear_sum_assignment
 
-from .report import EXACT, FLOAT64
+from .report import EXACT, FLOAT64, Tolerance
 from .statistics import ROUNDING, constant, interval, ranks
 from .store import Missing
 from .study import ALL, metric_series, outcome_series, trainings
@@ -19,8 +20,9 @@ SCORE_OF = {
 }
 HEAD_MARGIN, LAYER_MARGIN = 0.1, 0.05
 LEAST_EXPLAINED = 0.5
-# The metrics that heads are matched by.
+# The metrics that heads are matched by, and how often heads are dealt to seeds at random.
 MATCHED_BY = [name for name in HEAD_MEASURES if name not in REDUNDANT]
+DEALS = 400
 
 
 def verify(store, report, progress):
@@ -166,6 +168,14 @@ def verify_matches(report, store, stored, of_run, where):
     computed = pd.DataFrame(list(matches([training["seed"] for training in of_run], frames)))
     tolerances = {"slot": EXACT, "distance": FLOAT64, "random_distance": FLOAT64}
     report.compare_frames("head_matches", stored, computed, ["seed", "layer", "head"], tolerances, where)
+    if len(of_run) < 2:
+        return
+    # Both sides deal heads at random; five standard errors of their difference are allowed.
+    joined = stored.merge(computed, on=["seed", "layer", "head"], suffixes=("", " computed"))
+    joined = joined[joined["seed"] != of_run[0]["seed"]]
+    for name, allowed in [("chance_distance", "distance allowed"), ("p_value", "p allowed")]:
+        values = [joined[column].to_numpy(dtype=np.float64) for column in (name, f"{name} computed", allowed)]
+        report.compare("head_matches", name, *values[:2], Tolerance(chance=True), where, values[2])
 
 
 def matches(seeds, frames):
@@ -179,8 +189,10 @@ def matches(seeds, frames):
     ]
     varying = [metric for metric, scale in enumerate(scales) if scale > 0]
     scaled = [np.stack([of_seed[metric] / scales[metric] for metric in varying]) for of_seed in series]
+    layers = range(scaled[0].shape[2])
+    by_chance = [chance([of_seed[:, :, layer] for of_seed in scaled], weights) for layer in layers]
     for seed, of_seed in zip(seeds, scaled, strict=True):
-        for layer in range(of_seed.shape[2]):
+        for layer in layers:
             apart = of_seed[:, :, layer, :, None] - scaled[0][:, :, layer, None, :]
             squares = np.einsum("s,mshk->hk", weights, apart**2) / (len(varying) * weights.sum())
             slots = linear_sum_assignment(squares)[1] if seed != seeds[0] else np.arange(len(squares))
@@ -190,7 +202,36 @@ def matches(seeds, frames):
                     **{"seed": seed, "layer": layer, "head": head, "slot": slot},
                     "distance": np.sqrt(squares[head, slot]) if other else np.nan,
                     "random_distance": np.sqrt(squares[head]).mean() if other else np.nan,
+                    **(by_chance[layer] if other else {}),
                 }
+
+
+def chance(seeds, weights):
+    """What matching gives where a layer's heads, [metric, step, head] of each seed, are dealt to seeds at random."""
+    if len(seeds) < 2:
+        return {}
+    count = seeds[0].shape[2]
+    heads = np.concatenate(seeds, axis=2)
+    flat = (heads * np.sqrt(weights / weights.sum() / max(len(heads), 1))[None, :, None]).reshape(-1, heads.shape[2]).T
+    squares = ((flat[:, None] - flat[None]) ** 2).sum(axis=-1)
+
+    def matched(order):
+        first = order[:count]
+        distances = []
+        for start in range(count, len(order), count):
+            costs = squares[np.ix_(order[start : start + count], first)]
+            distances.append(np.sqrt(costs[linear_sum_assignment(costs)]).mean())
+        return np.mean(distances)
+
+    generator = np.random.default_rng(0)
+    actual = matched(np.arange(len(flat))) + ROUNDING
+    deals = np.array([matched(generator.permutation(len(flat))) for _ in range(DEALS)])
+    p_value = (1 + (deals <= actual).sum()) / (1 + DEALS)
+    spread = math.sqrt(1 / DEALS + 1 / 1000)
+    return {
+        **{"chance_distance": deals.mean(), "distance allowed": 5 * deals.std() * spread + 1e-9},
+        **{"p_value": p_value, "p allowed": 5 * math.sqrt(p_value * (1 - p_value) + 0.002) * spread},
+    }
 
 
 def by_head(frame):

@@ -107,7 +107,7 @@ tables! {
             measure "mean attention distance" higher "attention further back" uniform Baselines,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
-            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines,
+            measure "attention to the first token (sink)" higher "a stronger attention sink" uniform Baselines,
     }
 
     /// One tensor of a model, named and shaped as in nanoGPT's state_dict.
@@ -209,7 +209,7 @@ tables! {
                 stderr local_mass_3_stderr,
         /// Mean attention to the window's first character.
         first_token_mass: f64 = "1",
-            measure "attention to the first token" higher "a stronger attention sink" uniform Baselines
+            measure "attention to the first token (sink)" higher "a stronger attention sink" uniform Baselines
                 stderr first_token_mass_stderr,
         /// Mean attention to the current character.
         self_mass: f64 = "1",
@@ -332,7 +332,7 @@ tables! {
             measure "mean attention distance" higher "attention further back",
         /// Mean attention to the context's first character.
         first_token_mass: f64 = "1",
-            measure "attention to the first token" higher "a stronger attention sink",
+            measure "attention to the first token (sink)" higher "a stronger attention sink",
         /// Mean L2 norm of what the head adds to the residual stream.
         output_norm: f64 = "1",
             measure "output norm of heads" higher "heads that add more to the residual stream",
@@ -440,7 +440,7 @@ tables! {
     /// One event of training: the onset of a kind of head or of specialised layers, or the change point of a metric.
     "onsets" version 1 by "correlate" keyed [Dataset, Run]
     struct Onsets {
-        /// An onset, `previous_token_head`, `induction_head`, `attention_sink` or `layer_specialisation`; or `change_point`: the level of `metric` changes.
+        /// An onset: half of the rise of the best head's score, `previous_token_head`, `induction_head` or `attention_sink`, or of the layers' divergence, `layer_specialisation`; or `change_point`: the level of `metric` changes.
         event: Event = "text",
         /// The metric of the event: a column of `head_metrics`, `layer_metrics` or `layer_similarity`, or `val_loss`.
         metric: String = "text",
@@ -473,7 +473,7 @@ tables! {
     }
 
     /// One head of one training and the head of the first seed's training that it is matched with: heads are exchangeable in their layer.
-    "head_matches" version 1 by "correlate" keyed [Dataset, Run]
+    "head_matches" version 2 by "correlate" keyed [Dataset, Run]
     struct HeadMatches {
         /// The seed of the training.
         seed: u64 = "1",
@@ -485,8 +485,12 @@ tables! {
         slot: u16 = "1",
         /// Matched distance: root mean square difference from that head over metrics and snapshots, in standard deviations between heads; null in the first seed.
         distance: Option<f64> = "standard deviations",
-        /// The mean distance to all heads of that layer of the first seed: what matching at random would give; null in the first seed.
+        /// The mean distance to all heads of that layer of the first seed: what pairing at random would give; null in the first seed.
         random_distance: Option<f64> = "standard deviations",
+        /// The mean of `distance` over the layer where its heads, of all seeds, are dealt to the seeds at random: what matching gives by chance; null in the first seed.
+        chance_distance: Option<f64> = "standard deviations",
+        /// Permutation p-value of the layer's mean `distance` against `chance_distance`: small where heads have counterparts in other seeds; null in the first seed.
+        p_value: Option<f64> = "1",
     }
 
     /// One claim of the study, tested.

@@ -83,6 +83,58 @@ choices! {
         Int16 = "int16",
     }
 
+    /// How wide figures are.
+    FigureWidth {
+        /// 1600 pixels, for screens
+        Page = "page",
+        /// One column of a paper, 85 mm
+        OneColumn = "one-column",
+        /// Two columns of a paper, 178 mm
+        TwoColumns = "two-columns",
+    }
+
+    /// The colours of figures.
+    Theme {
+        /// Dark text on white
+        Light = "light",
+        /// Light text on black
+        Dark = "dark",
+        /// Black text, and no background in SVG and PDF
+        Print = "print",
+    }
+
+    /// A figure of a dataset.
+    FigureName {
+        /// Validation loss over training, a line per run
+        ValLoss = "val_loss",
+        /// Training loss over training, with the mini-batches of training
+        TrainLoss = "train_loss",
+        /// Entropy and mean attention distance over training, a line per layer
+        AttentionMetrics = "attention_metrics",
+        /// Attention patterns of every head on one window, at chosen snapshots
+        AttentionMaps = "attention_maps",
+        /// Every metric of every head over training, as heat maps of head and step
+        HeadHeatMaps = "head_heat_maps",
+        /// Local attention, previous-token and induction score of every head over training
+        HeadSpecialisation = "head_specialisation",
+        /// Metrics of every head over training, matched across seeds
+        HeadTrajectories = "head_trajectories",
+        /// Distribution of mean attention distance and 90 % span over heads, over training
+        SpanDistribution = "span_distribution",
+        /// Onsets and change points of attention metrics
+        Onsets = "onsets",
+        /// Similarity of layers: matrices at chosen snapshots, and over training by distance between layers
+        LayerSimilarity = "layer_similarity",
+        /// Quality of generated text over training, beside real text and baselines
+        GenerationQuality = "generation_quality",
+        /// Attention while generating against the quality of the generated text
+        QualityAttention = "quality_attention",
+        /// Correlations of attention with loss and scores of text, raw and partial, as heat maps
+        Correlations = "correlations",
+        /// Every claim with its estimate, interval and verdict
+        Findings = "findings",
+    }
+
     /// The checkpoints that generate text.
     Schedule {
         /// The final checkpoint

@@ -25,7 +25,7 @@ mod study;
 mod tables;
 mod value;
 
-pub use choice::{ContextPolicy, Device, Encoding, Precision, Schedule};
+pub use choice::{ContextPolicy, Device, Encoding, FigureName, FigureWidth, Precision, Schedule, Theme};
 pub use command::{Argument, Execution, flag, parsed};
 pub use cost::{Cost, training_memory};
 pub use fault::{Fault, Invalid, Kind, Signal};

@@ -278,8 +278,8 @@ fn the_tables_of_correlate_and_plot_follow_from_the_runs() {
             assert_eq!((has(&correlate.outputs, run), has(&plot.inputs, run)), (run > 0, run == 3), "{table} {run}");
         }
     }
-    for figure in ["head_trajectories", "onsets", "findings"] {
-        let path = format!("plots/{figure}_shakespeare_char.svg");
+    for figure in ["head_trajectories", "correlations", "findings"] {
+        let path = format!("plots/{figure}_shakespeare_char.pdf");
         assert!(plot.outputs.iter().any(|file| file == Path::new(&path)), "{figure}");
     }
     // It depends only on the tables that it reads.
@@ -413,7 +413,9 @@ fn commands_can_be_pasted() {
     );
     assert_eq!(
         command(StageName::Plot, None),
-        format!("target/release/plot --artifacts artifacts/laptop {study} --threads 1")
+        format!(
+            "target/release/plot --artifacts artifacts/laptop {study} --width page --theme light --titles true --threads 1"
+        )
     );
 }
 

@@ -9,9 +9,15 @@ use std::collections::BTreeMap;
 use schemas::tables::{HeadMatches, HeadMetrics};
 use schemas::{Measure, Table};
 
+use random_streams::{SliceRandom, stream};
+
 use crate::inputs::Run;
+use crate::permutation::{TOLERANCE, p_value};
 use crate::rank::{grid, mean};
 use crate::timeline::trapezoid_weights;
+
+/// How often the heads of a layer are dealt to the seeds at random.
+const DEALS: u32 = 1000;
 
 /// The measures that nearly repeat another one, which takes their place so that nothing counts twice: `normalized_entropy` and
 /// `entropy_nats`, `span_90` and `mean_distance`, `local_mass_3` and the masses near by. Heads are matched by all others.
@@ -32,13 +38,14 @@ fn measures() -> impl Iterator<Item = &'static Measure<HeadMetrics>> {
 /// share only their layer's drift have about √2.
 ///
 /// The best assignment always has a smaller distance than a random one, even where heads have no counterparts: a mean over matched
-/// heads is meaningful only if `distance` is clearly below `random_distance`. With one seed nothing is matched.
+/// heads is meaningful only if `distance` is below what matching gives by chance ([`Chance`]). With one seed nothing is matched.
 pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
     let Some(first) = run.seeds.first() else { return Vec::new() };
     let trajectories = Trajectories::of(run);
     let mut rows = Vec::new();
     for layer in 0..run.layers() {
         let slots = trajectories.heads(0, layer);
+        let chance = Chance::of(&trajectories, layer, run.seeds.len());
         for (position, seed) in run.seeds.iter().enumerate() {
             let heads = trajectories.heads(position, layer);
             let squares: Vec<Vec<f64>> =
@@ -55,11 +62,57 @@ pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
                     slot: u16::try_from(slot).expect("heads are numbered in u16"),
                     distance: (!itself).then(|| roots[slot]),
                     random_distance: (!itself).then(|| mean(&roots)),
+                    chance_distance: chance.filter(|_| !itself).map(|chance| chance.distance),
+                    p_value: chance.filter(|_| !itself).map(|chance| chance.p_value),
                 }
             }));
         }
     }
     rows
+}
+
+/// What matching gives by chance in a layer, by a permutation test. Null hypothesis: the heads of all seeds are draws from one
+/// population, so that which seed a head belongs to says nothing. Under it the heads can be dealt to the seeds at random. If
+/// instead every seed has the same kinds of heads, matched heads are closer than under most deals.
+#[derive(Clone, Copy, Debug)]
+struct Chance {
+    /// The mean distance of matched heads over [`DEALS`] random deals.
+    distance: f64,
+    /// The one-sided p-value of the actual mean distance.
+    p_value: f64,
+}
+
+impl Chance {
+    /// None with one seed, or if seeds differ in their number of heads.
+    fn of(trajectories: &Trajectories, layer: u16, seeds: usize) -> Option<Self> {
+        let heads = trajectories.heads(0, layer).len();
+        let all: Vec<&Vec<f64>> = (0..seeds).flat_map(|seed| trajectories.heads(seed, layer)).collect();
+        if seeds < 2 || heads == 0 || all.len() != seeds * heads {
+            return None;
+        }
+        let squares: Vec<Vec<f64>> =
+            all.iter().map(|one| all.iter().map(|other| trajectories.square(one, other)).collect()).collect();
+        // The mean distance of the heads of all seeds but the first, each the next `heads` of an order.
+        let matched = |order: &[usize]| {
+            let (first, others) = order.split_at(heads);
+            let distances = others.chunks_exact(heads).flat_map(|of_seed| {
+                let costs: Vec<Vec<f64>> =
+                    of_seed.iter().map(|head| first.iter().map(|slot| squares[*head][*slot]).collect()).collect();
+                let slots = assignment(&costs);
+                costs.into_iter().zip(slots).map(|(costs, slot)| costs[slot].sqrt())
+            });
+            mean(&distances.collect::<Vec<_>>())
+        };
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        let (actual, mut count, mut sum) = (matched(&order) + TOLERANCE, 0, 0.0);
+        let mut stream = stream("correlate head matches", &[&u64::from(layer)]);
+        for _ in 0..DEALS {
+            order.shuffle(&mut stream);
+            let distance = matched(&order);
+            (count, sum) = (count + u64::from(distance <= actual), sum + distance);
+        }
+        Some(Self { distance: sum / f64::from(DEALS), p_value: p_value(count, DEALS, None) })
+    }
 }
 
 /// A metric's values: by layer and step, and there by the position of the seed and the head.
@@ -266,8 +319,14 @@ mod tests {
             let seed = run.seeds.iter().position(|seed| seed.seed == row.seed).expect("a seed");
             assert_eq!(row.slot, orders[seed][usize::from(row.head)], "{row:?}");
             match seed {
-                0 => assert_eq!((row.distance, row.random_distance), (None, None)),
-                _ => assert!(row.distance.expect("matched") < 0.1 * row.random_distance.expect("a mean"), "{row:?}"),
+                0 => assert_eq!((row.distance, row.random_distance, row.p_value), (None, None, None)),
+                _ => {
+                    let distance = row.distance.expect("matched");
+                    assert!(distance < 0.1 * row.random_distance.expect("a mean"), "{row:?}");
+                    assert!(distance < 0.5 * row.chance_distance.expect("a mean"), "{row:?}");
+                    // Of the deals of 12 heads, 3.7 % give each seed one of each kind too.
+                    assert!(row.p_value.expect("a test") < 0.06, "{row:?}");
+                }
             }
         }
     }
@@ -281,6 +340,10 @@ mod tests {
         assert!((mean(&random) - 2f64.sqrt()).abs() < 0.02, "{}", mean(&random));
         let matched: Vec<f64> = rows.iter().filter_map(|row| row.distance).collect();
         assert!(mean(&matched) < mean(&random) && mean(&matched) > 0.8 * mean(&random), "{}", mean(&matched));
+        // They are as near as chance has it.
+        let chance: Vec<f64> = rows.iter().filter_map(|row| row.chance_distance).collect();
+        assert!((mean(&matched) - mean(&chance)).abs() < 0.05, "{} {}", mean(&matched), mean(&chance));
+        assert!(rows.iter().filter_map(|row| row.p_value).all(|p_value| p_value > 0.001));
     }
 
     #[test]

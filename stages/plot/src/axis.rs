@@ -4,7 +4,7 @@ use cli::number;
 use declarations::Steps;
 
 use crate::canvas::{Align, Figure, Point};
-use crate::style;
+use crate::style::{self, Font};
 
 /// How values are spaced along an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -188,6 +188,8 @@ pub struct Labels<'text> {
     pub y: Option<&'text str>,
     /// The panel's heading.
     pub heading: Option<&'text str>,
+    /// About how many ticks the horizontal axis has, if not as many as fit.
+    pub ticks_x: Option<usize>,
     /// Whether the horizontal axis is categorical, without ticks.
     pub categorical_x: bool,
     /// Whether the vertical axis is categorical, without ticks.
@@ -205,6 +207,11 @@ pub fn steps_label(steps: &Steps) -> &'static str {
 }
 
 impl Panel {
+    /// A panel between its left, top, right and bottom edge.
+    pub fn within([left, top, right, bottom]: [f64; 4], x: Scale, y: Scale) -> Self {
+        Self { left, top, right, bottom, x, y }
+    }
+
     /// The point of a pair of values.
     pub fn point(&self, x: f64, y: f64) -> Point {
         (self.x_at(x), self.y_at(y))
@@ -223,7 +230,7 @@ impl Panel {
     /// Draws grid, axes, ticks and labels; to be called before the data are drawn.
     pub fn frame(&self, figure: &mut Figure, labels: Labels<'_>) {
         let down = ((self.bottom - self.top) / 75.0).clamp(3.0, 8.0) as usize;
-        let along = ((self.right - self.left) / 150.0).clamp(3.0, 10.0) as usize;
+        let along = labels.ticks_x.unwrap_or(((self.right - self.left) / 150.0).clamp(3.0, 10.0) as usize);
         let (mut widest, gap) = (0.0_f64, 12.0);
         for tick in self.y.ticks(down).into_iter().filter(|_| !labels.categorical_y) {
             let (y, label) = (self.y_at(tick), self.y.label(tick, down));
@@ -248,15 +255,27 @@ impl Panel {
             figure.text_centred(label, below, style::LABEL, Align::Middle);
         }
         if let Some(label) = labels.y {
-            let lines = style::LABEL.wrap(label, self.bottom - self.top + 40.0);
+            let (font, lines) = two_lines(label, self.bottom - self.top + 40.0);
             for (line, text) in lines.iter().rev().enumerate() {
-                let x = self.left - gap - widest - 26.0 - line as f64 * style::LABEL.size * style::LINE;
-                figure.text_upwards(text, (x, f64::midpoint(self.top, self.bottom)), style::LABEL);
+                let x = self.left - gap - widest - 26.0 - line as f64 * font.size * style::LINE;
+                figure.text_upwards(text, (x, f64::midpoint(self.top, self.bottom)), font, Align::Middle);
             }
         }
         if let Some(heading) = labels.heading {
             figure.text(heading, (self.left, self.top - 16.0), style::HEADING, Align::Start);
         }
+    }
+}
+
+/// Breaks an axis label into at most two lines of a length, in smaller type if need be.
+fn two_lines(label: &str, length: f64) -> (Font, Vec<String>) {
+    let mut font = style::LABEL;
+    loop {
+        let lines = font.wrap(label, length);
+        if lines.len() <= 2 || font.size < 12.0 {
+            return (font, lines);
+        }
+        font.size *= 0.95;
     }
 }
 

@@ -1,40 +1,53 @@
 //! A figure as a list of marks, independent of the output format. Coordinates are logical pixels from the top left corner:
 //! one pixel of the PNG each; the SVG scales.
 
-use crate::style::{self, Color, Font, Stroke};
+use declarations::FigureName;
+
+use crate::data::Data;
+use crate::style::{self, Color, Font, Look, Stroke};
 use crate::text::printable;
 
 /// Horizontal and vertical position in logical pixels.
 pub type Point = (f64, f64);
 
-/// A figure: its name, title, caption and marks.
+/// A figure: its name, title, caption, marks and numbers.
 #[derive(Clone, Debug)]
 pub struct Figure {
     /// The first part of its file names.
     pub name: &'static str,
     /// The title, drawn at the top and used as alternative text.
     pub title: &'static str,
+    /// The line below the title.
+    pub subtitle: String,
     /// The caption below it on the page.
     pub caption: String,
+    /// Its width, colours, and whether title and subtitle are drawn.
+    pub look: Look,
     /// Width in logical pixels, a whole number.
     pub width: f64,
     /// Height in logical pixels, a whole number.
     pub height: f64,
     /// The marks in drawing order. Images are drawn before everything else.
     pub marks: Vec<Mark>,
+    /// The numbers that it shows.
+    pub data: Data,
+    /// Where its content begins, below title and subtitle.
+    top: f64,
 }
 
-/// The text of a figure.
+/// The text of a figure, and the columns of its numbers.
 #[derive(Clone, Debug)]
 pub struct Heading {
-    /// The first part of its file names.
-    pub name: &'static str,
+    /// The figure.
+    pub name: FigureName,
     /// The title.
     pub title: &'static str,
     /// The line below the title: dataset, run, seeds.
     pub subtitle: String,
     /// The caption on the page.
     pub caption: String,
+    /// The columns of [`Figure::data`].
+    pub columns: &'static [&'static str],
 }
 
 /// One graphical element.
@@ -80,7 +93,7 @@ pub enum Mark {
         /// Whether it is rotated to read upwards.
         upwards: bool,
     },
-    /// A grid of palette entries.
+    /// A grid of palette entries, without smoothing.
     Image {
         /// The top left corner.
         at: Point,
@@ -137,18 +150,51 @@ impl Dashes {
 }
 
 impl Figure {
-    /// An empty figure with title and subtitle, of a size in logical pixels.
-    pub fn new(heading: Heading, (width, height): Point) -> Self {
-        let Heading { name, title, subtitle, caption } = heading;
-        let mut figure = Self { name, title, caption, width: width.ceil(), height: height.ceil(), marks: Vec::new() };
-        figure.text(title, (style::MARGIN, 52.0), style::TITLE, Align::Start);
-        figure.text(&subtitle, (style::MARGIN, 86.0), style::SUBTITLE, Align::Start);
+    /// A figure with title and subtitle, and content of a height in logical pixels. The content's coordinates count from its
+    /// own top.
+    pub fn new(look: Look, heading: Heading, height: f64) -> Self {
+        let Heading { name, title, subtitle, caption, columns } = heading;
+        let (name, width) = (name.word(), look.pixels());
+        let data = Data { columns, cells: Vec::new() };
+        let mut figure =
+            Self { name, title, subtitle, caption, look, width, height: 0.0, marks: Vec::new(), data, top: 0.0 };
+        let (margin, room) = (look.margin(), width - 2.0 * look.margin());
+        let mut top = if look.titles { 0.6 * margin } else { 0.4 * margin };
+        if look.titles {
+            top += style::TITLE.size;
+            for line in style::TITLE.wrap(title, room) {
+                figure.text(&line, (margin, top), style::TITLE, Align::Start);
+                top += style::LINE * style::TITLE.size;
+            }
+            top -= 8.0;
+            for line in style::SUBTITLE.wrap(&figure.subtitle.clone(), room) {
+                figure.text(&line, (margin, top), style::SUBTITLE, Align::Start);
+                top += style::LINE * style::SUBTITLE.size;
+            }
+            top -= 14.0;
+        }
+        figure.top = top.round();
+        figure.height = (figure.top + height).ceil();
         figure
+    }
+
+    /// The caption as it stands beside the files: title, subtitle and caption.
+    pub fn whole_caption(&self) -> String {
+        format!("{}. {}. {}\n", self.title, self.subtitle, self.caption)
+    }
+
+    /// Moves a point of the content to its place on the figure.
+    fn placed(&self, (x, y): Point) -> Point {
+        (x, y + self.top)
+    }
+
+    fn all_placed(&self, points: Vec<Point>) -> Vec<Point> {
+        points.into_iter().map(|point| self.placed(point)).collect()
     }
 
     /// Draws a polyline.
     pub fn line(&mut self, points: Vec<Point>, stroke: Stroke) {
-        self.marks.push(Mark::Line { points, stroke });
+        self.marks.push(Mark::Line { points: self.all_placed(points), stroke });
     }
 
     /// Draws a dashed polyline.
@@ -160,7 +206,7 @@ impl Figure {
 
     /// Fills a polygon.
     pub fn area(&mut self, points: Vec<Point>, color: Color, opacity: f64) {
-        self.marks.push(Mark::Area { points, color, opacity });
+        self.marks.push(Mark::Area { points: self.all_placed(points), color, opacity });
     }
 
     /// Fills an axis-aligned rectangle, given two opposite corners.
@@ -170,11 +216,12 @@ impl Figure {
 
     /// Fills a circle.
     pub fn disc(&mut self, centre: Point, radius: f64, color: Color, opacity: f64) {
-        self.marks.push(Mark::Disc { centre, radius, color, opacity });
+        self.marks.push(Mark::Disc { centre: self.placed(centre), radius, color, opacity });
     }
 
     /// Writes text on a baseline.
     pub fn text(&mut self, text: &str, at: Point, font: Font, align: Align) {
+        let at = self.placed(at);
         self.marks.push(Mark::Text { text: printable(text).into_owned(), at, font, align, upwards: false });
     }
 
@@ -183,20 +230,15 @@ impl Figure {
         self.text(text, (x, y + style::HALF_CAPITAL * font.size), font, align);
     }
 
-    /// Writes text rotated to read upwards, centred on a point.
-    pub fn text_upwards(&mut self, text: &str, (x, y): Point, font: Font) {
-        let at = (x + style::HALF_CAPITAL * font.size, y);
-        self.marks.push(Mark::Text {
-            text: printable(text).into_owned(),
-            at,
-            font,
-            align: Align::Middle,
-            upwards: true,
-        });
+    /// Writes text rotated to read upwards, its capitals centred on a point; aligned, it starts or ends there.
+    pub fn text_upwards(&mut self, text: &str, (x, y): Point, font: Font, align: Align) {
+        let at = self.placed((x + style::HALF_CAPITAL * font.size, y));
+        self.marks.push(Mark::Text { text: printable(text).into_owned(), at, font, align, upwards: true });
     }
 
     /// Draws an image with its top left corner at a point, scaled to a size.
     pub fn image(&mut self, at: Point, size: Point, raster: Raster) {
+        let at = self.placed(at);
         self.marks.push(Mark::Image { at, size, raster });
     }
 }

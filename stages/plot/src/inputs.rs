@@ -1,12 +1,12 @@
 //! Reads the tables of the study.
 
-use declarations::plot::Plot;
-use declarations::{Fault, Inputs as Tables, Part, Reads, Study, StudyDataset, StudyRun};
+use declarations::plot::{Parameters, Plot};
+use declarations::{Fault, Inputs as Tables, Part, Reads, Steps, StudyDataset, StudyRun};
 use schemas::attention::Window;
 use schemas::enums::WindowKind;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleScores, Samples, TrainingLog, Windows,
+    Results, SampleAttention, SampleScores, Samples, TrainingLog, Windows,
 };
 use schemas::{Measure, Partition, Provenance, Table, Uniform};
 
@@ -26,6 +26,8 @@ pub struct Inputs {
 pub struct Dataset {
     /// Its seeds and steps.
     pub study: StudyDataset,
+    /// The snapshots that attention maps and matrices of layers are asked for; none where these choose.
+    pub chosen_steps: Option<Steps>,
     /// Losses of every run, in the order of the study.
     pub losses: Vec<RunLosses>,
     /// Attention on the probe windows; none without a run with snapshots.
@@ -72,7 +74,7 @@ pub struct AttentionTables {
     pub val_windows: usize,
     /// The first of them.
     pub window: Option<Windows>,
-    /// Attention patterns on that window at the first, middle and last snapshot, of the first seed.
+    /// Attention patterns on that window at the chosen snapshots, or the first, middle and last, of the first seed.
     pub maps: Vec<(u32, Window)>,
 }
 
@@ -85,13 +87,15 @@ pub struct SimilarityTables {
     pub rows: Vec<Vec<LayerSimilarity>>,
 }
 
-/// `sample_scores` of a run.
+/// `sample_scores` of a run, and the attention while generating.
 #[derive(Clone, Debug)]
 pub struct QualityTables {
     /// The run's name.
     pub run: String,
-    /// The rows of each seed.
+    /// `sample_scores` of each seed.
     pub rows: Vec<Vec<SampleScores>>,
+    /// `sample_attention` of each seed.
+    pub attention: Vec<Vec<SampleAttention>>,
 }
 
 /// Where a table comes from.
@@ -129,6 +133,18 @@ impl Dataset {
     pub fn sample_steps(&self) -> Vec<u32> {
         self.study.steps.first_middle_last().iter().collect()
     }
+
+    /// The snapshots that matrices of layers are drawn of: the chosen ones, or four from the first to the last.
+    pub fn matrix_steps(&self) -> Vec<u32> {
+        if let Some(chosen) = &self.chosen_steps {
+            return chosen.iter().collect();
+        }
+        let all = self.study.steps.as_slice();
+        let mut steps: Vec<u32> =
+            (0..4).filter_map(|part| all.get(part * (all.len().max(1) - 1) / 3).copied()).collect();
+        steps.dedup();
+        steps
+    }
 }
 
 impl Inputs {
@@ -136,10 +152,11 @@ impl Inputs {
     ///
     /// # Errors
     /// If a table is missing, damaged or of another version, or a dataset has no seeds.
-    pub fn read(tables: &Tables<Plot>, study: &Study) -> Result<Self, Fault> {
+    pub fn read(tables: &Tables<Plot>, parameters: &Parameters) -> Result<Self, Fault> {
         let results = tables.read::<Results>(&Partition::study())?.rows;
-        let datasets = study.datasets.iter().map(|dataset| Dataset::read(tables, dataset, study));
-        Ok(Self { results, datasets: datasets.collect::<Result<_, _>>()?, missing: study.missing.clone() })
+        let datasets = parameters.study.datasets.iter().map(|dataset| Dataset::read(tables, dataset, parameters));
+        let datasets = datasets.collect::<Result<_, _>>()?;
+        Ok(Self { results, datasets, missing: parameters.study.missing.clone() })
     }
 }
 
@@ -182,7 +199,8 @@ impl Reader<'_> {
 }
 
 impl Dataset {
-    fn read(tables: &Tables<Plot>, dataset: &StudyDataset, study: &Study) -> Result<Self, Fault> {
+    fn read(tables: &Tables<Plot>, dataset: &StudyDataset, parameters: &Parameters) -> Result<Self, Fault> {
+        let study = &parameters.study;
         let seed = *dataset.seeds.first().ok_or_else(|| Fault::parameter(format!("{} has no seeds", dataset.name)))?;
         let last = |part| study.last_with(part);
         let mut reader = Reader { tables, dataset, sources: Vec::new() };
@@ -191,13 +209,20 @@ impl Dataset {
             let (evaluations, training_log) = (reader.seeds(run)?, reader.seeds(run)?);
             losses.push(RunLosses { run: run.clone(), evaluations, training_log });
         }
-        let attention = last(Part::Snapshots).map(|run| AttentionTables::read(&mut reader, run, seed)).transpose()?;
+        let map_steps = parameters.map_steps(&dataset.steps);
+        let attention = match last(Part::Snapshots) {
+            Some(run) => Some(AttentionTables::read(&mut reader, run, seed, &map_steps)?),
+            None => None,
+        };
         let similarity = match last(Part::Similarity) {
             Some(run) => Some(SimilarityTables { run: run.name.clone(), rows: reader.seeds(run)? }),
             None => None,
         };
         let quality = match last(Part::Quality) {
-            Some(run) => Some(QualityTables { run: run.name.clone(), rows: reader.seeds(run)? }),
+            Some(run) => {
+                let (rows, attention) = (reader.seeds(run)?, reader.seeds(run)?);
+                Some(QualityTables { run: run.name.clone(), rows, attention })
+            }
             None => None,
         };
         let samples = match study.run_of_samples() {
@@ -212,12 +237,24 @@ impl Dataset {
         let mut sources = reader.sources;
         sources.push(Source { run: None, provenance: findings.provenance });
         let (study, findings) = (dataset.clone(), findings.rows);
-        Ok(Self { study, losses, attention, similarity, quality, samples, findings, correlations, sources })
+        let chosen_steps = parameters.steps.is_some().then_some(map_steps);
+        Ok(Self {
+            study,
+            chosen_steps,
+            losses,
+            attention,
+            similarity,
+            quality,
+            samples,
+            findings,
+            correlations,
+            sources,
+        })
     }
 }
 
 impl AttentionTables {
-    fn read(reader: &mut Reader<'_>, run: &StudyRun, seed: u64) -> Result<Self, Fault> {
+    fn read(reader: &mut Reader<'_>, run: &StudyRun, seed: u64, steps: &Steps) -> Result<Self, Fault> {
         let head_metrics = reader.seeds(run)?;
         let baselines = reader.seed(run, seed)?;
         let (onsets, matches) = (reader.run(run)?, reader.run(run)?);
@@ -226,7 +263,7 @@ impl AttentionTables {
         let val_windows = windows.iter().filter(|window| is_val(window)).count();
         let first = windows.iter().position(is_val);
         let mut maps = Vec::new();
-        for step in reader.dataset.steps.first_middle_last().iter() {
+        for step in steps.iter() {
             let partition = Partition::dataset(&reader.dataset.name).run(&run.name).seed(seed).step(step);
             let file = reader.tables.open::<Attention>(&partition)?;
             // One row group per window, in the order of `windows`.

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use declarations::Theme;
 use maud::{PreEscaped, html};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -13,12 +14,12 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use resvg::{tiny_skia, usvg};
 
 use crate::canvas::{Align, Figure, Mark, Point, Raster};
-use crate::style::{self, Color};
+use crate::style::{self, Color, Rgb};
 
 /// A figure as files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pictures {
-    /// The bytes of a PNG, one pixel per logical pixel.
+    /// The bytes of a PNG, one pixel per logical pixel on a page, three on paper.
     pub png: Vec<u8>,
     /// An SVG document.
     pub svg: String,
@@ -59,8 +60,20 @@ static OPTIONS: LazyLock<usvg::Options<'static>> = LazyLock::new(|| {
 pub fn pictures(figure: &Figure) -> Result<Pictures, RenderError> {
     let svg = svg(figure).map_err(failed(figure))?;
     let has_images = figure.marks.iter().any(|mark| matches!(mark, Mark::Image { .. }));
-    let png = if has_images { png::<IMAGE_OVERSAMPLING>(&svg) } else { png::<1>(&svg) }.map_err(failed(figure))?;
+    let scale = u32::from(figure.look.png_scale());
+    let picture = Picture { svg: &svg, figure, scale };
+    // At three pixels per logical one, an image's cells are many pixels wide.
+    let png = if has_images && scale == 1 { png::<IMAGE_OVERSAMPLING>(&picture) } else { png::<1>(&picture) };
+    let png = png.map_err(failed(figure))?;
     Ok(Pictures { png, svg })
+}
+
+/// An SVG to rasterise.
+struct Picture<'figure> {
+    svg: &'figure str,
+    figure: &'figure Figure,
+    /// Pixels per logical pixel and axis.
+    scale: u32,
 }
 
 type Reason = Box<dyn std::error::Error>;
@@ -70,21 +83,28 @@ fn svg(figure: &Figure) -> Result<String, Reason> {
     let mut marks = String::new();
     {
         let area = SVGBackend::with_string(&mut marks, (width, height)).into_drawing_area();
-        figure.marks.iter().try_for_each(|mark| draw(mark, &area)).map_err(|error| error.to_string())?;
+        let theme = figure.look.theme;
+        figure.marks.iter().try_for_each(|mark| draw(mark, theme, &area)).map_err(|error| error.to_string())?;
         area.present().map_err(|error| error.to_string())?;
     }
     let mut images = Vec::new();
     for mark in &figure.marks {
         if let Mark::Image { at, size, raster } = mark {
-            images.push(([at.0, at.1, size.0, size.1].map(units), data_uri(&indexed_png(raster)?)));
+            images.push(([at.0, at.1, size.0, size.1].map(units), data_uri(&indexed_png(raster, figure.look.theme)?)));
         }
     }
-    let Color(red, green, blue) = style::PAPER;
+    let Rgb(red, green, blue) = Color::Paper.of(figure.look.theme);
+    let length = |pixels: f64| match figure.look.millimetres() {
+        Some(of_width) => format!("{}mm", pixels * of_width / figure.width),
+        None => pixels.to_string(),
+    };
     let document = html! {
-        svg xmlns="http://www.w3.org/2000/svg" width=(figure.width) height=(figure.height)
+        svg xmlns="http://www.w3.org/2000/svg" width=(length(figure.width)) height=(length(figure.height))
             viewBox={ "0 0 " (width) " " (height) } role="img" stroke-linejoin="round" {
             title { (figure.title) }
-            rect width=(width) height=(height) fill={ "rgb(" (red) "," (green) "," (blue) ")" } {}
+            @if figure.look.theme != Theme::Print {
+                rect width=(width) height=(height) fill={ "rgb(" (red) "," (green) "," (blue) ")" } {}
+            }
             @for ([x, y, width, height], uri) in &images {
                 image x=(x) y=(y) width=(width) height=(height) preserveAspectRatio="none"
                     style="image-rendering:pixelated" href=(uri) {}
@@ -97,19 +117,28 @@ fn svg(figure: &Figure) -> Result<String, Reason> {
 }
 
 /// Rasterises an SVG with `SIDE`² samples per pixel beside the renderer's own antialiasing.
-fn png<const SIDE: usize>(svg: &str) -> Result<Vec<u8>, Reason> {
+fn png<const SIDE: usize>(picture: &Picture<'_>) -> Result<Vec<u8>, Reason> {
+    let Picture { svg, figure, scale } = *picture;
     let tree = usvg::Tree::from_str(svg, &OPTIONS)?;
-    let size = tree.size().to_int_size();
+    let (width, height) = (figure.width.round() as u32 * scale, figure.height.round() as u32 * scale);
     // One or two.
     let side = SIDE as u32;
-    let (width, height) = (size.width() * side, size.height() * side);
-    let mut samples = tiny_skia::Pixmap::new(width, height).ok_or("it has no area")?;
-    let scale = tiny_skia::Transform::from_scale(side as f32, side as f32);
-    resvg::render(&tree, scale, &mut samples.as_mut());
+    let mut samples = tiny_skia::Pixmap::new(width * side, height * side).ok_or("it has no area")?;
+    let Rgb(red, green, blue) = Color::Paper.of(figure.look.theme);
+    samples.fill(tiny_skia::Color::from_rgba8(red, green, blue, 255));
+    let stretch = |pixels: u32, length: f32| (pixels * side) as f32 / length;
+    let scaled =
+        tiny_skia::Transform::from_scale(stretch(width, tree.size().width()), stretch(height, tree.size().height()));
+    resvg::render(&tree, scaled, &mut samples.as_mut());
     let rgb = averaged::<SIDE>(&samples);
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, size.width(), size.height());
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
+    if let Some(millimetres) = figure.look.millimetres() {
+        let per_metre = (f64::from(width) / millimetres * 1000.0).round() as u32;
+        let (xppu, yppu) = (per_metre, per_metre);
+        encoder.set_pixel_dims(Some(png::PixelDimensions { xppu, yppu, unit: png::Unit::Meter }));
+    }
     encoder.write_header()?.write_image_data(&rgb)?;
     Ok(bytes)
 }
@@ -148,13 +177,18 @@ fn units(length: f64) -> i32 {
 
 fn draw<DB: DrawingBackend>(
     mark: &Mark,
+    theme: Theme,
     area: &DrawingArea<DB, Shift>,
 ) -> Result<(), DrawingAreaErrorKind<DB::ErrorType>> {
     let unsigned = |length: f64| (length * UNITS).round().max(1.0) as u32;
     let position = |point: &Point| (units(point.0), units(point.1));
+    let rgb = |color: Color| {
+        let Rgb(red, green, blue) = color.of(theme);
+        RGBColor(red, green, blue)
+    };
     match mark {
         Mark::Line { points, stroke } => {
-            let style = rgb(stroke.color).stroke_width(unsigned(stroke.width));
+            let style = rgb(stroke.color).mix(stroke.opacity).stroke_width(unsigned(stroke.width));
             area.draw(&PathElement::new(points.iter().map(position).collect::<Vec<_>>(), style))
         }
         Mark::Area { points, color, opacity } => {
@@ -186,13 +220,13 @@ fn draw<DB: DrawingBackend>(
     }
 }
 
-fn rgb(Color(red, green, blue): Color) -> RGBColor {
-    RGBColor(red, green, blue)
-}
-
 /// The bytes of a PNG with the raster's palette.
-fn indexed_png(raster: &Raster) -> Result<Vec<u8>, Reason> {
-    let palette: Vec<u8> = raster.palette.iter().flat_map(|color| [color.0, color.1, color.2]).collect();
+fn indexed_png(raster: &Raster, theme: Theme) -> Result<Vec<u8>, Reason> {
+    let channels = |color: &Color| {
+        let Rgb(red, green, blue) = color.of(theme);
+        [red, green, blue]
+    };
+    let palette: Vec<u8> = raster.palette.iter().flat_map(channels).collect();
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, raster.columns.try_into()?, raster.rows.try_into()?);
     encoder.set_color(png::ColorType::Indexed);
@@ -208,43 +242,68 @@ fn failed(figure: &Figure) -> impl Fn(Reason) -> RenderError {
 
 #[cfg(test)]
 mod tests {
+    use declarations::{FigureName, FigureWidth};
+
     use super::*;
     use crate::canvas::Heading;
-    use crate::style::Stroke;
+    use crate::style::{Look, Stroke};
 
-    fn figure() -> Figure {
-        let heading =
-            Heading { name: "sample", title: "A <title>", subtitle: "\u{1}<b>&\"'".into(), caption: String::new() };
-        let mut figure = Figure::new(heading, (200.0, 120.0));
-        figure.line(vec![(10.0, 100.0), (190.0, 100.0)], Stroke::new(style::VERMILION, 6.0));
+    fn figure(look: Look) -> Figure {
+        let heading = Heading {
+            name: FigureName::Findings,
+            title: "A <title>",
+            subtitle: "\u{1}<b>&\"'".into(),
+            caption: String::new(),
+            columns: &[],
+        };
+        let mut figure = Figure::new(look, heading, 100.0);
+        figure.line(vec![(10.0, 80.0), (190.0, 80.0)], Stroke::new(style::VERMILION, 6.0));
         let palette = vec![style::BLUE, style::GREEN];
         let raster = Raster { columns: 2, rows: 1, cells: vec![0, 1], palette };
-        figure.image((140.0, 70.0), (40.0, 20.0), raster);
+        figure.image((140.0, 50.0), (40.0, 20.0), raster);
         figure
+    }
+
+    /// The pixels of a PNG, and its size.
+    fn decoded(png: &[u8]) -> (Vec<Rgb>, u32, u32) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().expect("a PNG");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("a small picture")];
+        let info = reader.next_frame(&mut pixels).expect("pixels");
+        (pixels.chunks_exact(3).map(|pixel| Rgb(pixel[0], pixel[1], pixel[2])).collect(), info.width, info.height)
     }
 
     #[test]
     fn the_png_has_the_figures_size_and_marks() {
-        let png = pictures(&figure()).expect("rendered").png;
-        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().expect("a PNG");
-        let mut pixels = vec![0; reader.output_buffer_size().expect("a small picture")];
-        let info = reader.next_frame(&mut pixels).expect("pixels");
-        assert_eq!((info.width, info.height), (200, 120));
-        let at = |x: usize, y: usize| {
-            Color(pixels[(y * 200 + x) * 3], pixels[(y * 200 + x) * 3 + 1], pixels[(y * 200 + x) * 3 + 2])
-        };
-        assert_eq!(at(100, 100), style::VERMILION);
-        assert_eq!(at(150, 80), style::BLUE);
-        assert_eq!(at(170, 80), style::GREEN);
-        assert_eq!(at(100, 110), style::PAPER);
+        let figure = figure(Look::default());
+        let top = figure.height as usize - 100;
+        let (pixels, width, height) = decoded(&pictures(&figure).expect("rendered").png);
+        assert_eq!((f64::from(width), f64::from(height)), (1600.0, figure.height));
+        let at = |x: usize, y: usize| pixels[(top + y) * 1600 + x];
+        let light = |color: Color| color.of(Theme::Light);
+        assert_eq!(at(100, 80), light(style::VERMILION));
+        assert_eq!(at(150, 60), light(style::BLUE));
+        assert_eq!(at(170, 60), light(style::GREEN));
+        assert_eq!(at(100, 95), light(Color::Paper));
         // The stem of the title's “t”, in the embedded font: without it there would be no text.
-        let title = (25..60).flat_map(|y| (style::MARGIN as usize..200).map(move |x| at(x, y)));
-        assert!(title.filter(|color| *color == style::INK).count() > 100);
+        assert!(pixels[..top * 1600].iter().filter(|color| **color == light(Color::Ink)).count() > 100);
+    }
+
+    #[test]
+    fn on_paper_a_figure_has_the_width_of_a_column_and_no_title() {
+        let look = Look { width: FigureWidth::OneColumn, theme: Theme::Print, titles: false };
+        let figure = figure(look);
+        let Pictures { png, svg } = pictures(&figure).expect("rendered");
+        let (pixels, width, height) = decoded(&png);
+        assert_eq!((width, height), (3 * 680, 3 * figure.height as u32));
+        assert_eq!(pixels[0], Rgb(255, 255, 255));
+        let document = roxmltree::Document::parse(&svg).expect("XML");
+        assert_eq!(document.root_element().attribute("width"), Some("85mm"));
+        assert!(!svg.contains("<rect") && !svg.contains("<text"), "no background, no title");
     }
 
     #[test]
     fn the_svg_escapes_its_text_and_contains_its_images() {
-        let svg = pictures(&figure()).expect("rendered").svg;
+        let svg = pictures(&figure(Look::default())).expect("rendered").svg;
         let document = roxmltree::Document::parse(&svg).expect("XML");
         let texts: Vec<&str> = document.descendants().filter_map(|node| node.text()).map(str::trim).collect();
         assert!(texts.contains(&"A <title>") && texts.contains(&"\u{FFFD}<b>&\"'"), "{texts:?}");

@@ -8,31 +8,38 @@ use std::fs;
 use std::path::Path;
 
 use cli::Terminal;
-use declarations::plot::{Parameters, Plot};
-use declarations::{Execution, Fault, Job, Kind, Study};
+use declarations::plot::{FigureNames, Parameters, Plot};
+use declarations::{Execution, Fault, FigureName, FigureWidth, Job, Kind, Study, Theme};
 use schemas::tables::HeadMetrics;
 use schemas::{Artifacts, Partition};
 
 const STEPS: &str = "0,50,100-2000/100";
-const NAMES: [&str; 10] = [
-    "attention_maps",
-    "attention_metrics",
-    "findings",
-    "generation_quality",
-    "head_specialisation",
-    "head_trajectories",
-    "layer_similarity",
-    "onsets",
-    "train_loss",
-    "val_loss",
-];
 
-fn job(root: &Path, study: &Study) -> Job<Plot> {
-    Job::new(root, Partition::study(), Parameters { study: study.clone() }, Execution::default())
+/// The figures' names, sorted.
+fn names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = FigureName::ALL.iter().map(|name| name.word()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn parameters(study: &Study) -> Parameters {
+    Parameters {
+        study: study.clone(),
+        only: None,
+        steps: None,
+        width: FigureWidth::Page,
+        theme: Theme::Light,
+        titles: true,
+        list: None,
+    }
+}
+
+fn job(root: &Path, parameters: Parameters) -> Job<Plot> {
+    Job::new(root, Partition::study(), parameters, Execution::default())
 }
 
 fn plot(root: &Path, study: &Study) -> Result<(), Fault> {
-    plot::run(&job(root, study), &Terminal::silent())
+    plot::run(&job(root, parameters(study)), &Terminal::silent())
 }
 
 /// The bytes of every figure and of the page, by path below the root.
@@ -57,9 +64,11 @@ fn a_study_becomes_figures_and_a_page() {
     plot(&root, &study).expect("drawn");
 
     let files = written(&root);
-    let mut expected: Vec<String> = NAMES
+    let mut expected: Vec<String> = names()
         .iter()
-        .flat_map(|name| ["png", "svg"].map(|ending| format!("plots/{name}_{}.{ending}", synthetic::DATASET)))
+        .flat_map(|name| {
+            ["csv", "pdf", "png", "svg", "txt"].map(|ending| format!("plots/{name}_{}.{ending}", synthetic::DATASET))
+        })
         .collect();
     expected.push("report/index.html".to_owned());
     assert_eq!(files.keys().cloned().collect::<Vec<_>>(), expected);
@@ -67,6 +76,9 @@ fn a_study_becomes_figures_and_a_page() {
         match name.rsplit('.').next() {
             Some("png") => check_png(name, bytes),
             Some("svg") => check_svg(name, std::str::from_utf8(bytes).expect("text")),
+            Some("pdf") => assert!(bytes.starts_with(b"%PDF-") && bytes.ends_with(b"%%EOF"), "{name}"),
+            Some("csv") => check_csv(name, bytes),
+            Some("txt") => assert!(bytes.len() > 100 && !bytes.contains(&b'{'), "{name}"),
             _ => {}
         }
     }
@@ -96,6 +108,16 @@ fn check_png(name: &str, bytes: &[u8]) {
     assert!(pixels.chunks_exact(row).all(|row| row[..3] == [255; 3] && row[row.len() - 3..] == [255; 3]), "{name}");
 }
 
+/// Numbers are finite, and there are some.
+fn check_csv(name: &str, bytes: &[u8]) {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let columns = reader.headers().expect("a head").len();
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.expect("a row")).collect();
+    assert!(rows.len() >= 5 && columns >= 4, "{name}: {} rows of {columns}", rows.len());
+    let numbers: Vec<f64> = rows.iter().flatten().filter_map(|cell| cell.parse().ok()).collect();
+    assert!(numbers.len() >= 5 && numbers.iter().all(|number| number.is_finite()), "{name}");
+}
+
 fn check_svg(name: &str, svg: &str) {
     let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{name}: {error}"));
     let text: String = document.descendants().filter_map(|node| node.text()).collect();
@@ -105,25 +127,33 @@ fn check_svg(name: &str, svg: &str) {
         name if name.contains("attention_metrics") => {
             &["entropy (nats)", "mean attention distance (characters)", "layer 3"]
         }
-        name if name.contains("layer_similarity") => &["JS similarity of layers", "layers 0–3"],
-        name if name.contains("quality") => {
-            &["quality (standard deviations from real text)", "real text", "trigram model"]
+        name if name.contains("layer_similarity") => &["JS similarity of layers", "3 apart", "step 600"],
+        name if name.contains("generation_quality") => {
+            &["quality (standard deviations from real text, log scale)", "real text", "trigram model"]
         }
-        name if name.contains("maps") => &["layer 0", "head 3", "step 2000"],
-        name if name.contains("trajectories") => {
-            &["layer 3", "induction score", "matched distance 0.40", "(random 1.40)"]
+        name if name.contains("quality_attention") => {
+            &["quality (standard deviations)", "normalized entropy", "final checkpoint: ρ = "]
         }
+        name if name.contains("attention_maps") => &["layer 0", "head 3", "step 2000", "square-root colour scale"],
+        name if name.contains("heat_maps") => {
+            &["layer 3", "induction score", "90 % span (characters)", "training step"]
+        }
+        name if name.contains("span_distribution") => &["over training", "by layer, step 2000"],
+        name if name.contains("correlations") => {
+            &["over training, partial", "validation loss", "Spearman's correlation"]
+        }
+        name if name.contains("trajectories") => &["layer 3", "induction score", "matched 0.40", "chance 0.41, p 0.35"],
         name if name.contains("onsets") => {
             // The last metric is declared in no table.
             &[
-                "induction head",
+                "induction score, +0.40",
                 "validation loss falls",
                 "310 [205, 469], 2 of 3 seeds",
                 "16–32 in every seed",
                 "unheard_of falls",
             ]
         }
-        name if name.contains("findings") => &["supported", "refuted", "inconclusive", "not tested"],
+        name if name.contains("findings") => &["supported", "refuted", "inconclusive", "not tested", "−0.5", "0.5"],
         _ => &["training step"],
     };
     for label in labels {
@@ -136,13 +166,13 @@ fn check_svg(name: &str, svg: &str) {
 }
 
 fn check_page(page: &str) {
-    for name in NAMES {
+    for name in names() {
         assert!(
             page.contains(&format!("<figure id=\"{}-figure-{name}\">", synthetic::DATASET.replace('_', "-"))),
             "{name}"
         );
     }
-    assert_eq!(page.matches("<figure ").count(), NAMES.len());
+    assert_eq!(page.matches("<figure ").count(), names().len());
     let values =
         |start: &str| -> Vec<&str> { page.split(start).skip(1).filter_map(|rest| rest.split('"').next()).collect() };
     let sections = values("<section id=\"");
@@ -180,7 +210,8 @@ fn a_log_spaced_schedule_has_a_logarithmic_axis() {
     synthetic::write(&Artifacts::new(&root), &study);
     plot(&root, &study).expect("drawn");
     let files = written(&root);
-    for name in NAMES.into_iter().filter(|name| !["attention_maps", "findings"].contains(name)) {
+    let without_steps = ["attention_maps", "correlations", "findings"];
+    for name in names().into_iter().filter(|name| !without_steps.contains(name)) {
         let svg = String::from_utf8_lossy(&files[&format!("plots/{name}_{}.svg", synthetic::DATASET)]).into_owned();
         assert!(svg.contains("training step (log scale)"), "{name}");
         assert!(!svg.contains("NaN"), "{name}");
@@ -242,6 +273,39 @@ fn a_missing_table_is_named() {
     assert!(!folder.path().join("plots").exists());
 }
 
+#[test]
+fn only_what_is_asked_for_is_written_and_the_page_has_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let study = synthetic::study(&[1337, 1338], "0,100,200,300");
+    synthetic::write(&Artifacts::new(folder.path()), &study);
+    let only: FigureNames = "attention_maps,layer_similarity,onsets".parse().expect("names");
+    let asked = Parameters {
+        only: Some(only),
+        steps: Some("100,300".parse().expect("steps")),
+        width: FigureWidth::OneColumn,
+        theme: Theme::Print,
+        titles: false,
+        ..parameters(&study)
+    };
+    plot::run(&job(folder.path(), asked), &Terminal::silent()).expect("drawn");
+    let files = written(folder.path());
+    assert_eq!(files.len(), 3 * 5 + 1);
+    let page = String::from_utf8_lossy(&files["report/index.html"]).into_owned();
+    assert_eq!(page.matches("<figure ").count(), names().len());
+    for name in ["attention_maps", "layer_similarity"] {
+        let file = |ending: &str| {
+            String::from_utf8_lossy(&files[&format!("plots/{name}_{}.{ending}", synthetic::DATASET)]).into_owned()
+        };
+        let svg = file("svg");
+        assert!(svg.contains("width=\"85mm\"") && svg.contains("step 100") && svg.contains("step 300"), "{name}");
+        assert!(!svg.contains("step 200") && !svg.contains("step 0") && !svg.contains("Layer similarity<"), "{name}");
+        assert!(file("txt").contains("run_3"), "the caption has the subtitle");
+    }
+    let refused = Parameters { steps: Some("50".parse().expect("steps")), ..parameters(&study) };
+    let refused = <Plot as declarations::Stage>::validate(&refused).expect_err("no such snapshot");
+    assert!(Fault::from(refused).to_string().contains("step 50"));
+}
+
 /// `page` itself must not rely on names being harmless: here even the dataset's is markup.
 #[test]
 fn no_string_of_a_table_is_markup_on_the_page() {
@@ -250,7 +314,8 @@ fn no_string_of_a_table_is_markup_on_the_page() {
     let study = synthetic::study(&[1337, 1338], "0,100,200");
     let artifacts = Artifacts::new(folder.path());
     synthetic::write(&artifacts, &study);
-    let mut inputs = plot::inputs::Inputs::read(&job(folder.path(), &study).inputs, &study).expect("read");
+    let mut inputs =
+        plot::inputs::Inputs::read(&job(folder.path(), parameters(&study)).inputs, &parameters(&study)).expect("read");
     let markup = || MARKUP.to_owned();
     for row in &mut inputs.results {
         (row.dataset, row.run, row.label, row.training_of) = (markup(), markup(), markup(), markup());

@@ -12,7 +12,7 @@ use super::claim::{Case, Claim, Decision, Evidence, Sensitivity, part, subject};
 use super::hypothesis::Alternative;
 use crate::association::Paired;
 use crate::bootstrap;
-use crate::fit::{Parabola, parabola};
+use crate::fit::parabola;
 use crate::inputs::{Dataset, Seed};
 use crate::interval::Estimate;
 use crate::rank::{Correlation, mean, spearman};
@@ -24,13 +24,13 @@ use crate::samples::{
 const NEEDS: [Part; 1] = [Part::Quality];
 
 /// `quality_wants_balance`: better samples have entropy neither low nor high. The quadratic term of quality on
-/// `normalized_entropy` (mean over heads), the linear term included, below 0, with the vertex inside the data in every
-/// seed; a vertex outside in every seed refutes, in some decides nothing.
+/// `normalized_entropy` (mean over heads) in standard deviations of the seed's samples, the linear term included, below 0, with
+/// the vertex inside the data in every seed; a vertex outside in every seed refutes, in some decides nothing.
 pub(super) fn quality_wants_balance(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "quality_wants_balance",
         statement: "better samples have entropy neither low nor high",
-        statistic: "quadratic term of quality on normalized_entropy, vertex inside the data",
+        statistic: "quadratic term of quality on standardized normalized_entropy, vertex inside the data",
         alternative: Alternative::Less(0.0),
     };
     let run = match subject(case.dataset, &NEEDS) {
@@ -38,7 +38,7 @@ pub(super) fn quality_wants_balance(case: Case<'_>) -> Evidence {
         Err(reason) => return claim.not_tested("", reason),
     };
     let (fits, left_out) = part(run.seeds.iter().map(|seed| (seed.seed, quality_parabola(seed))));
-    let curvatures: Vec<f64> = fits.iter().map(|(fit, _)| fit.curvature).collect();
+    let curvatures: Vec<f64> = fits.iter().map(|(curvature, _)| *curvature).collect();
     let inside = fits.iter().filter(|(_, inside)| *inside).count();
     let mut evidence = claim.t_test(&run.name, Estimate::over(&curvatures), &left_out);
     let seeds = fits.len();
@@ -54,8 +54,9 @@ pub(super) fn quality_wants_balance(case: Case<'_>) -> Evidence {
     evidence
 }
 
-/// The parabola of quality on entropy, and whether it turns inside the data.
-fn quality_parabola(seed: &Seed) -> Result<(Parabola, bool), String> {
+/// The quadratic term of quality on entropy in standard deviations, and whether the parabola turns inside the data. Samples
+/// differ by hundredths in entropy: in its own unit the term would be a number in the thousands.
+fn quality_parabola(seed: &Seed) -> Result<(f64, bool), String> {
     let entropy = attention(seed, None, |row| Some(row.normalized_entropy));
     let pair = Paired::new(seed.seed, &entropy, &quality(seed));
     let points: Vec<(f64, f64)> = pair.x.iter().copied().zip(pair.y.iter().copied()).collect();
@@ -63,7 +64,9 @@ fn quality_parabola(seed: &Seed) -> Result<(Parabola, bool), String> {
         .ok_or_else(|| format!("{} scored samples, too few or too alike for a parabola", points.len()))?;
     let low = pair.x.iter().copied().fold(f64::INFINITY, f64::min);
     let high = pair.x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    Ok((fit, (low..=high).contains(&fit.vertex)))
+    let centre = mean(&pair.x);
+    let variance = mean(&pair.x.iter().map(|x| (x - centre).powi(2)).collect::<Vec<_>>());
+    Ok((fit.curvature * variance, (low..=high).contains(&fit.vertex)))
 }
 
 /// `quality_wants_stable_heads`: better samples have stable patterns across heads. Spearman's correlation of quality and the

@@ -1,15 +1,17 @@
 //! `train_loss` and `val_loss`: one line per run, the whole training beside an enlargement of its later part.
 
 use cli::number;
+use declarations::FigureName;
 use schemas::tables::Evaluations;
 
 use crate::axis::{Labels, Panel, STEPS, Scale, steps_label};
-use crate::canvas::{Align, Dashes, Figure, Heading, Point};
-use crate::figures::{band, points, seeds_note};
+use crate::canvas::{Dashes, Figure, Heading};
+use crate::data::Cell;
+use crate::figures::{Entry, band, legend, legend_height, points, seeds_note};
 use crate::inputs::Dataset;
 use crate::measures::axis_label;
 use crate::series::{self, Curve, Summary};
-use crate::style::{self, Stroke};
+use crate::style::{self, Color, Look, Stroke};
 
 /// Which split's loss is drawn.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,18 +31,14 @@ struct Group {
 /// Dash patterns by run, so that lines are distinguishable without colour.
 const PATTERNS: [Dashes; 4] =
     [Dashes::SOLID, Dashes::new(22.0, 9.0), Dashes::new(5.0, 7.0), Dashes { phase: 11.0, ..Dashes::new(22.0, 7.0) }];
-/// The dash of each run on the line of several.
-const STRIPE: f64 = 22.0;
 /// At most this many mini-batches are drawn.
 const MOST_BATCHES: usize = 1500;
-/// The legend's top and the height of its rows.
-const LEGEND: (f64, f64) = (124.0, 34.0);
 
 /// Draws the figure.
-pub fn figure(dataset: &Dataset, split: Split) -> Figure {
+pub fn figure(dataset: &Dataset, look: Look, split: Split) -> Figure {
     let (name, title, measure) = match split {
-        Split::Train => ("train_loss", "Training loss", Evaluations::train_loss),
-        Split::Val => ("val_loss", "Validation loss", Evaluations::val_loss),
+        Split::Train => (FigureName::TrainLoss, "Training loss", Evaluations::train_loss),
+        Split::Val => (FigureName::ValLoss, "Validation loss", Evaluations::val_loss),
     };
     let curve = |rows: &Vec<Evaluations>| -> Curve {
         rows.iter().filter_map(|row| Some((row.step, (measure.get)(row)?))).collect()
@@ -54,19 +52,28 @@ pub fn figure(dataset: &Dataset, split: Split) -> Figure {
         })
         .collect();
     let batches = if split == Split::Train { batches(dataset) } else { Vec::new() };
+    let entries = entries(dataset, &groups, !batches.is_empty());
 
     let subtitle = format!("{} · {}", dataset.study.name, seeds_note(dataset));
-    let heading = Heading { name, title, subtitle, caption: caption(split, dataset, &groups) };
-    let mut figure = Figure::new(heading, (style::WIDTH, 920.0));
-    let below = legend(&mut figure, dataset, &groups, !batches.is_empty());
+    let columns = &["series", "step", "mean", "standard_error"];
+    let heading = Heading { name, title, subtitle, caption: caption(split, dataset, &groups), columns };
+    let top = 8.0 + legend_height(look, &entries) + 46.0;
+    let panel_height = look.either(560.0, 300.0);
+    let middle = f64::midpoint(look.margin(), look.right());
+    // Beside each other, or below.
+    let places = look.either(
+        [(look.axis_left(), middle - 30.0, top), (middle + 110.0, look.axis_right(), top)],
+        [(look.axis_left(), look.axis_right(), top), (look.axis_left(), look.axis_right(), top + panel_height + 136.0)],
+    );
+    let mut figure = Figure::new(look, heading, places[1].2 + panel_height + 88.0);
+    legend(&mut figure, 8.0, &entries);
 
     let steps = &dataset.study.steps;
     let last = groups.iter().flat_map(|group| &group.curve).map(|point| point.step).max().unwrap_or(0);
     let from = last / 4;
     let label = axis_label(&measure.quantity);
     let enlarged = format!("from step {}", number::integer(from));
-    for (left, right, first, y, heading) in
-        [(160.0, 770.0, 0, Some(label.as_str()), "all steps"), (910.0, 1556.0, from, None, enlarged.as_str())]
+    for ((left, right, top), (first, heading)) in places.into_iter().zip([(0, "all steps"), (from, enlarged.as_str())])
     {
         let shown = |point: &&Summary| point.step >= first;
         let values = groups.iter().flat_map(|group| &group.curve).filter(shown).flat_map(Summary::low_high);
@@ -76,35 +83,59 @@ pub fn figure(dataset: &Dataset, split: Split) -> Figure {
             0 if steps.last() == Some(last) => (Scale::of_steps(steps), steps_label(steps)),
             _ => (Scale::new(f64::from(first), f64::from(last)), STEPS),
         };
-        let panel = Panel { left, top: below + 42.0, right, bottom: figure.height - 88.0, x, y: Scale::around(values) };
+        let panel = Panel { left, top, right, bottom: top + panel_height, x, y: Scale::around(values) };
+        let y = (first == 0 || look.is_narrow()).then_some(label.as_str());
         panel.frame(&mut figure, Labels { x: Some(x_label), y, heading: Some(heading), ..Labels::default() });
         let batches: Vec<_> = batches.iter().filter(shown).copied().collect();
-        figure.line(points(&panel, &batches), Stroke::new(style::FAINT, 1.5));
-        for group in &groups {
+        figure.line(points(&panel, &batches), Stroke::new(Color::Faint, 1.5));
+        for (group, entry) in groups.iter().zip(&entries) {
             let curve: Vec<_> = group.curve.iter().filter(shown).copied().collect();
-            draw(&mut figure, &panel, &group.members, &curve);
+            draw(&mut figure, &panel, entry, &curve);
         }
     }
+    for (group, entry) in groups.iter().zip(&entries) {
+        rows(&mut figure, &entry.label, &group.curve);
+    }
+    rows(&mut figure, "mini-batches", &batches);
     figure
 }
 
-/// Draws one curve: dashed in the run's pattern, or striped in the colours of all runs that share it.
-fn draw(figure: &mut Figure, panel: &Panel, members: &[usize], curve: &[Summary]) {
+/// A line per group of identical runs, and the mini-batches.
+fn entries(dataset: &Dataset, groups: &[Group], batches: bool) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = groups
+        .iter()
+        .map(|group| {
+            let label = match group.members[..] {
+                [run] => full_name(dataset, run),
+                _ => format!("{} (bit-identical)", names(dataset, group)),
+            };
+            let first = group.members.first().copied().unwrap_or_default();
+            Entry { dashes: PATTERNS[first % PATTERNS.len()], ..Entry::line(label, style::distinct(first)) }
+        })
+        .collect();
+    if batches {
+        let run = dataset.losses.last().map_or("", |run| run.run.name.as_str());
+        let stroke = Stroke::new(Color::Faint, 3.0);
+        entries.push(Entry { stroke, ..Entry::line(format!("mini-batches ({run}, mean over seeds)"), Color::Faint) });
+    }
+    entries
+}
+
+/// Draws one curve.
+fn draw(figure: &mut Figure, panel: &Panel, entry: &Entry, curve: &[Summary]) {
     let line = points(panel, curve);
-    match (&line[..], members) {
-        (&[point], _) => figure.disc(point, 5.0, style::MUTED, 1.0),
-        (_, &[run]) => {
-            band(figure, panel, curve, style::distinct(run));
-            figure.dashed(&line, PATTERNS[run % PATTERNS.len()], Stroke::new(style::distinct(run), 3.6));
-        }
-        _ => {
-            band(figure, panel, curve, style::MUTED);
-            for (index, &run) in members.iter().enumerate() {
-                let pattern =
-                    Dashes { on: STRIPE, off: STRIPE * (members.len() - 1) as f64, phase: -STRIPE * index as f64 };
-                figure.dashed(&line, pattern, Stroke::new(style::distinct(run), 4.2));
-            }
-        }
+    if let [point] = line[..] {
+        figure.disc(point, 5.0, entry.stroke.color, 1.0);
+        return;
+    }
+    band(figure, panel, curve, entry.stroke.color);
+    figure.dashed(&line, entry.dashes, Stroke { width: 3.6, ..entry.stroke });
+}
+
+fn rows(figure: &mut Figure, series: &str, curve: &[Summary]) {
+    for Summary { step, mean, stderr } in curve {
+        let stderr = stderr.map_or(Cell::Empty, Cell::from);
+        figure.data.row([series.to_owned().into(), (*step).into(), (*mean).into(), stderr]);
     }
 }
 
@@ -118,43 +149,10 @@ fn batches(dataset: &Dataset) -> Vec<Summary> {
     all.into_iter().step_by(every).collect()
 }
 
-/// Draws the legend, a row per group; returns the height below it.
-fn legend(figure: &mut Figure, dataset: &Dataset, groups: &[Group], batches: bool) -> f64 {
-    let (mut y, row) = LEGEND;
-    for group in groups {
-        let mut x = style::MARGIN;
-        for &member in &group.members {
-            let run = &dataset.losses[member].run;
-            let pattern = if group.members.len() > 1 { Dashes::SOLID } else { PATTERNS[member % PATTERNS.len()] };
-            let full = if run.label == run.name { run.name.clone() } else { format!("{}: {}", run.name, run.label) };
-            let fits = x + 54.0 + style::NOTE.width(&full) <= figure.width - style::MARGIN;
-            let label = if fits { &full } else { &run.name };
-            let color = style::distinct(member);
-            x = entry(figure, (x, y), label, |figure, line| figure.dashed(line, pattern, Stroke::new(color, 4.2)));
-        }
-        if group.members.len() > 1 {
-            y += row;
-            let note = format!("striped line: {} (bit-identical)", names(dataset, group));
-            figure.text_centred(&note, (style::MARGIN, y), style::NOTE.bold(), Align::Start);
-        }
-        y += row;
-    }
-    if batches {
-        let run = dataset.losses.last().map_or("", |run| run.run.name.as_str());
-        let label = format!("mini-batches ({run}, mean over seeds)");
-        entry(figure, (style::MARGIN, y), &label, |figure, line| {
-            figure.line(line.to_vec(), Stroke::new(style::FAINT, 3.0));
-        });
-        y += row;
-    }
-    y
-}
-
-/// Draws a legend entry; returns where the next one starts.
-fn entry(figure: &mut Figure, (x, y): Point, label: &str, draw: impl Fn(&mut Figure, &[Point])) -> f64 {
-    draw(figure, &[(x, y), (x + 44.0, y)]);
-    figure.text_centred(label, (x + 54.0, y), style::NOTE, Align::Start);
-    x + 54.0 + style::NOTE.width(label) + 34.0
+/// A run's name with its label.
+fn full_name(dataset: &Dataset, run: usize) -> String {
+    let run = &dataset.losses[run].run;
+    if run.label == run.name { run.name.clone() } else { format!("{}: {}", run.name, run.label) }
 }
 
 /// The names of a group's runs: `run_0 to run_3`.
@@ -174,11 +172,14 @@ fn caption(split: Split, dataset: &Dataset, groups: &[Group]) -> String {
         }
         Split::Val => "Cross-entropy on the validation split.",
     };
-    let mut caption = format!("{what} Right: the last three quarters, enlarged.");
+    let mut caption = format!("{what} One panel shows all steps, the other the last three quarters, enlarged.");
     for group in groups.iter().filter(|group| group.members.len() > 1) {
+        let full: Vec<String> = group.members.iter().map(|&run| full_name(dataset, run)).collect();
         caption.push_str(&format!(
-            " {} are bit-identical at every shared step and seed: tracking, snapshots and metrics do not affect training.",
-            names(dataset, group)
+            " {} ({}) are one line, since they are bit-identical at every shared step and seed: tracking, snapshots and metrics \
+             do not affect training.",
+            names(dataset, group),
+            full.join(", ")
         ));
     }
     caption

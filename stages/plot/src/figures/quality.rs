@@ -1,15 +1,17 @@
 //! `generation_quality`: quality of generated text over training, beside real text and baselines.
 
 use cli::number;
+use declarations::FigureName;
 use schemas::enums::TextSource;
 use schemas::tables::SampleScores;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Align, Figure, Heading};
-use crate::figures::{EndLabel, end_labels, points, seeds_note};
+use crate::data::Cell;
+use crate::figures::{EndLabel, end_label_room, end_labels, points, seeds_note};
 use crate::inputs::{Dataset, QualityTables};
 use crate::series::{self, Curve, Summary};
-use crate::style::{self, Color, Stroke};
+use crate::style::{self, Color, Look, Stroke};
 
 /// The reference texts: source, label, colour.
 const REFERENCES: [(TextSource, &str, Color); 3] = [
@@ -18,6 +20,7 @@ const REFERENCES: [(TextSource, &str, Color); 3] = [
     (TextSource::Shuffled, "shuffled text", style::PURPLE),
 ];
 const MODEL: Color = style::BLUE;
+const AXIS: &str = "quality (standard deviations from real text, log scale)";
 
 /// Texts of one source: their distances from real text, which are their negated qualities, in ascending order.
 struct Strip {
@@ -27,7 +30,7 @@ struct Strip {
 }
 
 /// Draws the figure; none if no text has a score.
-pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
+pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Option<Figure> {
     // Quality is negative: a logarithmic axis needs the distance.
     let distance = |row: &SampleScores| row.quality.map(|quality| -quality).filter(|distance| *distance > 0.0);
     let model = |row: &&SampleScores| row.source == TextSource::Model;
@@ -50,7 +53,7 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
     let last = samples.iter().map(|(step, _)| *step).max()?;
 
     let heading = Heading {
-        name: "generation_quality",
+        name: FigureName::GenerationQuality,
         title: "Quality of generated text",
         subtitle: format!(
             "{} · {} · {} · light dots: single samples",
@@ -59,19 +62,27 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
             seeds_note(dataset)
         ),
         caption: "Quality is the negative mean distance of five text statistics from those of real text, in standard \
-                  deviations of real text; higher is closer to real text (log scale). Left: samples at every snapshot; shaded: \
-                  interquartile range of real text, a trigram model and shuffled text. Right: every scored text; bars: means."
+                  deviations of real text; higher is closer to real text. The axis is logarithmic. Over training: samples at every \
+                  snapshot; shaded: interquartile range of real text, a trigram model and shuffled text. Single texts: every \
+                  scored text; bars: means."
             .to_owned(),
+        columns: &["panel", "source", "step", "quality", "standard_error"],
     };
-    let mut figure = Figure::new(heading, (style::WIDTH, 900.0));
+    let height = look.either(662.0, 380.0);
+    let (top, below) = (48.0, 48.0 + height + 150.0);
+    let mut figure = Figure::new(look, heading, look.either(top, below) + height + 88.0);
 
     let all = references.iter().flat_map(|strip| strip.distances.iter().copied());
     let y = Scale::around_logarithmic(samples.iter().map(|(_, distance)| *distance).chain(all)).negated();
     let x = Scale::of_steps(&dataset.study.steps);
-    let over = Panel { left: 170.0, top: 150.0, right: 850.0, bottom: 812.0, x, y };
+    let names = references.iter().map(|strip| strip.label.as_str()).chain(["model"]);
+    // Panels beside each other, or below.
+    let (left, room) = (look.axis_left() + 10.0, end_label_room(names));
+    let right = look.either(left + 0.48 * (look.right() - left), look.right() - room);
+    let over = Panel { left, top, right, bottom: top + height, x, y };
     let labels = Labels {
         x: Some(steps_label(&dataset.study.steps)),
-        y: Some("quality (standard deviations from real text)"),
+        y: Some(AXIS),
         heading: Some("over training"),
         ..Labels::default()
     };
@@ -96,11 +107,33 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
     let finals = samples.iter().filter(|(step, _)| *step == last).map(|(_, distance)| *distance).collect();
     let model = Strip { label: format!("model, step {}", number::integer(last)), color: MODEL, distances: finals };
     let strips: Vec<Strip> = std::iter::once(model).chain(references).collect();
-    let each = Panel { left: 1060.0, right: 1556.0, x: Scale::new(0.0, strips.len() as f64), ..over };
-    let heading = Some("single texts");
-    each.frame(&mut figure, Labels { heading, categorical_x: true, shared_y: true, ..Labels::default() });
+    let left = look.either(over.right + room + 20.0, over.left);
+    let top = look.either(top, below);
+    let x = Scale::new(0.0, strips.len() as f64);
+    let each = Panel { left, right: look.right(), top, bottom: top + height, x, ..over };
+    let labels = Labels {
+        heading: Some("single texts"),
+        y: look.is_narrow().then_some(AXIS),
+        categorical_x: true,
+        shared_y: !look.is_narrow(),
+        ..Labels::default()
+    };
+    each.frame(&mut figure, labels);
     for (index, strip) in strips.iter().enumerate() {
         draw_strip(&mut figure, &each, index, strip);
+    }
+    for (step, distance) in &samples {
+        figure.data.row(["samples".into(), "model".into(), (*step).into(), (-distance).into(), Cell::Empty]);
+    }
+    for Summary { step, mean, stderr } in &curve {
+        let (step, mean, stderr) = ((*step).into(), (*mean).into(), (*stderr).into());
+        figure.data.row(["mean over seeds".into(), "model".into(), step, mean, stderr]);
+    }
+    for strip in &strips[1..] {
+        for distance in &strip.distances {
+            let source = strip.label.clone().into();
+            figure.data.row(["single texts".into(), source, Cell::Empty, (-distance).into(), Cell::Empty]);
+        }
     }
     Some(figure)
 }
@@ -134,10 +167,10 @@ fn draw_strip(figure: &mut Figure, panel: &Panel, index: usize, Strip { label, c
     }
     if let Some((mean, _)) = series::mean_stderr(distances) {
         let bar = vec![panel.point(middle - 0.34, mean), panel.point(middle + 0.34, mean)];
-        figure.line(bar, Stroke::new(style::INK, 3.6));
+        figure.line(bar, Stroke::new(Color::Ink, 3.6));
     }
-    for (line, text) in style::TICK.wrap(label, 120.0).iter().enumerate() {
+    for (line, text) in style::TICK.wrap(label, (panel.right - panel.left) / panel.x.high() - 6.0).iter().enumerate() {
         let y = panel.bottom + 24.0 + line as f64 * style::TICK.size * style::LINE;
-        figure.text_centred(text, (panel.x_at(middle), y), style::TICK.color(style::INK), Align::Middle);
+        figure.text_centred(text, (panel.x_at(middle), y), style::TICK.color(Color::Ink), Align::Middle);
     }
 }

@@ -1,52 +1,53 @@
 //! `head_specialisation`: every head of the first seed, one small panel per layer and metric.
 
+use declarations::FigureName;
 use schemas::Measure;
 use schemas::tables::HeadMetrics;
 
 use crate::axis::{Labels, Panel, Scale, steps_label};
 use crate::canvas::{Figure, Heading};
-use crate::figures::{Grid, heads_legend, points, uniform_line};
+use crate::data::Cell;
+use crate::figures::{Grid, UNIFORM, head_entries, legend, legend_height, points, uniform_line};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::axis_label;
 use crate::series;
-use crate::style::{self, Stroke};
+use crate::style::{self, Look, Stroke};
 
 const METRICS: [&Measure<HeadMetrics>; 3] =
     [&HeadMetrics::local_mass_3, &HeadMetrics::previous_token_score, &HeadMetrics::induction_score];
 
 /// Draws the figure.
-pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
+pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Figure {
     let seed = dataset.study.seeds.first().copied().unwrap_or_default();
     let heading = Heading {
-        name: "head_specialisation",
+        name: FigureName::HeadSpecialisation,
         title: "Head specialisation",
-        subtitle: format!(
-            "{} · {}, seed {seed} · one column per layer, one line per head",
-            dataset.study.name, attention.run
-        ),
+        subtitle: format!("{} · {}, seed {seed} · one panel per layer, one line per head", dataset.study.name, attention.run),
         caption: "Heads of the first seed; head indices do not correspond between seeds. Top: attention to the last three \
                   characters, the current one included. Middle: attention to the previous character. Bottom: in a repeated \
                   random sequence, attention to the character after the earlier copy of the current one. Dashed: uniform \
                   attention."
             .to_owned(),
+        columns: &["metric", "layer", "head", "step", "value"],
     };
-    let mut figure = Figure::new(heading, (style::WIDTH, 1180.0));
-    heads_legend(&mut figure, attention.heads());
+    let entries = head_entries(attention.heads());
+    let grid = Grid::new(look, 8.0 + legend_height(look, &entries) + 48.0, attention.layers(), METRICS.len());
+    let mut figure = Figure::new(look, heading, grid.height());
+    legend(&mut figure, 8.0, &entries);
     let Some(rows) = attention.head_metrics.first() else { return figure };
-    let grid =
-        Grid { left: 150.0, top: 196.0, bottom: 1092.0, gap: 48.0, columns: attention.layers(), rows: METRICS.len() };
-    for (row, measure) in METRICS.into_iter().enumerate() {
+    for (metric, measure) in METRICS.into_iter().enumerate() {
         let (label, uniform) = (axis_label(&measure.quantity), attention.uniform(measure));
         let y = Scale::from_zero(rows.iter().filter_map(measure.get).chain(uniform));
+        figure.data.row([measure.name().into(), UNIFORM.into(), Cell::Empty, Cell::Empty, uniform.into()]);
         for layer in 0..attention.layers() {
-            let [left, top, right, bottom] = grid.cell(layer, row);
-            let panel = Panel { left, top, right, bottom, x: Scale::of_steps(&dataset.study.steps), y };
+            let place = grid.place(metric, layer);
+            let panel = Panel::within(place.corners, Scale::of_steps(&dataset.study.steps), y);
             let heading = format!("layer {layer}");
             let labels = Labels {
-                x: (row + 1 == METRICS.len()).then_some(""),
-                y: (layer == 0).then_some(&label),
-                heading: (row == 0).then_some(&heading),
-                shared_y: layer > 0,
+                x: place.is_lowest.then_some(""),
+                y: place.is_first.then_some(&label),
+                heading: place.is_named.then_some(&heading),
+                shared_y: !place.is_first,
                 ..Labels::default()
             };
             panel.frame(&mut figure, labels);
@@ -56,7 +57,11 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
             for head in 0..attention.heads() {
                 let of_head =
                     rows.iter().filter(|row| (usize::from(row.layer), usize::from(row.head)) == (layer, head));
-                let curve = of_head.filter_map(|row| Some((row.step, (measure.get)(row)?))).collect();
+                let curve: series::Curve = of_head.filter_map(|row| Some((row.step, (measure.get)(row)?))).collect();
+                for (step, value) in &curve {
+                    let (step, value) = ((*step).into(), (*value).into());
+                    figure.data.row([measure.name().into(), layer.into(), head.into(), step, value]);
+                }
                 let line = points(&panel, &series::over_seeds(&[curve]));
                 figure.line(line, Stroke::new(style::distinct(head), 2.8));
             }

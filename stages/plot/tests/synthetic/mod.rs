@@ -7,7 +7,7 @@ use schemas::attention::Window;
 use schemas::enums::{ContextPolicy, Event, Scope, TextSource, Verdict, WindowKind};
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleScores, Samples, TrainingLog, Windows,
+    Results, SampleAttention, SampleScores, Samples, TrainingLog, Windows,
 };
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -284,6 +284,31 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
         );
     }
     artifacts.write(partition, &made, &rows).expect("written");
+    artifacts.write(partition, &made, &sample_attention(&samples, seed)).expect("written");
+}
+
+/// Heads of the model over the samples and over real text.
+fn sample_attention(samples: &[Samples], seed: u64) -> Vec<SampleAttention> {
+    let heads = || (0..LAYERS).flat_map(|layer| (0..HEADS).map(move |head| (layer, head)));
+    samples
+        .iter()
+        .flat_map(|row| heads().map(move |place| (row, place)))
+        .flat_map(|(row, (layer, head))| {
+            let own = noise(&[seed, row.step.into(), row.sample.into(), layer.into(), head.into()]);
+            [TextSource::Model, TextSource::Validation].map(|source| SampleAttention {
+                step: row.step,
+                source,
+                sample: row.sample,
+                layer,
+                head,
+                entropy_nats: 3.0 - 1.6 * progress(row.step) + 0.2 * own,
+                normalized_entropy: 0.98 - 0.5 * progress(row.step) + 0.06 * own,
+                mean_distance: 15.0 - 9.0 * progress(row.step) + 1.5 * own,
+                first_token_mass: 0.1,
+                output_norm: 1.0,
+            })
+        })
+        .collect()
 }
 
 fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
@@ -317,7 +342,12 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
             scope: if number % 2 == 0 { Scope::Training } else { Scope::Generation },
             x: ["entropy_nats", "mean_distance", "js_similarity"][number % 3].into(),
             layer: (number % 5 > 0).then_some(number as u16 % 5),
-            y: if number % 2 == 0 { "val_loss" } else { "quality" }.into(),
+            y: match number % 6 {
+                0 => "val_loss",
+                1 | 2 => "quality",
+                _ => "distinct_2",
+            }
+            .into(),
             n: 66,
             seeds: dataset.seeds.len() as u32,
             pearson: Some(0.9 - 0.03 * number as f64),
@@ -351,6 +381,9 @@ fn matches(seeds: &[u64]) -> Vec<HeadMatches> {
                 slot: (head + place) % HEADS,
                 distance: (place > 0).then_some(0.4),
                 random_distance: (place > 0).then_some(1.4),
+                // Heads of the highest layer have no counterparts.
+                chance_distance: (place > 0).then_some(if layer + 1 < LAYERS { 1.1 } else { 0.41 }),
+                p_value: (place > 0).then_some(if layer + 1 < LAYERS { 0.002 } else { 0.35 }),
             })
         })
         .collect()
