@@ -2,10 +2,11 @@
 //!
 //! It computes no statistic beyond means, standard deviations and standard errors over heads and seeds.
 //! [`inputs`] reads the tables; [`figures`] lays them out as marks on a [`canvas`], with common axes ([`axis`]) and a common
-//! [`style`]; [`render`] makes files of them; [`report`] makes the page.
+//! [`style`]; [`render`] makes files of them; [`explorer`] packs what the page lets its reader explore; [`report`] makes the page.
 
 pub mod axis;
 pub mod canvas;
+pub mod explorer;
 pub mod figures;
 pub mod inputs;
 pub mod measures;
@@ -19,6 +20,7 @@ use cli::Terminal;
 use declarations::plot::Plot;
 use declarations::{Fault, Job};
 
+use crate::explorer::Explorer;
 use crate::inputs::Inputs;
 
 /// Reads the tables, renders every figure and writes figures and page.
@@ -28,6 +30,7 @@ use crate::inputs::Inputs;
 pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
     let root = job.outputs.root();
     let inputs = Inputs::read(&job.inputs, &job.parameters.study)?;
+    let explorer = Explorer::read(&job.inputs, &job.parameters.study, &inputs)?;
     let figures: Vec<_> = inputs.datasets.iter().map(figures::all).collect();
     let progress = terminal.progress("plot", figures.iter().map(Vec::len).sum::<usize>() as u64);
     let mut rendered = Vec::new();
@@ -45,7 +48,7 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
         rendered.push(of_dataset);
     }
     let page = "report/index.html";
-    job.outputs.write_file(page, report::page(&inputs, &rendered).as_bytes())?;
+    job.outputs.write_file(page, report::page(&inputs, &rendered, &explorer).as_bytes())?;
     drop(progress);
     terminal.say(format!("figures: {}, report: {}", root.join("plots").display(), root.join(page).display()));
     Ok(())

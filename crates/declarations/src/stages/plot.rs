@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Cost, Invalid, Part, Pictures, Study, StudyStage, stage};
+use crate::{Cost, Invalid, Member, Part, Pictures, Study, StudyStage, stage};
 
 stage! {
     /// Draw the study's figures and write its report
@@ -10,7 +10,7 @@ stage! {
     /// Reads the tables of the whole study and writes, for every dataset, each figure as PNG and SVG to
     /// plots/FIGURE_DATASET and one self-contained page to report/index.html, all below the folder of the tables. Which
     /// figures there are follows from the parts of the runs.
-    Plot "plot" results 1 per Study
+    Plot "plot" results 2 per Study
     example "plot --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \
              \"runs\":[{\"name\":\"run_0\",\"label\":\"Baseline\",\"parts\":[]}]}'"
     derived {
@@ -24,22 +24,30 @@ stage! {
         Findings,
         TrainingLog,
         Evaluations,
-        HeadMetrics.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),
-        Baselines.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots)) && member.is_first_seed()),
-        Onsets.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),
-        HeadMatches.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),
-        Windows.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots)) && member.is_first_seed()),
-        Attention
-            .when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots)) && member.is_first_seed())
-            .at(|_, member| member.steps().first_middle_last()),
-        LayerSimilarity.when(|_, member| member.is_of(|study| study.last_with(Part::Similarity))),
-        SampleScores.when(|_, member| member.is_of(|study| study.last_with(Part::Quality))),
+        HeadMatches.when(|_, member| member.has(Part::Snapshots)),
+        Vocabulary,
+        Attention.when(|_, member| member.has(Part::Snapshots)).at(|_, member| member.steps()),
+        Windows.when(|_, member| member.has(Part::Snapshots)),
+        HeadMetrics.when(|_, member| member.has(Part::Snapshots)),
+        HeadOutputs.when(|_, member| member.has(Part::Snapshots)),
+        LayerMetrics.when(|_, member| member.has(Part::Snapshots)),
+        AttendedCharacters.when(|_, member| member.has(Part::Snapshots)),
+        Baselines.when(|_, member| member.has(Part::Snapshots) && member.is_first_seed()),
+        Onsets.when(|_, member| member.has(Part::Snapshots)),
+        LayerSimilarity.when(|_, member| explored(member, Part::Similarity)),
+        SampleScores.when(|_, member| explored(member, Part::Quality)),
+        SampleAttention.when(|_, member| member.has(Part::Snapshots) && member.has(Part::Quality)),
         Samples.when(|_, member| member.is_of(Study::run_of_samples) && member.is_first_seed()),
-        Correlations.when(|_, member| member.is_of(Study::run_of_correlations)),
+        Correlations.when(|_, member| member.has(Part::Snapshots) || member.is_of(Study::run_of_correlations)),
     }
     writes {}
     pictures pictures;
     cost |_, _| Cost::small();
+}
+
+/// Whether the page shows the run's tables of a part beside its attention, or the figures those of the last run that has it.
+fn explored(member: &Member<'_>, part: Part) -> bool {
+    member.has(part) && (member.has(Part::Snapshots) || member.is_of(|study| study.last_with(part)))
 }
 
 /// A figure, and the part that a run of the study must have for it to be drawn.
