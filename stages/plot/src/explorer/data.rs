@@ -77,7 +77,9 @@ fn losses(of: &Dataset) -> Vec<Value> {
         .collect();
     let group = |members: Vec<usize>| {
         let names: Vec<&str> = members.iter().map(|&run| of.losses[run].run.name.as_str()).collect();
-        let evaluations = members.first().map(|&run| &of.losses[run].evaluations);
+        // A run without snapshots is evaluated at fewer steps.
+        let count = |run: usize| of.losses[run].evaluations.first().map_or(0, Vec::len);
+        let evaluations = members.iter().copied().max_by_key(|&run| count(run)).map(|run| &of.losses[run].evaluations);
         let seeds = |value: fn(&Evaluations) -> f64| -> Vec<Vec<Value>> {
             let seeds = evaluations.into_iter().flatten();
             seeds.map(|rows| rows.iter().map(|row| number(Some(value(row)))).collect()).collect()

@@ -93,7 +93,7 @@ pub fn page(inputs: &Inputs, figures: &[Rendered], explorer: &Explorer) -> Strin
 fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup {
     match id {
         "overview" => overview(inputs),
-        "findings" => each(inputs, |dataset| {
+        "findings" => each(title, inputs, |dataset| {
             html! {
                 (section(dataset, "findings", "Findings", findings::table(&dataset.findings)))
                 (section(dataset, "correlations", "Strongest correlations", correlations::table(&dataset.correlations)))
@@ -102,7 +102,7 @@ fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup 
             }
         }),
         "figures" => html! {
-            h1 { "Figures" }
+            h1 { (title) }
             @for (dataset, figures) in inputs.datasets.iter().zip(figures) {
                 (section(dataset, "figures", "Figures", Some(html! {
                     @for rendered in figures { (figure(&dataset.study.name, rendered)) }
@@ -110,9 +110,9 @@ fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup 
                 (section(dataset, "samples", "Generated samples", samples::samples(dataset)))
             }
         },
-        "provenance" => {
-            each(inputs, |dataset| section(dataset, "provenance", "Provenance", Some(provenance::table(dataset))))
-        }
+        "provenance" => each(title, inputs, |dataset| {
+            section(dataset, "provenance", "Provenance", Some(provenance::table(dataset)))
+        }),
         _ => html! { h1 { (title) } div.app { p.note { "This view is drawn by the page’s script." } } },
     }
 }
@@ -147,8 +147,8 @@ fn overview(inputs: &Inputs) -> Markup {
     }
 }
 
-fn each(inputs: &Inputs, of: impl Fn(&Dataset) -> Markup) -> Markup {
-    html! { @for dataset in &inputs.datasets { (of(dataset)) } }
+fn each(title: &str, inputs: &Inputs, of: impl Fn(&Dataset) -> Markup) -> Markup {
+    html! { h1 { (title) } @for dataset in &inputs.datasets { (of(dataset)) } }
 }
 
 /// A section on one dataset; nothing without content.

@@ -25,7 +25,7 @@ export function arranged(names, value, sort, limits) {
     const shown = names.filter(within);
     if (sort) {
         const sign = sort === "asc" ? 1 : -1;
-        const key = (name) => value(name) ?? -sign * Infinity;
+        const key = (name) => value(name) ?? sign * Infinity;
         shown.sort((one, other) => sign * (key(one) - key(other)) || names.indexOf(one) - names.indexOf(other));
     }
     return shown;
@@ -56,8 +56,7 @@ export function mountAttention(root, app) {
         const { seed, window } = app.at();
         controls.replaceChildren(...app.choices(),
             choice("Seed", training.seeds.map((name, at) => [name, training.mapsOf(at).length ? name : `${name} (no maps here)`]), training.seeds[seed], (value) => app.set({ seed: value })),
-            choice("Window", windows(seed), String(window), (value) => app.set({ window: value, query: "" })),
-            choice("Colour scale", [["sqrt", "square root"], ["linear", "linear"]], app.state.scale, (value) => app.set({ scale: value })));
+            choice("Window", windows(seed), String(window), (value) => app.set({ window: value, query: "" })));
     };
     const play = el("button", { type: "button", class: "play", "aria-label": "Play", onclick: () => toggle() }, "▶");
     const slider = el("input", { type: "range", min: 0, max: training.steps.length - 1, step: 1, "aria-label": "Snapshot", list: "snapshots", oninput: () => app.set({ step: String(training.steps[slider.value]) }) });
@@ -78,12 +77,12 @@ export function mountAttention(root, app) {
     const player = el("div", { class: "player" }, play, el("div", { class: "track" }, slider, stepText));
 
     // ── Grid of heads ──
-    const grid = el("div", { class: "heads", style: `--heads:${training.heads}` });
+    const grid = el("div", { class: "heads", role: "group", "aria-label": "Heads", style: `--heads:${training.heads}` });
     const cells = new Map();
     for (const name of training.names) {
         const canvas = el("canvas", { "aria-hidden": "true" }), value = el("span", { class: "value" });
         const button = el("button", { type: "button", class: "head", "data-head": name, onclick: (event) => (event.shiftKey ? app.pick(name) : app.set({ head: name })) },
-            canvas, el("span", { class: "name" }, name), value);
+            canvas, el("span", { class: "name" }, name), " ", value);
         cells.set(name, { canvas, value, button });
     }
     // Arrow keys go from head to head.
@@ -108,12 +107,12 @@ export function mountAttention(root, app) {
     limits.append(bound(0, "at least"), bound(1, "at most"));
     const gridControls = el("div", { class: "controls" },
         choice("Metric", measures.map((measure) => [measure.name, measure.label]), metric(), (value) => app.set({ metric: value, filter: "" })),
-        choice("Order of heads", [["", "by layer and head"], ["desc", "highest first"], ["asc", "lowest first"]], app.state.sort, (value) => app.set({ sort: value })), limits);
+        choice("Order of heads", [["", "by layer"], ["desc", "highest first"], ["asc", "lowest first"]], app.state.sort, (value) => app.set({ sort: value })), limits);
     const ramp = el("div");
 
     // ── One head ──
     const detail = el("section", { class: "detail", "aria-label": "One head" });
-    const title = el("h3"), compareHost = el("div", { class: "controls" }), mapsHost = el("div", { class: "maps" }), text = el("div", { class: "text", role: "slider", tabindex: "0", "aria-label": "Character of the window", "aria-valuemin": 0 });
+    const title = el("h2"), compareHost = el("div", { class: "controls" }), mapsHost = el("div", { class: "maps" }), text = el("div", { class: "text", role: "slider", tabindex: "0", "aria-label": "Character of the window", "aria-valuemin": 0 });
     const said = el("p", { class: "said", "aria-live": "polite" }), figures = el("div"), attendedHost = el("div");
     const direction = { of: "query" };
     const directionChoice = choice("Shown in the text", [["query", "what a character attends to"], ["key", "which characters attend to it"]], "query", (value) => { direction.of = value; highlight(); });
@@ -259,7 +258,7 @@ export function mountAttention(root, app) {
             el("th", { scope: "row", title: app.study.labels.get(row.name).higher ? `higher: ${app.study.labels.get(row.name).higher}` : null }, app.study.label(row.name)), row.value, row.second, el("td", { class: "number" }, short(row.uniform)), el("td", {}, row.spark))), { class: "metrics" }));
     }
 
-    let attendedKey = "";
+    let attendedKey = "", attendedRow = new Map();
     function updateAttended() {
         if (!shares) return;
         const at = app.at(), second = other(at), { tokens, uniform } = training.attended;
@@ -269,16 +268,26 @@ export function mountAttention(root, app) {
         if (key !== attendedKey) {
             attendedKey = key;
             const rank = (kind, label) => el("button", { type: "button", class: "quiet", "aria-pressed": String(app.state.rank === kind), onclick: () => app.set({ rank: kind }) }, label);
-            const rows = top.map((one) => {
+            const of = [at.seed, at.head.name, app.state.compare].join();
+            if (attendedRow.of !== of) attendedRow = Object.assign(new Map(), { of });
+            const rowOf = (one) => {
+                if (!attendedRow.has(one.at)) attendedRow.set(one.at, newRow(one));
+                return attendedRow.get(one.at);
+            };
+            const newRow = (one) => {
                 const points = training.steps.map((step, number) => [step, shares[training.attendedAt(number, at.head.layer, at.head.head) + one.at]]);
                 const symbol = dataset.vocabulary[tokens[one.at]];
                 const spark = sparkline(points, { title: `Attention to ${spoken(symbol)} over training`, color: distinct(dark, 1), baseline: one.uniform, log: dataset.logSpaced });
                 return el("tr", { "data-token": tokens[one.at] }, el("th", { scope: "row", title: spoken(symbol) }, el("bdi", { class: "symbol" }, visible(symbol))),
                     el("td", { class: "number share" }), second && el("td", { class: "number second" }), el("td", { class: "number" }, percent(one.uniform)), el("td", { class: "number ratio" }), el("td", {}, spark));
-            });
-            attendedHost.replaceChildren(el("div", { class: "controls" }, el("div", { class: "exports", role: "group", "aria-label": "Rank characters" }, "Rank by ", rank("share", "share"), rank("ratio", "ratio to uniform")),
+            };
+            const rows = top.map(rowOf);
+            const body = attendedHost.querySelector("tbody"), frame = [of, app.state.rank].join();
+            if (body && attendedHost.dataset.frame === frame) body.replaceChildren(...rows);
+            else attendedHost.replaceChildren(el("div", { class: "controls" }, el("div", { class: "exports", role: "group", "aria-label": "Rank characters" }, "Rank by ", rank("share", "share"), rank("ratio", "ratio to uniform")),
                 exporter("the attended characters", () => `attended_${dataset.name}_${at.head.name}`, () => attendedSvg(), () => attendedRows())),
             table(`Top attended characters of head ${at.head.name}`, ["character", "share of attention", ...(second ? ["compared"] : []), "uniform attention", "ratio", "over training"], rows, { class: "attended" }));
+            attendedHost.dataset.frame = frame;
         }
         [...attendedHost.querySelectorAll("tbody tr")].forEach((row, index) => {
             const one = top[index];
@@ -356,7 +365,6 @@ export function mountAttention(root, app) {
             button.classList.toggle("chosen", name === at.head.name);
             button.classList.toggle("picked", app.picked().has(name));
             button.setAttribute("aria-pressed", String(name === at.head.name));
-            button.setAttribute("aria-label", `Head ${name}, ${app.study.labels.get(metric()).label} ${found}`);
         }
         const shown = shownNames();
         if (grid.shown !== shown.join()) {
@@ -383,8 +391,8 @@ export function mountAttention(root, app) {
         const at = app.at(), of = (which, color, label) => ({ points: losses.steps.map((step, number) => [step, losses[which][at.seed][number]]), color, label });
         const mean = lossCurve(losses, "val").map(([step, value]) => [step, value]);
         chartHost.replaceChildren(lineChart({
-            width: Math.max(300, Math.min(640, chartHost.clientWidth || 520)), height: 150, title: `Losses of seed ${training.seeds[at.seed]} over training`, yLabel: "loss (nats per character)", log: dataset.logSpaced, cursor: training.steps[at.step],
-            lines: [{ points: mean, color: "var(--rule-strong)", label: "mean" }, of("train", distinct(dark, 1), "train"), of("val", distinct(dark, 0), "val")],
+            width: Math.max(300, Math.min(640, chartHost.clientWidth || 520)), height: 135, title: `Losses of seed ${training.seeds[at.seed]} over training`, yLabel: "loss (nats per character)", log: dataset.logSpaced, cursor: training.steps[at.step],
+            lines: [{ points: mean, color: "var(--rule-strong)", label: "val, mean" }, of("train", distinct(dark, 1), "train"), of("val", distinct(dark, 0), "val")],
         }));
     }
 
@@ -395,13 +403,15 @@ export function mountAttention(root, app) {
         if (mine !== loading) return;
         [maps, otherMaps, shares, otherShares] = [one, two, three, four];
         attendedKey = "";
+        attendedRow = new Map();
+        attendedHost.dataset.frame = "";
         note();
         drawControls();
         drawCompare();
         buildMaps();
         buildMetrics();
         drawLoss();
-        ramp.replaceChildren(legend(Array.from({ length: 32 }, (_, at) => cssLevel(dark, app.state.scale === "linear" ? at / 31 : Math.sqrt(at / 31))), "0", "1", `attention; the colour goes with ${app.state.scale === "linear" ? "the weight" : "its square root"}`),
+        ramp.replaceChildren(choice("Colour scale", [["sqrt", "square root"], ["linear", "linear"]], app.state.scale, (value) => app.set({ scale: value })), legend(Array.from({ length: 32 }, (_, at) => cssLevel(dark, app.state.scale === "linear" ? at / 31 : Math.sqrt(at / 31))), "0", "1", `attention; the colour goes with ${app.state.scale === "linear" ? "the weight" : "its square root"}`),
             second ? legend(Array.from({ length: 31 }, (_, at) => `rgb(${signed(dark, Math.sign(at - 15) * Math.sqrt(Math.abs(at - 15) / 15)).join(",")})`), "−1", "1", "difference; the colour goes with the square root of its size") : "");
         move();
         drawHeads();

@@ -1,6 +1,6 @@
 // Charts as SVG: lines over training steps, points, matrices.
 import { el, svgEl } from "./dom.js";
-import { integer, short, ticks } from "./number.js";
+import { tick, ticks } from "./number.js";
 
 /** A scale from values to pixels; logarithmic ones begin at 0, which is one step left of 1. */
 export function scaleOf(domain, range, log = false) {
@@ -35,11 +35,11 @@ function axes(frame, x, y, { xLabel, yLabel, xTicks, yTicks, grid = true }) {
     const group = svgEl("g", { class: "axes" });
     for (const value of yTicks) {
         if (grid) group.append(svgEl("line", { class: "gridline", x1: left, x2: right, y1: y(value), y2: y(value) }));
-        group.append(svgEl("text", { class: "tick", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)));
+        group.append(svgEl("text", { class: "tick", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, tick(value)));
     }
     let last = -Infinity;
     for (const value of xTicks) {
-        const at = x(value), text = integer(value) === "−0" ? "0" : Number.isInteger(value) ? integer(value) : short(value);
+        const at = x(value), text = tick(value);
         group.append(svgEl("line", { class: "axis", x1: at, x2: at, y1: bottom, y2: bottom + 4 }));
         if (at - last < 7 * text.length + 10) continue;
         last = at;
@@ -58,7 +58,7 @@ export function drawing(width, height, title) {
 
 /**
  * Lines over steps. `lines`: `{ points: [[x, y]], color, width, dash, faint, name, label, band: [[x, low, high]] }`. Returns the
- * SVG, with `cursor(x)`, which moves the mark, and the scales.
+ * SVG, with `cursor(x)`, which moves the mark, and its `scales`.
  */
 export function lineChart({ width, height, title, xLabel = "training step", yLabel, log = false, lines, marks = [], baseline, cursor, yDomain }) {
     const labels = lines.filter((line) => line.label);
@@ -112,13 +112,13 @@ export function lineChart({ width, height, title, xLabel = "training step", yLab
     ends.sort((one, other) => one.at - other.at);
     ends.forEach((end, at) => { end.at = Math.max(end.at, at ? ends[at - 1].at + 14 : frame.top); });
     for (let at = ends.length - 1, limit = frame.bottom; at >= 0; at -= 1) { ends[at].at = Math.min(ends[at].at, limit); limit = ends[at].at - 14; }
-    for (const { at, line } of ends) svg.append(svgEl("text", { class: "note", x: frame.right + 6, y: at + 4, fill: line.color }, line.label));
+    for (const { at, line } of ends) svg.append(svgEl("text", { class: "note", x: frame.right + 6, y: at + 4, style: `fill:${line.color}` }, line.label));
     const mark = svgEl("g", { class: "cursor" }, svgEl("line", { y1: frame.top, y2: frame.bottom }));
     svg.append(mark);
     svg.cursor = (step) => mark.setAttribute("transform", `translate(${x(step).toFixed(1)} 0)`);
     if (cursor !== undefined && cursor !== null) svg.cursor(cursor);
     else mark.remove();
-    return Object.assign(svg, { frame, x, y });
+    return Object.assign(svg, { scales: { x, y } });
 }
 
 /** A line without axes, for a cell of a table; `cursor(x)` moves its mark. */
@@ -171,11 +171,16 @@ export function matrixChart({ title, rows, columns, cells, size = 46, left = 60,
             if (!cell) return;
             const [x, y] = [left + column * wide, top + row * size];
             svg.append(svgEl("g", {}, svgEl("rect", { class: cell.strong ? "cell strong" : "cell", x: x + 1, y: y + 1, width: wide - 2, height: size - 2, fill: cell.color }),
-                cell.text && svgEl("text", { class: "value", x: x + wide / 2, y: y + size / 2 + 4, "text-anchor": "middle", fill: cell.ink }, cell.text),
+                cell.text && svgEl("text", { class: "value", x: x + wide / 2, y: y + size / 2 + 4, "text-anchor": "middle", style: cell.ink && `fill:${cell.ink}` }, cell.text),
                 svgEl("title", {}, cell.title)));
         });
     });
     return svg;
+}
+
+/** What the colours of lines or points are: pairs of colour and name. */
+export function keys(entries) {
+    return el("p", { class: "legend" }, entries.map(([color, name]) => el("span", { class: "key" }, el("i", { style: `background:${color}` }), name)));
 }
 
 /** A strip from low to high with its ends named. */

@@ -1,8 +1,9 @@
 // The view "Heads": any metric of heads, layers or pairs of layers over training.
 import { distinct } from "./colour.js";
-import { lineChart } from "./chart.js";
+import { keys, lineChart } from "./chart.js";
 import { choice, el, isDark, svgEl, table } from "./dom.js";
 import { exporter } from "./export.js";
+import { stepper } from "./layers.js";
 import { meanOf } from "./model.js";
 import { integer, short } from "./number.js";
 import { headOf } from "./state.js";
@@ -21,7 +22,7 @@ export function mountHeads(root, app) {
     if (!training) { root.replaceChildren(el("p", { class: "note" }, "No run of this study recorded attention.")); return { update() {} }; }
     const { measures } = app.study;
     const kindOf = (name) => (measures.layer.some((one) => one.name === name) ? "layer" : measures.pair.some((one) => one.name === name) ? "pair" : "head");
-    const host = el("div"), picks = el("div", { class: "picks", role: "group", "aria-label": "Marked heads" }), note = el("p", { class: "note" }), controls = el("div", { class: "controls" }), values = el("div");
+    const steps = stepper(app), legendHost = el("div"), host = el("div"), picks = el("div", { class: "picks", role: "group", "aria-label": "Marked heads" }), note = el("p", { class: "note" }), controls = el("div", { class: "controls" }), values = el("div");
 
     function series() {
         const metric = app.state.over, kind = kindOf(metric), { seed } = app.at();
@@ -57,9 +58,11 @@ export function mountHeads(root, app) {
         });
         if (perHead) brush(chart, lines);
         chart.addEventListener("click", (event) => { if (event.target.dataset?.name && headOf(event.target.dataset.name)) app.pick(event.target.dataset.name); });
+        steps.show();
+        legendHost.replaceChildren(perHead ? keys(Array.from({ length: training.layers }, (_, layer) => [distinct(dark, layer), `layer ${layer}`])) : kind === "pair" ? keys(Array.from({ length: training.layers - 1 }, (_, layer) => [distinct(dark, layer), `layers ${layer}–…`])) : "");
         host.replaceChildren(chart);
         note.textContent = perHead
-            ? `Seed ${training.seeds[seed]}; colours are layers. Drag over lines to mark their heads, here and in the maps; choose a line or a button to mark one.`
+            ? `Seed ${training.seeds[seed]}. Drag over lines to mark their heads, here and in the maps; choose a line or a button to mark one.`
             : `Mean over ${training.seeds.length} seeds${training.seeds.length > 1 ? ", band ± 1 standard error" : ""}${kind === "head" ? ", of the mean over the heads of a layer" : ""}.`;
         picks.hidden = !perHead;
         picks.replaceChildren(...training.names.map((name) => el("button", { type: "button", class: "quiet pick", "aria-pressed": String(picked.has(name)), onclick: () => app.pick(name) }, name)),
@@ -87,7 +90,7 @@ export function mountHeads(root, app) {
         svg.addEventListener("pointerup", (event) => {
             if (from && box) {
                 const to = place(event), [left, right] = [from[0], to[0]].toSorted((a, b) => a - b), [top, bottom] = [from[1], to[1]].toSorted((a, b) => a - b);
-                const inside = lines.filter((line) => crosses(line.curve.filter(([, value]) => value !== null).map(([at, value]) => [svg.x(at), svg.y(value)]), left, right, top, bottom));
+                const inside = lines.filter((line) => crosses(line.curve.filter(([, value]) => value !== null).map(([at, value]) => [svg.scales.x(at), svg.scales.y(value)]), left, right, top, bottom));
                 app.set({ picked: inside.map((line) => line.head).join(",") });
             }
             from = box = null;
@@ -95,7 +98,7 @@ export function mountHeads(root, app) {
     }
 
     const rows = () => [["dataset", "line", "step", "value", "stderr_over_seeds"], ...series().flatMap((line) => line.curve.map(([step, value, error]) => [dataset.name, line.name, step, value, error]))];
-    root.replaceChildren(controls, exporter("the chart", () => `${app.state.over}_${dataset.name}`, () => chart, rows), host, note, picks, values);
+    root.replaceChildren(controls, steps.element, host, legendHost, note, exporter("the chart", () => `${app.state.over}_${dataset.name}`, () => chart, rows), picks, values);
     draw();
     return { update: draw };
 }

@@ -26,7 +26,7 @@ export function mountLayers(root, app) {
     const host = el("div", { class: "matrices" }), controls = el("div", { class: "controls" }), steps = stepper(app), note = el("p", { class: "note" });
     const shown = () => {
         const last = training.steps.length - 1;
-        return [0, app.at().step, last];
+        return [...new Set([0, app.at().step, last])];
     };
     const value = (at, a, b) => (a === b ? null : meanOf(training.seeds.map((_, seed) => training.pairValue(app.state.pair, seed, at, a, b))));
     let charts = [];
@@ -36,8 +36,8 @@ export function mountLayers(root, app) {
         controls.replaceChildren(...app.choices(), choice("Metric", app.study.measures.pair.map((one) => [one.name, one.label]), metric, (next) => app.set({ pair: next })));
         const all = training.pair[metric].flat().filter((one) => one !== null), low = Math.min(...all), high = Math.max(...all);
         const share = (one) => (high > low ? (one - low) / (high - low) : 0.5);
-        charts = shown().map((at, which) => {
-            const title = `${["First snapshot", "Chosen snapshot", "Last snapshot"][which]}: step ${integer(training.steps[at])}`;
+        charts = shown().map((at) => {
+            const title = `${at === 0 ? "First snapshot" : at === training.steps.length - 1 ? "Last snapshot" : "Chosen snapshot"}: step ${integer(training.steps[at])}`;
             const cells = names.map((_, a) => names.map((_, b) => {
                 const found = value(at, a, b);
                 if (!found || found[0] === null) return null;
@@ -55,7 +55,7 @@ export function mountLayers(root, app) {
         for (let a = 0; a < training.layers; a += 1) for (let b = a + 1; b < training.layers; b += 1) found.push([dataset.name, app.state.pair, training.steps[at], a, b, ...value(at, a, b)]);
         return found;
     })];
-    root.replaceChildren(controls, steps.element, exporter("the matrices", () => `${app.state.pair}_${dataset.name}`, () => beside(root, charts), rows), host, note);
+    root.replaceChildren(controls, steps.element, host, note, exporter("the matrices", () => `${app.state.pair}_${dataset.name}`, () => beside(root, charts), rows));
     draw();
     return { update: draw };
 }

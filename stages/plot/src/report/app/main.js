@@ -6,7 +6,7 @@ import { mountHeads } from "./heads.js";
 import { mountLayers } from "./layers.js";
 import { Study } from "./model.js";
 import { DEFAULTS, format, headName, headOf, parse } from "./state.js";
-import { mountStory } from "./story.js";
+import { focused, mountStory } from "./story.js";
 import { mountTexts } from "./texts.js";
 
 const VIEWS = { attention: mountAttention, heads: mountHeads, layers: mountLayers, text: mountTexts, correlations: mountCorrelations };
@@ -29,8 +29,8 @@ class App {
         const seed = position(dataset.seeds, state.seed, 0), step = position(dataset.steps, Number(state.step || NaN), dataset.steps.length - 1);
         if (!training) return { dataset, training, seed, step };
         const maps = training.mapsOf(seed), window = maps.find((map) => String(map.window) === state.window)?.window ?? maps[0]?.window ?? 0;
-        const named = headOf(state.head), known = named && named.layer < training.layers && named.head < training.heads ? named : { layer: 0, head: 0 };
-        return { dataset, training, seed, step, window, head: { ...known, name: headName(known.layer, known.head) } };
+        const named = headOf(state.head), known = named && named.layer < training.layers && named.head < training.heads ? named : focused(training);
+        return { dataset, training, seed, step, window, head: { layer: known.layer, head: known.head, name: headName(known.layer, known.head) } };
     }
 
     /** The marked heads. */

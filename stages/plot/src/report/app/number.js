@@ -12,8 +12,20 @@ export function short(value) {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     const size = Math.abs(value);
     const text = size === 0 ? "0" : size >= 1000 ? integer(size) : size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1)
-        : size >= 1 ? size.toFixed(2) : size >= 0.001 ? size.toFixed(3) : size.toExponential(1).replace("-", "−");
+        : size >= 0.9995 ? size.toFixed(2) : size >= 0.001 ? size.toFixed(3) : size.toExponential(1).replace("-", "−");
     return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
+}
+
+/** A correlation: two decimals, without the zero before them. */
+export function correlation(value) {
+    const text = Math.abs(value).toFixed(2).replace(/^0/, "");
+    return value < 0 && text !== ".00" ? `−${text}` : text;
+}
+
+/** A place on an axis, without needless digits. */
+export function tick(value) {
+    if (Math.abs(value) >= 10_000 && Number.isInteger(value)) return integer(value);
+    return String(Number(value.toPrecision(6))).replace("-", "−");
 }
 
 /** A share as a percentage. */

@@ -17,8 +17,11 @@ export function frames(count, wanted = FRAMES) {
     return [...new Set(Array.from({ length: shown }, (_, at) => Math.round(at * (count - 1) / Math.max(shown - 1, 1))))];
 }
 
+const foundFocused = new WeakMap();
+
 /** The head whose normalized entropy falls most from the first to the last snapshot of the first seed. */
 export function focused(training) {
+    if (foundFocused.has(training)) return foundFocused.get(training);
     const last = training.steps.length - 1;
     let found = { fall: -Infinity, layer: 0, head: 0 };
     for (let layer = 0; layer < training.layers; layer += 1) {
@@ -27,6 +30,7 @@ export function focused(training) {
             if (before - after > found.fall) found = { fall: before - after, layer, head };
         }
     }
+    foundFocused.set(training, found);
     return found;
 }
 
@@ -76,7 +80,7 @@ export async function mountStory(root, app) {
             canvas, el("span", {}, `step ${integer(training.steps[at])}`), el("span", { class: "muted" }, `entropy ${short(value)}`)));
     }
     const caption = `Above: ${seeds}. Below: attention of head ${name} (seed ${training.seeds[shown.seed]}, window ${training.windows[shown.window].number}), `
-        + "the head that focuses most: queries run down, keys across, darker is more. Choose a map to explore it.";
+        + "the head that focuses most: queries run down, keys across, a stronger colour is more attention. Choose a map to explore it.";
     const svg = () => {
         const size = Math.floor((width - 10) / strip.children.length) - 10;
         const whole = svgEl("svg", { viewBox: `0 0 ${width} ${(wide ? 250 : 490) + size + 40}`, class: "chart" });
@@ -95,6 +99,6 @@ export async function mountStory(root, app) {
     const rows = () => [["step", "series", "mean", "stderr_over_seeds"],
         ...loss.map(([step, mean, error]) => [step, "val_loss", mean, error]),
         ...entropy.flatMap((points, layer) => points.map(([step, mean, error]) => [step, `normalized_entropy layer ${layer}`, mean, error]))];
-    root.replaceChildren(el("figure", {}, exporter("the figure", () => `story_${dataset.name}`, svg, rows),
-        el("div", { class: "pair" }, first, second), strip, el("figcaption", {}, caption)));
+    root.replaceChildren(el("figure", {}, el("div", { class: "pair" }, first, second), strip, el("figcaption", {}, caption),
+        exporter("the figure", () => `story_${dataset.name}`, svg, rows)));
 }

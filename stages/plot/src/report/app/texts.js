@@ -1,6 +1,6 @@
 // The view "Text": generated samples and their scores, and how attention relates to them.
 import { distinct } from "./colour.js";
-import { lineChart, scatterChart } from "./chart.js";
+import { keys, lineChart, scatterChart } from "./chart.js";
 import { choice, el, isDark, table } from "./dom.js";
 import { exporter } from "./export.js";
 import { beside, stepper } from "./layers.js";
@@ -27,6 +27,7 @@ export function mountTexts(root, app) {
     const { score: scores, sample: attention } = app.study.measures;
     const controls = el("div", { class: "controls" }), steps = stepper(app), host = el("div", { class: "samples" }), note = el("p", { class: "note" });
     const below = el("div"), curveHost = el("div"), scatterHost = el("div"), plotControls = el("div", { class: "controls" }), plotNote = el("p", { class: "note" });
+    const seedKeys = training.quality ? keys(training.seeds.map((seed, at) => [distinct(dark, at), `seed ${seed}`])) : "";
     let rows = [], charts = [];
     const y = () => Math.max(0, scores.findIndex((one) => one.name === app.state.y));
     const sampleAt = (step) => dataset.samples.texts.find(([at, number]) => at === step && String(number) === app.state.sample) ?? dataset.samples.texts.find(([at]) => at === step);
@@ -38,8 +39,8 @@ export function mountTexts(root, app) {
         controls.replaceChildren(...app.choices(), choice("Sample", numbers, String(found[1]), (value) => app.set({ sample: value })));
         const real = training.windows.filter((window) => window.kind === "val").map((window) => window.tokens.map((token) => dataset.vocabulary[token]).join("")).join("\n⋯\n");
         host.replaceChildren(
-            el("article", { "data-step": found[0] }, el("h3", {}, `generated at step ${integer(found[0])}`), el("pre", {}, el("span", { class: "prompt", title: "prompt" }, printable(found[2])), printable(found[3]))),
-            el("article", {}, el("h3", {}, "real text: the probe windows"), el("pre", {}, printable(real))));
+            el("article", { "data-step": found[0] }, el("h2", {}, `generated at step ${integer(found[0])}`), el("pre", { tabindex: "0" }, el("span", { class: "prompt", title: "prompt" }, printable(found[2])), printable(found[3]))),
+            el("article", {}, el("h2", {}, "real text: the probe windows"), el("pre", { tabindex: "0" }, printable(real))));
         const setting = dataset.samples.setting;
         note.textContent = `Samples of seed ${dataset.seeds[0]}, temperature ${setting.temperature}, top-k ${setting.topK}.${found[0] === here ? "" : ` This run generated at step ${integer(found[0])}, not at step ${integer(here)}.`}`;
         if (!training.quality) { below.replaceChildren(el("p", { class: "note" }, "No run scored its samples.")); return; }
@@ -79,12 +80,12 @@ export function mountTexts(root, app) {
         plotControls.replaceChildren(choice("Score", scores.map((one) => [one.name, one.label]), score.name, (value) => app.set({ y: value })), choice("Against", attention.map((one) => [one.name, one.label]), x.name, (value) => app.set({ x: value })),
             choice("Layer", [["", "all layers"], ...Array.from({ length: training.layers }, (_, layer) => [String(layer), `layer ${layer}`])], app.state.layer, (value) => app.set({ layer: value })));
         const tested = training.correlations.find(([scope, name, layer, of]) => scope === "generation" && name === x.name && of === score.name && (layer === null ? app.state.layer === "" : String(layer) === app.state.layer));
-        plotNote.textContent = `${points.length} samples of step ${integer(plottedStep())}; colours are seeds.` + (tested ? ` At the last step, within seeds: Spearman ${short(tested[5])}, p ${short(tested[9])}, q ${short(tested[10])} over all tests of the run.` : " This pair was not tested.");
+        plotNote.textContent = `${points.length} samples of step ${integer(plottedStep())}.` + (tested ? ` At the last step, within seeds: Spearman ${short(tested[5])}, p ${short(tested[9])}, q ${short(tested[10])} over all tests of the run.` : " This pair was not tested.");
     }
 
-    root.replaceChildren(controls, steps.element, host, note, below, el("h3", {}, "Scores over training, and against attention while generating"), plotControls,
+    root.replaceChildren(controls, steps.element, host, note, below, el("h2", {}, "Scores over training, and against attention while generating"), plotControls,
         exporter("both charts", () => `${app.state.y}_${dataset.name}`, () => beside(root, charts), () => [["dataset", "seed", "step", "sample", app.state.x, app.state.y], ...plotted().map((point) => [dataset.name, training.seeds[point.row.seed], point.row.step, point.row.sample, point.x, point.y])]),
-        el("div", { class: "pair" }, curveHost, scatterHost), plotNote);
+        el("div", { class: "pair" }, curveHost, scatterHost), seedKeys, plotNote);
     const draw = () => { drawText(); drawPlots(); };
     drawText();
     if (training.quality) qualityOf(training).then((found) => { rows = found; draw(); root.dataset.ready = "true"; });
