@@ -117,6 +117,14 @@ TABLES = {
         },
     ),
     "baselines": (["metrics"], TRAINING, {"metric": "string", "value": "float64"}),
+    "attended_characters": (
+        ["metrics"],
+        TRAINING,
+        {
+            **{"step": "uint32", "layer": "uint16", "head": "uint16", "token": "uint16"},
+            **float64("share", "uniform_share"),
+        },
+    ),
     "samples": (
         ["generate"],
         TRAINING,

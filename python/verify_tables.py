@@ -74,6 +74,7 @@ def leave_out(report):
         "head_metrics": ["step", "layer", "head"],
         "layer_metrics": ["step", "layer"],
         "layer_similarity": ["step", "layer_a", "layer_b"],
+        "attended_characters": ["step", "layer", "head", "token"],
         "baselines": ["metric"],
         "samples": ["step", "sample", "prompt", "temperature", "top_k", "context_policy"],
         "sample_scores": ["step", "source", "sample"],

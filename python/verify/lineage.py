@@ -52,7 +52,7 @@ def written(stage, values):
         return of_training(keys, ["windows", "head_outputs"], "attention", values["steps"][0])
     if stage == "metrics":
         similarity = enabled(values, **{"layer-similarity": ["layer_similarity"]})
-        return of_training(keys, ["head_metrics", "layer_metrics", "baselines", *similarity])
+        return of_training(keys, ["head_metrics", "layer_metrics", "attended_characters", "baselines", *similarity])
     if stage == "generate":
         optional = enabled(values, score=["sample_scores"], track=["sample_attention", "sample_layers"])
         return of_training(keys, ["samples", *optional], stage=stage)

@@ -33,7 +33,8 @@ def verify_training(store, report, progress, training, steps):
     windows = store.read("windows", **training)
     compare_windows(store, report, training, windows)
     output_norms = store.read("head_outputs", **training)
-    tables = {"head_metrics": [], "layer_metrics": [], "layer_similarity": [], "head_outputs": []}
+    names = ["head_metrics", "layer_metrics", "layer_similarity", "attended_characters", "head_outputs"]
+    tables = {name: [] for name in names}
     for step in steps:
         progress(f"attention, {named(training)} step {step}")
         model = None
@@ -106,6 +107,7 @@ class Snapshot:
         self.output_norms = output_norms
         self.heads, self.layers, self.pairs = (defaultdict(list) for _ in range(3))  # by name: (sums, rows) by window
         self.outputs, self.queries = None, 0
+        self.attended, self.uniform = defaultdict(float), defaultdict(float)  # by token: summed over rows
 
     def add_outputs(self, norms, kind):
         if kind == "val":
@@ -121,6 +123,11 @@ class Snapshot:
         self.queries += queries
         for name, sums in rows.head_columns(attention, tokens).items():
             self.heads[name].append((sums, queries))
+        uniform = np.tri(len(tokens)) / np.arange(1, len(tokens) + 1)[:, None]
+        for token in set(tokens.tolist()):
+            # The rows i ≥ 1 and the keys that are this token.
+            self.attended[token] = self.attended[token] + attention[..., 1:, tokens == token].sum(axis=(-2, -1))
+            self.uniform[token] += uniform[1:, tokens == token].sum()
         inner = attention[..., 1:, :]
         variance = inner.var(axis=1).sum(axis=-1)
         divergence = rows.heads_js_divergence(inner.swapaxes(0, 1))
@@ -155,6 +162,12 @@ class Snapshot:
             tables["layer_metrics"] = self.frame({"layer": np.arange(layers), **columns})
             a, b = np.array(list(itertools.combinations(range(layers), 2)), dtype=int).reshape(-1, 2).T
             tables["layer_similarity"] = self.frame({"layer_a": a, "layer_b": b, **over_windows(self.pairs, len(a))})
+            found = sorted(self.attended)
+            layer_of, head_of, token_of = np.meshgrid(np.arange(layers), np.arange(heads), found, indexing="ij")
+            share = np.stack([self.attended[token] for token in found], axis=-1) / self.queries
+            uniform = np.broadcast_to([self.uniform[token] / self.queries for token in found], share.shape)
+            columns = {"layer": layer_of, "head": head_of, "token": token_of, "share": share, "uniform_share": uniform}
+            tables["attended_characters"] = self.frame(columns)
             if self.outputs is not None:
                 norms = self.outputs / self.queries
                 tables["head_outputs"] = self.frame({"layer": layer, "head": head, "output_norm": norms})
@@ -192,6 +205,7 @@ def cosine(p, q):
 
 def compare(store, report, training, computed):
     keys = {"layer_metrics": ["step", "layer"], "layer_similarity": ["step", "layer_a", "layer_b"]}
+    keys["attended_characters"] = [*HEAD, "token"]
     for table, frame in computed.items():
         # `layer_similarity` is optional; the others are written wherever there is attention.
         if table == "layer_similarity" and not store.has(table, **training):

@@ -287,6 +287,23 @@ tables! {
         value: f64 = "as the metric",
     }
 
+    /// One token of the probe windows and one head at one step: how much of the head's attention the token's occurrences receive.
+    "attended_characters" version 1 by "metrics" keyed [Dataset, Run, Seed]
+    struct AttendedCharacters {
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// The attended token, as in `vocabulary`; every token that occurs in the `val` windows has a row.
+        token: u16 = "1",
+        /// Mean over the queries but the first of the attention to all occurrences of the token; a head's shares sum to 1.
+        share: f64 = "1",
+        /// The same under uniform causal attention: how common the token is among the keys.
+        uniform_share: f64 = "1",
+    }
+
     /// One generated sample.
     "samples" version 1 by "generate" keyed [Dataset, Run, Seed]
     struct Samples {

@@ -48,6 +48,7 @@ every_table! {
     layer_metrics: LayerMetrics,
     layer_similarity: LayerSimilarity,
     baselines: Baselines,
+    attended_characters: AttendedCharacters,
     samples: Samples,
     sample_attention: SampleAttention,
     sample_layers: SampleLayers,

@@ -52,7 +52,7 @@ pub struct StudyRun {
 pub enum Part {
     /// Attention tracked during training: `tracking`.
     Tracking,
-    /// Snapshots: `attention`, `windows`, `head_outputs`, `head_metrics`, `layer_metrics`, `baselines`.
+    /// Snapshots: `attention`, `windows`, `head_outputs`, `head_metrics`, `layer_metrics`, `attended_characters`, `baselines`.
     Snapshots,
     /// Cross-layer similarity: `layer_similarity`.
     Similarity,

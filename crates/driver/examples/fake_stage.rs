@@ -137,8 +137,8 @@ macro_rules! every_table {
 
 every_table! {
     Vocabulary, SemanticSpace, TrainingLog, Evaluations, Timings, Tracking, Checkpoints, Optimizer, Attention,
-    Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, Samples, SampleAttention, SampleLayers,
-    SampleScores, Correlations, Onsets, HeadMatches, Findings, Results,
+    Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, AttendedCharacters, Samples,
+    SampleAttention, SampleLayers, SampleScores, Correlations, Onsets, HeadMatches, Findings, Results,
 }
 
 fn empty<T: Table>(root: &str, path: &Path, provenance: &Provenance) -> Result<(), Error> {

@@ -21,6 +21,7 @@ Examples:
   run_pipeline.sh --set train.max_iters=500 --dry-run     what a shorter training would run
   run_pipeline.sh --only metrics --run run_2 --force      rerun one stage of one run
   run_pipeline.sh status --watch                          how far a run is, from another terminal
+  run_pipeline.sh view                                    the page to explore the results
   run_pipeline.sh explain FILE                            what made a file, from what
 Jobs whose parameters, inputs and declared versions have not changed are up to date and are skipped. An interrupted run
 resumes. A failed job does not stop those that do not depend on it.";
@@ -157,6 +158,8 @@ pub enum Command {
         #[arg(required = true)]
         job: Vec<String>,
     },
+    /// Open the study's page in a browser, or print its path
+    View,
     /// List files that this profile, with these settings, does not refer to, and remove them after a question or with --yes
     Clean {
         /// Remove them without asking

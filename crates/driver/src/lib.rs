@@ -39,6 +39,7 @@ pub mod state;
 mod status;
 pub mod study;
 pub mod summary;
+mod view;
 pub mod yaml;
 
 use std::collections::BTreeSet;
@@ -105,6 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Some(Command::Graph { by }) => executor.print_graph(*by),
         Some(Command::Explain { artifact, compare }) => executor.explain(artifact, compare.as_deref()),
         Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
+        Some(Command::View) => view::view(&executor.root).map(|()| None),
         Some(Command::Clean { yes }) => executor.clean(arguments, *yes),
     }
     .map(|code| code.unwrap_or(0))

@@ -51,6 +51,7 @@ const TABLES: &[Of] = every_table![
     LayerMetrics,
     LayerSimilarity,
     Baselines,
+    AttendedCharacters,
     Samples,
     SampleAttention,
     SampleLayers,

@@ -50,6 +50,12 @@ impl Probes {
         val.map_or(0, |probe| probe.tokens.len())
     }
 
+    /// The `val` windows: each one's position among all windows, and its tokens.
+    pub fn val(&self) -> impl Iterator<Item = (usize, &[u16])> {
+        let val = self.probes.iter().enumerate().filter(|(_, probe)| probe.kind == Kind::Val);
+        val.map(|(position, probe)| (position, probe.tokens.as_slice()))
+    }
+
     /// The length `L` of the repeated block of each `repeat` window.
     pub fn blocks(&self) -> Vec<usize> {
         let block = |probe: &Probe| match probe.kind {

@@ -1,7 +1,7 @@
 //! The `metrics` stage: attention metrics at every snapshot of a training.
 //!
 //! Reads `attention`, `windows` and `head_outputs`; writes `head_metrics` ([`heads`]), `layer_metrics` ([`layers`]),
-//! `baselines` ([`baselines`]) and, optionally, `layer_similarity` ([`similarity`]); each of these modules begins with its
+//! `attended_characters` ([`characters`]), `baselines` ([`baselines`]) and, optionally, `layer_similarity` ([`similarity`]); each of these modules begins with its
 //! formulas. All metrics are measured on `val` windows, except `induction_score`, which is measured on `repeat` windows. Each mean
 //! over windows has its standard error over them ([`means`]). Windows of one token, or no `val` windows, leave nothing to average:
 //! the tables then have no rows.
@@ -10,6 +10,7 @@
 //! thread, and their sums are added in the order of the windows: the tables do not depend on the number of threads.
 
 pub mod baselines;
+pub mod characters;
 pub mod heads;
 pub mod inputs;
 pub mod layers;
@@ -24,9 +25,10 @@ use cli::Terminal;
 use declarations::metrics::{Metrics, Parameters};
 use declarations::{Fault, Job};
 use rayon::prelude::*;
-use schemas::tables::{Attention, Baselines, HeadMetrics, LayerMetrics, LayerSimilarity};
+use schemas::tables::{AttendedCharacters, Attention, Baselines, HeadMetrics, LayerMetrics, LayerSimilarity};
 use schemas::{Error, Reader, Source};
 
+use characters::Attended;
 use heads::HeadSums;
 use inputs::{OutputNorms, Probes, damaged, open_attention, read_window};
 use layers::{LayerSums, dominant_head_share};
@@ -53,6 +55,7 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     }
 
     let (heads, layers, pairs) = (head_rows(&measured), layer_rows(&measured, &norms)?, pair_rows(&measured));
+    let characters = character_rows(&measured, &probes);
     let baselines = baselines::baselines(probes.val_length(), &probes.blocks());
     let provenance = job.provenance();
     let attention = provenance.from_inputs(sources.iter().copied().chain([&probes.source]));
@@ -62,6 +65,7 @@ pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     let (by_head, by_layer) = rayon::join(
         || {
             outputs.write::<HeadMetrics>(partition, &attention, &heads)?;
+            outputs.write::<AttendedCharacters>(partition, &attention, &characters)?;
             outputs.write::<Baselines>(partition, &baselines_from, &baselines)
         },
         || {
@@ -163,6 +167,22 @@ fn pair_rows(measured: &Measured) -> Vec<LayerSimilarity> {
             let sums = windows.iter().filter_map(|window| window.pairs.get(pair));
             PairSums::row(sums, (step, index(a), index(b)))
         }));
+    }
+    rows
+}
+
+fn character_rows(measured: &Measured, probes: &Probes) -> Vec<AttendedCharacters> {
+    // Positions of `repeat` windows receive nothing that counts.
+    let val: Vec<(usize, &[u16])> = probes.val().collect();
+    let attended = Attended::new(val.iter().map(|(_, tokens)| *tokens));
+    let mut rows = Vec::new();
+    for (step, windows) in measured.by_step() {
+        for layer in 0..measured.shape.0 {
+            for head in 0..measured.shape.1 {
+                let received = val.iter().map(|&(group, tokens)| (&windows[group].received[layer][head], tokens));
+                rows.extend(attended.rows(received, (step, index(layer), index(head))));
+            }
+        }
     }
     rows
 }

@@ -2,6 +2,7 @@
 
 use schemas::attention::{Window, triangle};
 
+use crate::characters::Received;
 use crate::heads::HeadSums;
 use crate::layers::{LayerSums, mean_attention};
 use crate::similarity::{PairSums, WindowPairs, pairs};
@@ -36,15 +37,20 @@ pub struct WindowSums {
     pub heads: Vec<Vec<HeadSums>>,
     /// By layer.
     pub layers: Vec<LayerSums>,
+    /// By layer, then head: what the positions of a `val` window receive; of length 0 in `repeat` windows.
+    pub received: Vec<Vec<Received>>,
     /// By pair of layers, as [`crate::similarity::pairs`] orders them; none unless wanted.
     pub pairs: Vec<PairSums>,
 }
 
 impl WindowSums {
-    fn new(layers: usize, heads: usize, similarity: bool) -> Self {
+    /// Of a `val` window of `length` tokens, or of a `repeat` window, of which no position counts.
+    fn new(window: &Window, length: usize, similarity: bool) -> Self {
+        let (layers, heads) = (window.layers, window.heads);
         Self {
             heads: vec![vec![HeadSums::default(); heads]; layers],
             layers: vec![LayerSums::default(); layers],
+            received: vec![vec![Received::new(length); heads]; layers],
             pairs: vec![PairSums::default(); if similarity { pairs(layers).count() } else { 0 }],
         }
     }
@@ -71,7 +77,7 @@ pub fn measure(window: &Window, probe: &Probe, similarity: bool) -> Result<Windo
 /// information and is only checked.
 fn measure_val(window: &Window, tokens: &[u16], similarity: bool) -> Result<WindowSums, String> {
     let (layers, heads) = (window.layers, window.heads);
-    let mut sums = WindowSums::new(layers, heads, similarity);
+    let mut sums = WindowSums::new(window, window.queries, similarity);
     let mut layer_pairs = WindowPairs::new(layers);
     let mut rows = vec![Vec::with_capacity(window.queries); heads];
     let mut means = vec![Vec::with_capacity(window.queries); layers];
@@ -86,6 +92,7 @@ fn measure_val(window: &Window, tokens: &[u16], similarity: bool) -> Result<Wind
             }
             let head_sums = sums.heads[layer].iter_mut().zip(&rows);
             let entropy: f64 = head_sums.map(|(sums, row)| sums.add(row, &tokens[..=query])).sum();
+            sums.received[layer].iter_mut().zip(&rows).for_each(|(received, row)| received.add(row));
             mean_attention(&rows, &mut means[layer]);
             entropies[layer] = sums.layers[layer].add(&rows, &means[layer], entropy / heads as f64);
         }
@@ -100,7 +107,7 @@ fn measure_val(window: &Window, tokens: &[u16], similarity: bool) -> Result<Wind
 }
 
 fn measure_repeat(window: &Window, block: usize, similarity: bool) -> Result<WindowSums, String> {
-    let mut sums = WindowSums::new(window.layers, window.heads, similarity);
+    let mut sums = WindowSums::new(window, 0, similarity);
     let mut row = Vec::with_capacity(window.queries);
     for (layer, heads) in sums.heads.iter_mut().enumerate() {
         for (head, sums) in heads.iter_mut().enumerate() {

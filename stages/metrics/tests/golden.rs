@@ -5,7 +5,9 @@
 mod snapshots;
 
 use schemas::enums::WindowKind;
-use schemas::tables::{Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows};
+use schemas::tables::{
+    AttendedCharacters, Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows,
+};
 use schemas::{Artifacts, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,6 +31,7 @@ struct Case {
     head_metrics: Vec<Map<String, Value>>,
     layer_metrics: Vec<Map<String, Value>>,
     layer_similarity: Vec<Map<String, Value>>,
+    attended_characters: Vec<Map<String, Value>>,
     baselines: Map<String, Value>,
 }
 
@@ -106,6 +109,7 @@ fn the_same_rows_give_the_same_metrics() {
         compare::<HeadMetrics>(&artifacts, &case.head_metrics);
         compare::<LayerMetrics>(&artifacts, &case.layer_metrics);
         compare::<LayerSimilarity>(&artifacts, &case.layer_similarity);
+        compare::<AttendedCharacters>(&artifacts, &case.attended_characters);
         let baselines = artifacts.read::<Baselines>(&node()).expect("baselines").rows;
         assert_eq!(baselines.len(), case.baselines.len());
         for row in baselines {

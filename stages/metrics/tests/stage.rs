@@ -8,7 +8,9 @@ use std::process::Command;
 
 use declarations::metrics::Metrics;
 use declarations::{Kind, Stage};
-use schemas::tables::{Attention, Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows};
+use schemas::tables::{
+    AttendedCharacters, Attention, Baselines, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Windows,
+};
 use schemas::{Artifacts, Measure, Table, Uniform};
 use snapshots::{Snapshots, arguments, node, run};
 
@@ -24,8 +26,14 @@ fn bytes<T: Table>(root: &Path) -> Vec<u8> {
     fs::read(Artifacts::new(root).path::<T>(&node()).expect("a path")).expect("a file")
 }
 
-fn all_bytes(root: &Path) -> [Vec<u8>; 4] {
-    [bytes::<HeadMetrics>(root), bytes::<LayerMetrics>(root), bytes::<LayerSimilarity>(root), bytes::<Baselines>(root)]
+fn all_bytes(root: &Path) -> [Vec<u8>; 5] {
+    [
+        bytes::<HeadMetrics>(root),
+        bytes::<LayerMetrics>(root),
+        bytes::<LayerSimilarity>(root),
+        bytes::<Baselines>(root),
+        bytes::<AttendedCharacters>(root),
+    ]
 }
 
 /// Runs on invalid snapshots and returns the message.
@@ -134,6 +142,10 @@ fn uniform_attention_gives_the_baselines() {
         let found = columns[&row.metric].as_f64().expect("a number");
         assert!((found - row.value).abs() < 1e-12, "{}: {found} is not {}", row.metric, row.value);
     }
+    for row in artifacts.read::<AttendedCharacters>(&node()).expect("attended_characters").rows {
+        // The weights were stored in float32.
+        assert!((row.share - row.uniform_share).abs() < 1e-12, "token {}: {}", row.token, row.share);
+    }
     for row in artifacts.read::<LayerSimilarity>(&node()).expect("layer_similarity").rows {
         assert_eq!((row.js_divergence, row.js_similarity, row.centered_cosine_similarity), (0.0, 1.0, 0.0));
     }
@@ -178,6 +190,7 @@ fn the_order_of_windows_changes_nothing() {
     same_but_for_rounding::<HeadMetrics>(folder.path(), swapped.path());
     same_but_for_rounding::<LayerMetrics>(folder.path(), swapped.path());
     same_but_for_rounding::<LayerSimilarity>(folder.path(), swapped.path());
+    same_but_for_rounding::<AttendedCharacters>(folder.path(), swapped.path());
 }
 
 #[track_caller]

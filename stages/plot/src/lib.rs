@@ -2,11 +2,13 @@
 //!
 //! It computes no statistic beyond means, standard deviations, standard errors and quantiles over heads, samples and seeds.
 //! [`inputs`] reads the tables; [`figures`] lays them out as marks on a [`canvas`], with common axes ([`axis`]) and a common
-//! [`style`]; [`render`], [`pdf`] and [`data`] make files of them; [`report`] makes the page.
+//! [`style`]; [`render`], [`pdf`] and [`data`] make files of them; [`explorer`] packs what the page lets its reader explore;
+//! [`report`] makes the page.
 
 pub mod axis;
 pub mod canvas;
 pub mod data;
+pub mod explorer;
 pub mod figures;
 pub mod inputs;
 pub mod measures;
@@ -23,6 +25,7 @@ use declarations::{Fault, FigureName, Job};
 use rayon::prelude::*;
 
 use crate::canvas::Figure;
+use crate::explorer::Explorer;
 use crate::inputs::{Dataset, Inputs};
 use crate::render::Pictures;
 use crate::style::Look;
@@ -38,6 +41,7 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
     }
     let root = job.outputs.root();
     let inputs = Inputs::read(&job.inputs, &job.parameters)?;
+    let explorer = Explorer::read(&job.inputs, &job.parameters.study, &inputs)?;
     let progress = terminal.progress("plot", (FigureName::ALL.len() * inputs.datasets.len()) as u64);
     let mut rendered = Vec::new();
     for dataset in &inputs.datasets {
@@ -55,7 +59,7 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
         rendered.push(on_page);
     }
     let page = "report/index.html";
-    job.outputs.write_file(page, report::page(&inputs, &rendered).as_bytes())?;
+    job.outputs.write_file(page, report::page(&inputs, &rendered, &explorer).as_bytes())?;
     drop(progress);
     terminal.say(format!("figures: {}, report: {}", root.join("plots").display(), root.join(page).display()));
     Ok(())

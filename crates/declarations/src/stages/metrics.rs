@@ -3,8 +3,8 @@
 use crate::{Invalid, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
-    /// Compute attention metrics of snapshots: by head, by layer, between layers, and under uniform attention
-    Metrics "metrics" results 1 per Training
+    /// Compute attention metrics of snapshots: by head, by layer, between layers, by attended character, and under uniform attention
+    Metrics "metrics" results 2 per Training
     example "metrics --dataset shakespeare_char --run run_2 --seed 1337 --steps 0,50,100-2000/100 --layer-similarity true"
     derived {
         /// Steps of the snapshots to measure, such as 0,50,100-2000/100
@@ -27,6 +27,7 @@ stage! {
         HeadMetrics,
         LayerMetrics,
         Baselines,
+        AttendedCharacters,
         LayerSimilarity.when(|parameters, _| parameters.layer_similarity),
     }
     cost |parameters, training| cost::metrics(parameters.steps.count(), training);

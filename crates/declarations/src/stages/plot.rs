@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, FigureName, FigureWidth, Invalid, Part, Pictures, Steps, Study, StudyStage, Theme, Value, stage};
+use crate::{
+    Cost, FigureName, FigureWidth, Invalid, Member, Part, Pictures, Steps, Study, StudyStage, Theme, Value, stage,
+};
 
 stage! {
     /// Draw the study's figures and write its report
@@ -44,19 +46,21 @@ stage! {
         Findings,
         TrainingLog,
         Evaluations,
-        HeadMetrics.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),
-        Baselines.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots)) && member.is_first_seed()),
-        Onsets.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),
-        HeadMatches.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),
-        Windows.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots)) && member.is_first_seed()),
-        Attention
-            .when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots)) && member.is_first_seed())
-            .at(|parameters, member| parameters.map_steps(&member.steps())),
-        LayerSimilarity.when(|_, member| member.is_of(|study| study.last_with(Part::Similarity))),
-        SampleScores.when(|_, member| member.is_of(|study| study.last_with(Part::Quality))),
-        SampleAttention.when(|_, member| member.is_of(|study| study.last_with(Part::Quality))),
+        HeadMatches.when(|_, member| member.has(Part::Snapshots)),
+        Vocabulary,
+        Attention.when(|_, member| member.has(Part::Snapshots)).at(|_, member| member.steps()),
+        Windows.when(|_, member| member.has(Part::Snapshots)),
+        HeadMetrics.when(|_, member| member.has(Part::Snapshots)),
+        HeadOutputs.when(|_, member| member.has(Part::Snapshots)),
+        LayerMetrics.when(|_, member| member.has(Part::Snapshots)),
+        AttendedCharacters.when(|_, member| member.has(Part::Snapshots)),
+        Baselines.when(|_, member| member.has(Part::Snapshots) && member.is_first_seed()),
+        Onsets.when(|_, member| member.has(Part::Snapshots)),
+        LayerSimilarity.when(|_, member| explored(member, Part::Similarity)),
+        SampleScores.when(|_, member| explored(member, Part::Quality)),
+        SampleAttention.when(|_, member| explored(member, Part::Quality)),
         Samples.when(|_, member| member.is_of(Study::run_of_samples) && member.is_first_seed()),
-        Correlations.when(|_, member| member.is_of(Study::run_of_correlations)),
+        Correlations.when(|_, member| member.has(Part::Snapshots) || member.is_of(Study::run_of_correlations)),
     }
     writes {}
     pictures pictures;
@@ -161,6 +165,11 @@ fn check(parameters: &Parameters) -> Result<(), Invalid> {
         Some(step) => Err(Invalid::new("steps", format!("has step {step}, of which no dataset has a snapshot"))),
         None => Ok(()),
     }
+}
+
+/// Whether the page shows the run's tables of a part beside its attention, or the figures those of the last run that has it.
+fn explored(member: &Member<'_>, part: Part) -> bool {
+    member.has(part) && (member.has(Part::Snapshots) || member.is_of(|study| study.last_with(part)))
 }
 
 fn pictures(parameters: &Parameters) -> Pictures {

@@ -25,7 +25,7 @@ pub(super) fn table(rows: &[Correlations]) -> Option<Markup> {
     let headings = ["scope", "attention metric", "correlates with", "n", "Spearman (raw)", "partial", "p", "q"];
     (!rows.is_empty()).then(|| {
         html! {
-            (scrolling_table("correlations", &headings, &markup))
+            (scrolling_table("correlations", "Correlations with the lowest q", &headings, &markup))
             p.note {
                 "The " (number::integer(order.len())) " pairs with the lowest q of " (number::integer(tested))
                 " tested; q: Benjamini–Hochberg over all tests of the run. Over training, raw Spearman correlations are confounded \

@@ -8,19 +8,16 @@ use schemas::tables::Findings;
 use super::scrolling_table;
 use crate::figures::findings::{value_text, verdict_label};
 
-/// The number of claims by verdict, and which were decided.
+/// The claims by verdict: how many, and which.
 pub(super) fn summary(rows: &[Findings]) -> Markup {
     html! {
         @if !rows.is_empty() {
             ul.verdicts {
                 @for &verdict in Verdict::ALL {
                     @let of: Vec<&Findings> = rows.iter().filter(|row| row.verdict == verdict).collect();
-                    @let decided = [Verdict::Supported, Verdict::Refuted].contains(&verdict);
                     li {
                         span class={ "badge " (verdict.as_str()) } { (number::integer(of.len())) " " (verdict_label(verdict)) }
-                        @if decided {
-                            (of.iter().map(|row| row.statement.as_str()).collect::<Vec<_>>().join("; "))
-                        }
+                        span.claims { (of.iter().map(|row| row.statement.as_str()).collect::<Vec<_>>().join("; ")) }
                     }
                 }
             }
@@ -46,7 +43,7 @@ pub(super) fn table(rows: &[Findings]) -> Option<Markup> {
     let headings = ["claim", "verdict", "value [95 % interval]", "holds if", "p", "adjusted p", "statistic and reason"];
     (!rows.is_empty()).then(|| {
         html! {
-            (scrolling_table("findings", &headings, &markup))
+            (scrolling_table("findings", "The study’s claims, tested", &headings, &markup))
             p.note {
                 "Value: mean over seeds with its 95 % interval. p: two-sided, of the null hypothesis that the statistic is at its \
                  threshold; adjusted: by Holm’s method over the " (number::integer(tested)) " tests of this dataset. \

@@ -1,19 +1,23 @@
-//! `report/index.html`: the study on one self-contained page.
+//! `report/index.html`: the study on one self-contained page, to be explored.
 //!
-//! Templates of maud, which escapes every string that is not markup. The only strings taken as markup are the style sheet
-//! and the figures' SVG.
+//! Templates of maud, which escapes every string that is not markup. The only strings taken as markup are the style sheet, the
+//! script, the data, whose `<` is escaped, and the figures' SVG. The script ([`script`]) shows the views of attention and sets
+//! text as text only; a policy in the page lets it request nothing and no other script run.
 
 mod correlations;
+mod facts;
 mod findings;
 mod limitations;
 mod provenance;
 mod results;
 mod samples;
+mod script;
 mod uncertainty;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::canvas::Figure;
+use crate::explorer::Explorer;
 use crate::inputs::{Dataset, Inputs};
 use crate::render::{Pictures, data_uri};
 
@@ -23,87 +27,145 @@ pub type Rendered = Vec<(Figure, Pictures)>;
 const CSS: &str = include_str!("style.css");
 const TITLE: &str = "Attention patterns during GPT training";
 
-/// The page, from the tables and each dataset's figures.
-pub fn page(inputs: &Inputs, figures: &[Rendered]) -> String {
-    let datasets: Vec<(&Dataset, Vec<Section>)> =
-        inputs.datasets.iter().zip(figures).map(|(dataset, figures)| (dataset, sections(dataset, figures))).collect();
-    let names: Vec<&str> = inputs.datasets.iter().map(|dataset| dataset.study.name.as_str()).collect();
+/// The views, in the order of the navigation: id, title, and what it says to those who look for their next click.
+const VIEWS: [(&str, &str, &str); 9] = [
+    ("overview", "Overview", ""),
+    (
+        "attention",
+        "Attention",
+        "Maps of every head, moved through training; one head on its text; what it attends to most",
+    ),
+    (
+        "heads",
+        "Heads",
+        "Any metric of heads and layers over training, beside uniform attention; onsets; mark heads by dragging",
+    ),
+    ("layers", "Layers", "How alike the layers attend, at any snapshot"),
+    ("text", "Text", "Generated samples at every snapshot, their scores, and attention while generating"),
+    ("correlations", "Correlations", "Every tested pair, raw and partial side by side, with q-values"),
+    ("findings", "Findings", "Each claim with its statistic, interval and p-value; uncertainty and limitations"),
+    ("figures", "Figures", "The study’s figures, as files too"),
+    ("provenance", "Provenance", "Which stage made what, with which parameters"),
+];
+
+/// The page, from the tables, each dataset's figures, and the data of the views.
+pub fn page(inputs: &Inputs, figures: &[Rendered], explorer: &Explorer) -> String {
+    let script = script::script();
     let document = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(script::policy(&script));
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (TITLE) }
                 style { (PreEscaped(CSS)) }
             }
-            body {
-                main {
-                    header {
-                        h1 { (TITLE) }
-                        p.lead {
-                            "A character-level GPT was trained on " (names.join(", ")) ". At snapshots throughout training, the \
-                             attention patterns of all heads were recorded on fixed windows of validation text. This page \
-                             shows how entropy, attention distance and layer similarity change during training, and whether \
-                             they correlate with validation loss or the quality of generated text."
-                        }
-                        @if !inputs.missing.is_empty() {
-                            p.lead role="note" { "Missing, since it failed: " (inputs.missing.join(", ")) "." }
-                        }
-                        @for (dataset, sections) in &datasets {
-                            h2 { (dataset.study.name) }
-                            (findings::summary(&dataset.findings))
-                            nav {
-                                @for section in sections {
-                                    a href={ "#" (section.anchor(dataset)) } { (section.title) } " "
-                                }
-                            }
-                        }
+            body data-title=(TITLE) {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    p.title { (TITLE) }
+                    nav aria-label="Views" {
+                        @for (id, title, _) in VIEWS { a href={ "#" (id) } data-to=(id) { (title) } " " }
                     }
-                    section #results { h2 { "Results" } (results::table(&inputs.results)) }
-                    @for (dataset, sections) in &datasets {
-                        @for section in sections {
-                            section id=(section.anchor(dataset)) {
-                                h2 { (section.title) span.muted { (dataset.study.name) } }
-                                (section.content)
-                            }
+                }
+                main #main tabindex="-1" {
+                    @for (id, title, _) in VIEWS {
+                        section id=(id) data-view=(id) aria-label=(title) {
+                            (view(id, title, inputs, figures))
                         }
                     }
                 }
+                noscript { p.note { "Without scripts this page shows its tables and figures, but not the views to explore." } }
+                script #study type="application/json" { (PreEscaped(data(&explorer.study))) }
+                @for chunk in &explorer.chunks {
+                    // Base64, which needs no escape.
+                    script id=(chunk.id) type="text/plain" { (PreEscaped(&chunk.text)) }
+                }
+                script { (PreEscaped(&script)) }
             }
         }
     };
     document.into_string()
 }
 
-/// A section on one dataset.
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    content: Markup,
-}
-
-impl Section {
-    fn anchor(&self, dataset: &Dataset) -> String {
-        anchor(&dataset.study.name, self.id)
+fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup {
+    match id {
+        "overview" => overview(inputs),
+        "findings" => each(title, inputs, |dataset| {
+            html! {
+                (section(dataset, "findings", "Findings", findings::table(&dataset.findings)))
+                (section(dataset, "correlations", "Strongest correlations", correlations::table(&dataset.correlations)))
+                (section(dataset, "uncertainty", "Uncertainty", uncertainty::table(dataset)))
+                (section(dataset, "limitations", "Limitations", Some(limitations::list(dataset))))
+            }
+        }),
+        "figures" => html! {
+            h1 { (title) }
+            @for (dataset, figures) in inputs.datasets.iter().zip(figures) {
+                (section(dataset, "figures", "Figures", Some(html! {
+                    @for rendered in figures { (figure(&dataset.study.name, rendered)) }
+                })))
+                (section(dataset, "samples", "Generated samples", samples::samples(dataset)))
+            }
+        },
+        "provenance" => each(title, inputs, |dataset| {
+            section(dataset, "provenance", "Provenance", Some(provenance::table(dataset)))
+        }),
+        _ => html! { h1 { (title) } div.app { p.note { "This view is drawn by the page’s script." } } },
     }
 }
 
-/// The sections that the dataset's tables allow.
-fn sections(dataset: &Dataset, figures: &Rendered) -> Vec<Section> {
-    let figures = html! { @for rendered in figures { (figure(&dataset.study.name, rendered)) } };
-    let all = [
-        ("figures", "Figures", Some(figures)),
-        ("findings", "Findings", findings::table(&dataset.findings)),
-        ("correlations", "Correlations", correlations::table(&dataset.correlations)),
-        ("uncertainty", "Uncertainty", uncertainty::table(dataset)),
-        ("samples", "Generated samples", samples::samples(dataset)),
-        ("limitations", "Limitations", Some(limitations::list(dataset))),
-        ("provenance", "Provenance", Some(provenance::table(dataset))),
-    ];
-    let section = |(id, title, content): (_, _, Option<_>)| Some(Section { id, title, content: content? });
-    all.into_iter().filter_map(section).collect()
+/// The first screen: what was run, what came out, the figure that tells the story, and where to go on.
+fn overview(inputs: &Inputs) -> Markup {
+    html! {
+        h1 { (TITLE) }
+        p.lead {
+            "A character-level GPT learns to predict text, and the attention of all its heads is recorded on the same windows of \
+             text throughout training. See how attention patterns form, which heads specialise, when, and whether that \
+             correlates with the loss or with the quality of generated text."
+        }
+        @if !inputs.missing.is_empty() {
+            p.lead role="note" { "Missing, since it failed: " (inputs.missing.join(", ")) "." }
+        }
+        @for dataset in &inputs.datasets {
+            section.study {
+                h2 { (dataset.study.name) }
+                (facts::list(dataset, &inputs.results))
+                @if dataset.attention.is_some() { div data-story=(dataset.study.name) {} }
+                (findings::summary(&dataset.findings))
+            }
+        }
+        section #results { h2 { "Results" } (results::table(&inputs.results)) }
+        h2 { "Where to look next" }
+        ul.next {
+            @for (id, title, about) in VIEWS.iter().skip(1) {
+                li { a href={ "#" (id) } data-to=(id) { (title) } span { (about) } }
+            }
+        }
+    }
+}
+
+fn each(title: &str, inputs: &Inputs, of: impl Fn(&Dataset) -> Markup) -> Markup {
+    html! { h1 { (title) } @for dataset in &inputs.datasets { (of(dataset)) } }
+}
+
+/// A section on one dataset; nothing without content.
+fn section(dataset: &Dataset, id: &str, title: &str, content: Option<Markup>) -> Markup {
+    html! {
+        @if let Some(content) = content {
+            section id=(anchor(&dataset.study.name, id)) {
+                h2 { (title) span.muted { (dataset.study.name) } }
+                (content)
+            }
+        }
+    }
+}
+
+/// A JSON document that cannot end its element, nor begin a comment in it.
+fn data(value: &serde_json::Value) -> String {
+    value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// The id of a part of a dataset on the page.
@@ -112,32 +174,51 @@ fn anchor(dataset: &str, part: &str) -> String {
     format!("{}-{part}", dataset.chars().map(letter).collect::<String>())
 }
 
-/// A figure with its caption: the SVG, or the PNG where that is smaller.
+/// A figure with its caption and its files: the SVG, or the PNG where that is smaller.
 fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures)) -> Markup {
     let uri = data_uri(&pictures.png);
+    let file = |ending: &str| format!("../plots/{}_{dataset}.{ending}", figure.name);
     html! {
-        figure id=(anchor(dataset, &format!("figure-{}", figure.name))) {
+        figure.drawn id=(anchor(dataset, &format!("figure-{}", figure.name))) {
             // What scrolls must be reachable by keyboard.
-            div.card tabindex="0" {
+            div.card tabindex="0" role="region" aria-label=(figure.title) {
                 @if pictures.svg.len() <= uri.len() {
                     (PreEscaped(&pictures.svg))
                 } @else {
                     img src=(uri) width=(figure.width) height=(figure.height) alt=(figure.title);
                 }
             }
-            figcaption { (figure.caption) }
+            figcaption {
+                (figure.caption) " Files beside this page: "
+                a href=(file("svg")) aria-label={ (figure.title) " as SVG" } { "SVG" } ", "
+                a href=(file("png")) aria-label={ (figure.title) " as PNG" } { "PNG" } "."
+            }
         }
     }
 }
 
-/// A table with its column headings and rows of cells; wide ones scroll.
-fn scrolling_table(class: &str, columns: &[&str], rows: &[Markup]) -> Markup {
+/// A table with its caption, column headings and rows of cells; wide ones scroll.
+fn scrolling_table(class: &str, caption: &str, columns: &[&str], rows: &[Markup]) -> Markup {
     html! {
-        div.scroll tabindex="0" {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
             table class=(class) {
+                caption { (caption) }
                 thead { tr { @for column in columns { th scope="col" { (column) } } } }
                 tbody { @for row in rows { tr { (row) } } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_cannot_end_its_element() {
+        let written = data(&serde_json::json!({ "text": "</script><!--&\u{2028}" }));
+        assert!(!written.contains(['<', '>', '&']));
+        let read: serde_json::Value = serde_json::from_str(&written).expect("still JSON");
+        assert_eq!(read["text"], "</script><!--&\u{2028}");
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn table(dataset: &Dataset) -> Markup {
     let rows: Vec<Markup> = producers.iter().map(cells).collect();
     let seeds: Vec<String> = dataset.study.seeds.iter().map(u64::to_string).collect();
     html! {
-        (scrolling_table("provenance", &["produced by", "runs", "parameters"], &rows))
+        (scrolling_table("provenance", "Stages, runs and parameters", &["produced by", "runs", "parameters"], &rows))
         p.note {
             "Seeds " (seeds.join(", ")) "; snapshots at steps " (dataset.study.steps) "; evaluation every "
             (dataset.study.eval_interval) " steps. Parameters as recorded for the first seed."

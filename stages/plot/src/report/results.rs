@@ -21,7 +21,7 @@ pub(super) fn table(rows: &[Results]) -> Markup {
         ["dataset", "run", "seeds"].into_iter().chain(COLUMNS.iter().map(|(heading, _)| *heading)).collect();
     let markup: Vec<Markup> = rows.iter().map(|row| table_row(row, rows)).collect();
     html! {
-        (scrolling_table("results", &headings, &markup))
+        (scrolling_table("results", "Results by dataset and run", &headings, &markup))
         p.note {
             "Mean ± standard error over seeds; losses in nats per character. Final training loss: mean over \
              the last tenth of the logged steps."

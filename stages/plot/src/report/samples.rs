@@ -33,5 +33,5 @@ fn card(heading: &str, text: &str) -> Markup {
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    html! { article { h3 { (heading) } pre { (shown) } } }
+    html! { article { h3 { (heading) } pre tabindex="0" { (shown) } } }
 }

@@ -44,7 +44,7 @@ pub(super) fn table(dataset: &Dataset) -> Option<Markup> {
     let headings =
         ["attention metric", "mean over heads", "standard deviation over seeds", "standard error over windows"];
     Some(html! {
-        (scrolling_table("uncertainty", &headings, &rows))
+        (scrolling_table("uncertainty", "Attention metrics at the last step, and their two sources of error", &headings, &rows))
         p.note {
             "Step " (number::integer(last)) ", " (attention.run) ". Standard error over windows: of a single head, mean over heads \
              and seeds."

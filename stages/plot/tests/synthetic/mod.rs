@@ -6,8 +6,9 @@ use declarations::{Part, Study, StudyDataset, StudyRun};
 use schemas::attention::Window;
 use schemas::enums::{ContextPolicy, Event, Scope, TextSource, Verdict, WindowKind};
 use schemas::tables::{
-    Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleAttention, SampleScores, Samples, TrainingLog, Windows,
+    AttendedCharacters, Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics,
+    HeadOutputs, LayerMetrics, LayerSimilarity, Onsets, Results, SampleAttention, SampleScores, Samples, TrainingLog,
+    Vocabulary, Windows,
 };
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -17,6 +18,11 @@ const HEADS: u16 = 4;
 const BLOCK: u16 = 32;
 /// A label that would be markup if it were not escaped.
 pub(crate) const LABEL: &str = "<script>alert(\"Quality\")</script>&'correlations'";
+
+/// Symbols that a page must show and never obey: markup, quotes, a control character, a right-to-left mark, a letter written from
+/// the right, a combining accent, a byte of no character.
+pub(crate) const SYMBOLS: [&str; 12] =
+    ["<", "&", "\"", "'", "\n", "\u{1}", "\u{202e}", "א", "\u{301}", "\u{85}", " ", "a"];
 
 /// Four runs of one dataset; each has all parts of the one before.
 pub(crate) fn study(seeds: &[u64], steps: &str) -> Study {
@@ -60,6 +66,17 @@ fn share(number: u16, of: u16) -> f64 {
 /// Writes all tables that the stage reads.
 pub(crate) fn write(artifacts: &Artifacts, study: &Study) {
     for dataset in &study.datasets {
+        let vocabulary: Vec<Vocabulary> = (0..)
+            .zip(SYMBOLS)
+            .map(|(token, symbol)| Vocabulary {
+                token,
+                symbol: symbol.to_owned(),
+                code_point: symbol.chars().next().map_or(0, u32::from),
+                train_count: 9,
+            })
+            .collect();
+        let made = Provenance::new("prep", 1, serde_json::json!({}));
+        artifacts.write(&Partition::dataset(&dataset.name), &made, &vocabulary).expect("written");
         for run in &study.runs {
             for &seed in &dataset.seeds {
                 let partition = Partition::dataset(&dataset.name).run(&run.name).seed(seed);
@@ -113,8 +130,8 @@ fn training(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition
 fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partition, seed: u64) {
     let made = Provenance::new("snapshot", 1, serde_json::json!({"val_windows": 1}));
     let text = "First Citizen:\nBefore we <go>,\n";
-    let windows =
-        [Windows { window: 0, kind: WindowKind::Val, start: 7, tokens: vec![1; BLOCK.into()], text: text.into() }];
+    let tokens: Vec<u16> = (0..BLOCK).map(|position| position % SYMBOLS.len() as u16).collect();
+    let windows = [Windows { window: 0, kind: WindowKind::Val, start: 7, tokens, text: text.into() }];
     artifacts.write(partition, &made, &windows).expect("written");
     for step in dataset.steps.iter() {
         let partition = partition.clone().step(step);
@@ -165,6 +182,38 @@ fn snapshots(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partitio
         })
         .collect();
     artifacts.write(partition, &made, &baselines).expect("written");
+    let heads = || {
+        let steps = dataset.steps.iter();
+        steps.flat_map(|step| (0..LAYERS).flat_map(move |layer| (0..HEADS).map(move |head| (step, layer, head))))
+    };
+    let outputs: Vec<HeadOutputs> = heads()
+        .map(|(step, layer, head)| HeadOutputs { step, layer, head, output_norm: 0.5 + progress(step) })
+        .collect();
+    artifacts.write(partition, &made, &outputs).expect("written");
+    let layers: Vec<LayerMetrics> = heads()
+        .filter(|(.., head)| *head == 0)
+        .map(|(step, layer, _)| LayerMetrics {
+            step,
+            layer,
+            head_variance: 0.1 * progress(step),
+            head_js_divergence: 0.3 * progress(step),
+            dominant_head_share: 0.3,
+            ..LayerMetrics::default()
+        })
+        .collect();
+    artifacts.write(partition, &made, &layers).expect("written");
+    let count = SYMBOLS.len() as u16;
+    let attended: Vec<AttendedCharacters> = heads()
+        .flat_map(|(step, layer, head)| (0..count).map(move |token| (step, layer, head, token)))
+        .map(|(step, layer, head, token)| {
+            let uniform_share = 1.0 / f64::from(count);
+            // The head's favourite takes from all others.
+            let favourite = (layer + head) % count;
+            let share = uniform_share * (1.0 - progress(step)) + if token == favourite { progress(step) } else { 0.0 };
+            AttendedCharacters { step, layer, head, token, share, uniform_share }
+        })
+        .collect();
+    artifacts.write(partition, &made, &attended).expect("written");
     artifacts.write(partition, &made, &rows).expect("written");
 }
 
@@ -244,6 +293,22 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
     if !scored {
         return;
     }
+    let during: Vec<SampleAttention> = samples
+        .iter()
+        .map(|row| (row.step, TextSource::Model, row.sample))
+        .chain((0..10).map(|sample| (last, TextSource::Validation, sample)))
+        .flat_map(|text| (0..LAYERS).flat_map(move |layer| (0..HEADS).map(move |head| (text, layer, head))))
+        .map(|((step, source, sample), layer, head)| SampleAttention {
+            step,
+            source,
+            sample,
+            layer,
+            head,
+            normalized_entropy: 0.9 - 0.4 * progress(step) + 0.05 * noise(&[seed, sample.into(), layer.into()]),
+            ..SampleAttention::default()
+        })
+        .collect();
+    artifacts.write(partition, &made, &during).expect("written");
     let score = |step: Option<u32>, source: TextSource, sample: u16, quality: f64| SampleScores {
         step,
         source,

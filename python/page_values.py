@@ -1,0 +1,101 @@
+"""Prints, as JSON, values of a folder of artifacts that the page must show: read from the Parquet, without any code of the pipeline.
+
+The browser tests of the page compare them with what they find in its elements.
+
+    python python/page_values.py artifacts/smoke
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from contract import HEAD_MEASURES, SCORES
+from verify.store import Store
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("artifacts", type=Path, help="folder of all tables")
+    store = Store(parser.parse_args().artifacts)
+    json.dump(values(store), sys.stdout)
+
+
+def values(store):
+    """Values of the last run with attention of the first dataset."""
+    first = store.partitions("attention")[0]
+    dataset = first["dataset"]
+    of_dataset = [keys for keys in store.partitions("attention") if keys["dataset"] == dataset]
+    run = of_dataset[-1]["run"]
+    of_run = [keys for keys in of_dataset if keys["run"] == run]
+    seeds = sorted({keys["seed"] for keys in of_run})
+    steps = sorted({keys["step"] for keys in of_run})
+    keys = {"dataset": dataset, "run": run, "seed": seeds[0]}
+    middle = steps[len(steps) // 2]
+    vocabulary = store.read("vocabulary", dataset=dataset)
+    windows = store.read("windows", **keys)
+    evaluations = store.read("evaluations", **keys)
+    return {
+        "dataset": dataset,
+        "run": run,
+        "seeds": [str(seed) for seed in seeds],
+        "steps": steps,
+        "middle": middle,
+        "window": [vocabulary["symbol"][token] for token in windows["tokens"][0]],
+        "val_loss": dict(zip(evaluations["step"].tolist(), evaluations["val_loss"].tolist())),
+        "heads": heads(store.read("head_metrics", **keys)),
+        "attention": {step: attention(store, **keys, step=step) for step in (steps[0], middle, steps[-1])},
+        "attended": attended(store.read("attended_characters", **keys), vocabulary, steps[-1]),
+        "similarity": similarity(store, dataset, run, seeds, steps[-1]),
+        "sample": sample(store, dataset, seeds[0], middle),
+    }
+
+
+def heads(frame):
+    """By step, head and metric; NaN as null."""
+    found = {}
+    for row in frame.to_dict("records"):
+        metrics = {name: None if np.isnan(row[name]) else row[name] for name in HEAD_MEASURES}
+        found.setdefault(row["step"], {})[f"L{row['layer']}H{row['head']}"] = metrics
+    return found
+
+
+def attention(store, **keys):
+    """The lower triangle, row by row, of each head in the first window."""
+    group = store.file("attention", **keys).read_row_group(0).to_pandas()
+    return {f"L{layer}H{head}": np.concatenate(rows["weights"].to_list()).tolist() for (layer, head), rows in group.groupby(["layer", "head"])}
+
+
+def attended(frame, vocabulary, step):
+    """The ten largest shares of each head at a step."""
+    found = {}
+    for (layer, head), rows in frame[frame["step"] == step].groupby(["layer", "head"]):
+        top = rows.sort_values("share", ascending=False, kind="stable").head(10)
+        found[f"L{layer}H{head}"] = [[vocabulary["symbol"][row.token], row.share, row.uniform_share] for row in top.itertuples()]
+    return found
+
+
+def similarity(store, dataset, run, seeds, step):
+    """`js_similarity` of each pair of layers at a step, mean over seeds; none if it was not measured."""
+    if not store.has("layer_similarity", dataset=dataset, run=run, seed=seeds[0]):
+        return None
+    frames = [store.read("layer_similarity", dataset=dataset, run=run, seed=seed) for seed in seeds]
+    pairs = [frame[frame["step"] == step].set_index(["layer_a", "layer_b"])["js_similarity"] for frame in frames]
+    return [[int(a), int(b), float(value)] for (a, b), value in (sum(pairs) / len(pairs)).items()]
+
+
+def sample(store, dataset, seed, step):
+    """The first scored sample at a step, with its scores; none without scores."""
+    runs = [keys["run"] for keys in store.partitions("sample_scores") if keys["dataset"] == dataset]
+    if not runs:
+        return None
+    keys = {"dataset": dataset, "run": runs[-1], "seed": seed}
+    texts, scores = store.read("samples", **keys), store.read("sample_scores", **keys)
+    text = texts[(texts["step"] == step) & (texts["sample"] == 0)].iloc[0]
+    row = scores[(scores["source"] == "model") & (scores["step"] == step) & (scores["sample"] == 0)].iloc[0]
+    return {"text": text["prompt"] + text["text"], "scores": {name: None if np.isnan(row[name]) else row[name] for name in SCORES}}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+// The first screen's figure: what happens to attention while the loss falls.
+import { distinct, levels } from "./colour.js";
+import { lineChart } from "./chart.js";
+import { el, isDark } from "./dom.js";
+import { drawMap } from "./maps.js";
+import { exporter } from "./export.js";
+import { meanOf } from "./model.js";
+import { integer, short } from "./number.js";
+import { headName } from "./state.js";
+import { svgEl } from "./dom.js";
+
+const FRAMES = 6;
+
+/** About evenly spaced snapshots, the first and the last among them. */
+export function frames(count, wanted = FRAMES) {
+    const shown = Math.min(count, wanted);
+    return [...new Set(Array.from({ length: shown }, (_, at) => Math.round(at * (count - 1) / Math.max(shown - 1, 1))))];
+}
+
+const foundFocused = new WeakMap();
+
+/** The head whose normalized entropy falls most from the first to the last snapshot of the first seed. */
+export function focused(training) {
+    if (foundFocused.has(training)) return foundFocused.get(training);
+    const last = training.steps.length - 1;
+    let found = { fall: -Infinity, layer: 0, head: 0 };
+    for (let layer = 0; layer < training.layers; layer += 1) {
+        for (let head = 0; head < training.heads; head += 1) {
+            const [before, after] = [0, last].map((step) => training.headValue("normalized_entropy", 0, step, layer, head));
+            if (before - after > found.fall) found = { fall: before - after, layer, head };
+        }
+    }
+    foundFocused.set(training, found);
+    return found;
+}
+
+/** Mean over heads of each layer, with its standard error over seeds. */
+export function layerCurves(training, measure) {
+    return Array.from({ length: training.layers }, (_, layer) => training.steps.map((step, at) => {
+        const seeds = training.seeds.map((_, seed) => meanOf(Array.from({ length: training.heads }, (_, head) => training.headValue(measure, seed, at, layer, head)))[0]);
+        return [step, ...meanOf(seeds)];
+    }));
+}
+
+/** Loss over training as mean and standard error over seeds. */
+export function lossCurve(losses, which) {
+    return losses.steps.map((step, at) => [step, ...meanOf(losses[which].map((seed) => seed[at]))]);
+}
+
+/** Band of one standard error; none with one seed. */
+export function band(curve) {
+    return curve.filter(([, , error]) => error !== null).map(([step, mean, error]) => [step, mean - error, mean + error]);
+}
+
+export async function mountStory(root, app) {
+    const { training, dataset } = app.at();
+    if (!training) return;
+    const dark = isDark(), width = Math.max(320, Math.min(root.clientWidth || 1080, 1180));
+    const wide = width > 700, half = wide ? Math.floor(width / 2) - 12 : width;
+    const losses = dataset.losses.find((losses) => training.runs.some((run) => losses.runs.includes(run.name))) ?? dataset.losses[0];
+    const loss = lossCurve(losses, "val"), entropy = layerCurves(training, "normalized_entropy");
+    const seeds = training.seeds.length > 1 ? `mean of ${training.seeds.length} seeds, band ± 1 standard error` : "one seed";
+    const first = lineChart({
+        width: half, height: 240, title: "Validation loss over training", yLabel: "validation loss (nats per character)", log: dataset.logSpaced,
+        lines: [{ points: loss, band: band(loss), color: distinct(dark, 6) }],
+    });
+    const second = lineChart({
+        width: half, height: 240, title: "Normalized entropy of each layer over training", yLabel: "normalized entropy (1: uniform attention)", log: dataset.logSpaced,
+        lines: entropy.map((points, layer) => ({ points, band: band(points), color: distinct(dark, layer), label: `layer ${layer}`, name: `layer ${layer}` })),
+    });
+    const { layer, head } = focused(training), name = headName(layer, head);
+    const shown = training.maps[0];
+    const strip = el("div", { class: "filmstrip" });
+    const maps = await training.mapsAt(shown.seed, shown.window), colours = levels(dark, "sqrt");
+    for (const at of frames(training.steps.length)) {
+        const canvas = el("canvas", { "aria-hidden": "true" });
+        drawMap(canvas, maps.of(at, layer, head), maps.side, colours);
+        const value = training.headValue("normalized_entropy", shown.seed, at, layer, head);
+        strip.append(el("a", { href: app.link({ view: "attention", step: String(training.steps[at]), head: name, window: String(shown.window), seed: training.seeds[shown.seed] }) },
+            canvas, el("span", {}, `step ${integer(training.steps[at])}`), el("span", { class: "muted" }, `entropy ${short(value)}`)));
+    }
+    const caption = `Above: ${seeds}. Below: attention of head ${name} (seed ${training.seeds[shown.seed]}, window ${training.windows[shown.window].number}), `
+        + "the head that focuses most: queries run down, keys across, a stronger colour is more attention. Choose a map to explore it.";
+    const svg = () => {
+        const size = Math.floor((width - 10) / strip.children.length) - 10;
+        const whole = svgEl("svg", { viewBox: `0 0 ${width} ${(wide ? 250 : 490) + size + 40}`, class: "chart" });
+        const place = (node, x, y) => { const copy = node.cloneNode(true); copy.setAttribute("x", x); copy.setAttribute("y", y); whole.append(copy); };
+        place(first, 0, 0);
+        place(second, wide ? half + 20 : 0, wide ? 0 : 245);
+        [...strip.children].forEach((one, at) => {
+            const x = 5 + at * (size + 10), y = wide ? 250 : 490;
+            whole.append(svgEl("image", { x, y, width: size, height: size, href: one.firstChild.toDataURL(), style: "image-rendering:pixelated" }),
+                svgEl("text", { class: "note", x, y: y + size + 16 }, one.children[1].textContent), svgEl("text", { class: "note", x, y: y + size + 32 }, one.children[2].textContent));
+        });
+        root.append(whole);
+        queueMicrotask(() => whole.remove());
+        return whole;
+    };
+    const rows = () => [["step", "series", "mean", "stderr_over_seeds"],
+        ...loss.map(([step, mean, error]) => [step, "val_loss", mean, error]),
+        ...entropy.flatMap((points, layer) => points.map(([step, mean, error]) => [step, `normalized_entropy layer ${layer}`, mean, error]))];
+    root.replaceChildren(el("figure", {}, el("div", { class: "pair" }, first, second), strip, el("figcaption", {}, caption),
+        exporter("the figure", () => `story_${dataset.name}`, svg, rows)));
+}
