@@ -108,7 +108,7 @@ export function mountAttention(root, app) {
     const gridControls = el("div", { class: "controls" },
         choice("Metric", measures.map((measure) => [measure.name, measure.label]), metric(), (value) => app.set({ metric: value, filter: "" })),
         choice("Order of heads", [["", "by layer"], ["desc", "highest first"], ["asc", "lowest first"]], app.state.sort, (value) => app.set({ sort: value })), limits);
-    const ramp = el("div");
+    const ramp = el("div", { class: "controls" });
 
     // ── One head ──
     const detail = el("section", { class: "detail", "aria-label": "One head" });
@@ -392,7 +392,7 @@ export function mountAttention(root, app) {
         const mean = lossCurve(losses, "val").map(([step, value]) => [step, value]);
         chartHost.replaceChildren(lineChart({
             width: Math.max(300, Math.min(640, chartHost.clientWidth || 520)), height: 135, title: `Losses of seed ${training.seeds[at.seed]} over training`, yLabel: "loss (nats per character)", log: dataset.logSpaced, cursor: training.steps[at.step],
-            lines: [{ points: mean, color: "var(--rule-strong)", label: "val, mean" }, of("train", distinct(dark, 1), "train"), of("val", distinct(dark, 0), "val")],
+            lines: [{ points: mean, color: "var(--muted)", label: "val, mean", width: 1.2 }, of("train", distinct(dark, 1), "train"), of("val", distinct(dark, 0), "val")],
         }));
     }
 
