@@ -39,6 +39,7 @@ pub mod state;
 mod status;
 pub mod study;
 pub mod summary;
+pub mod views;
 pub mod yaml;
 
 use std::collections::BTreeSet;
@@ -158,6 +159,9 @@ impl Executor<'_> {
         let outcome = self.run(&mut state, &mut history, &mut display);
         display.close();
         let outcome = outcome?;
+        if let Err(error) = views::write(&artifacts) {
+            print_error(&format!("note: {} was not written: {error}", views::FILE));
+        }
         if let Err(fault) = print_results(self, &outcome.done, &artifacts) {
             print_error(&format!("the results cannot be shown: {fault}"));
         }
