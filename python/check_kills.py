@@ -48,8 +48,9 @@ def commands(artifacts, run):
 
 
 def names(folder):
-    """The files of a folder, except the driver's hidden state; those that are being written are in .tmp, beside a note."""
-    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != "README.txt"}
+    """The files of a folder that jobs write, except the driver's; those that are being written are in .tmp, beside a note."""
+    notes = ("README.txt", "artifacts.sql")
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name not in notes}
     return {name for name in files if name.parts[0][0] != "." or name.parts[0] == ".tmp"}
 
 

@@ -4,7 +4,7 @@
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked without the crate
 #                             `schemas`, compared with those of its declared versions, and their numbers recomputed by a second implementation; every stage killed
 #                             many times, after which it must finish with the same bytes; the metrics on datasets with a
-#                             known structure; the page in a headless Chromium; the same queries in Rust and in Python
+#                             known structure; the page in a headless Chromium; the questions of docs/querying.md in SQL, Python and Rust
 #   scripts/test.sh --quick   only the crates' tests
 #
 # Prints at the end which checks passed and how long they took, and the number of tests and checks that passed and failed.
@@ -91,17 +91,6 @@ environment() {
     python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check --requirement python/requirements.txt
 }
 
-queries() {
-    local question failed=0
-    for question in entropy-by-layer similarity quality; do
-        echo "-- query $question"
-        "$target/release/query" "$question" --artifacts "$artifacts" | tee "$log.rust"
-        python python/queries.py "$question" --artifacts "$artifacts" >"$log.python"
-        [ -s "$log.rust" ] && diff "$log.rust" "$log.python" || failed=1
-    done
-    return $failed
-}
-
 # The README's Python blocks, on the tables of the smoke profile.
 readme_queries() {
     local blocks
@@ -129,7 +118,8 @@ if ! $quick; then
         check "the README's Python blocks" readme_queries
         check "tests of the query program" cargo_test --package query &&
             check "query program" cargo build --release --locked --package query &&
-            check "the same answers from Rust and Python" queries
+            check "docs/querying.md: the same rows by SQL, DuckDB, Python and Rust; its recipes" \
+                python python/check_querying.py artifacts/statistics_test
     fi
 fi
 

@@ -2,7 +2,7 @@
 
 Written from nanoGPT's architecture: pre-LayerNorm blocks, a fused query-key-value projection, PyTorch's fused causal
 attention, exact GELU, learned positions, the output head tied to the token embedding, no biases; and its optimizer, AdamW
-over two groups after clipping the global norm. Generation is nanoGPT's, without a KV cache: every character takes a forward
+over two groups after clipping the global norm. Modules have nanoGPT's names, so that its checkpoints load. Generation is nanoGPT's, without a KV cache: every character takes a forward
 pass over the last block_size characters.
 """
 
@@ -14,21 +14,22 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
-class Config:
+class GPTConfig:
     n_layer: int
     n_head: int
     n_embd: int
     block_size: int
     dropout: float = 0.0
     vocab_size: int = 65
+    bias: bool = False
 
 
 class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
-        self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=False)
+        self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
+        self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x):
@@ -41,18 +42,24 @@ class Attention(nn.Module):
         return self.dropout(self.c_proj(mixed.transpose(1, 2).reshape(batch, time, embd)))
 
 
+class MLP(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.c_fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=config.bias)
+        self.c_proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=config.bias)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x):
+        return self.dropout(self.c_proj(F.gelu(self.c_fc(x))))
+
+
 class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.ln_1 = nn.LayerNorm(config.n_embd, bias=False)
+        self.ln_1 = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.attn = Attention(config)
-        self.ln_2 = nn.LayerNorm(config.n_embd, bias=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(config.n_embd, 4 * config.n_embd, bias=False),
-            nn.GELU(),
-            nn.Linear(4 * config.n_embd, config.n_embd, bias=False),
-            nn.Dropout(config.dropout),
-        )
+        self.ln_2 = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.mlp = MLP(config)
 
     def forward(self, x):
         x = x + self.attn(self.ln_1(x))
@@ -63,22 +70,33 @@ class GPT(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.wpe = nn.Embedding(config.block_size, config.n_embd)
-        self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-        self.ln_f = nn.LayerNorm(config.n_embd, bias=False)
+        self.transformer = nn.ModuleDict(
+            {
+                "wte": nn.Embedding(config.vocab_size, config.n_embd),
+                "wpe": nn.Embedding(config.block_size, config.n_embd),
+                "drop": nn.Dropout(config.dropout),
+                "h": nn.ModuleList(Block(config) for _ in range(config.n_layer)),
+                "ln_f": nn.LayerNorm(config.n_embd, bias=config.bias),
+            }
+        )
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.lm_head.weight = self.transformer.wte.weight
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
-                residual = name.endswith(("attn.c_proj.weight", "mlp.2.weight"))
+                residual = name.endswith("c_proj.weight")
                 nn.init.normal_(weight, std=0.02 / (2 * config.n_layer) ** 0.5 if residual else 0.02)
+
+    def hidden(self, tokens):
+        """What the blocks make of tokens [batch, time]: [batch, time, embd]."""
+        x = self.transformer.wte(tokens) + self.transformer.wpe.weight[: tokens.shape[1]]
+        x = self.transformer.drop(x)
+        for block in self.transformer.h:
+            x = block(x)
+        return x
 
     def forward(self, tokens):
         """Logits [batch, time, vocab] of tokens [batch, time]."""
-        x = self.dropout(self.wte(tokens) + self.wpe.weight[: tokens.shape[1]])
-        for block in self.blocks:
-            x = block(x)
-        return F.linear(self.ln_f(x), self.wte.weight)
+        return self.lm_head(self.transformer.ln_f(self.hidden(tokens)))
 
     @torch.no_grad()
     def generate(self, tokens, length, temperature=0.8, top_k=200):
@@ -86,10 +104,7 @@ class GPT(nn.Module):
         for _ in range(length):
             # As in nanoGPT, the output head is applied only to the last position.
             context = tokens[:, -self.config.block_size :]
-            x = self.wte(context) + self.wpe.weight[: context.shape[1]]
-            for block in self.blocks:
-                x = block(x)
-            logits = F.linear(self.ln_f(x[:, -1]), self.wte.weight) / temperature
+            logits = self.lm_head(self.transformer.ln_f(self.hidden(context)[:, -1])) / temperature
             likeliest = torch.topk(logits, min(top_k, self.config.vocab_size)).values
             logits[logits < likeliest[:, [-1]]] = -torch.inf
             drawn = torch.multinomial(torch.softmax(logits, dim=1), 1)

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import torch
 
-from benchmark.nanogpt import GPT, Config, Trainer
+from benchmark.nanogpt import GPT, GPTConfig, Trainer
 
 
 def train(arguments):
@@ -85,7 +85,7 @@ def schedule(step, end, peak=1e-3, floor=1e-4, warmup=100):
 
 def shape(arguments):
     layers, heads, embd, block = map(int, arguments.shape.split(","))
-    return Config(layers, heads, embd, block, arguments.dropout)
+    return GPTConfig(layers, heads, embd, block, arguments.dropout)
 
 
 def main():

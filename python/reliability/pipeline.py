@@ -15,7 +15,7 @@ STAGES = ("prep", "train", "snapshot", "metrics", "generate", "correlate", "plot
 
 # What is made from clocks; all else has the same bytes in every run.
 CLOCKS = ("timings", "results", "lineage", "report")
-ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".svg": b"</svg>", ".html": b"</html>"}
+ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".svg": b"</svg>", ".html": b"</html>", ".sql": b";"}
 
 
 class Pipeline:

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Partition, Provenance, Reader, Source, Table, Writer};
+use crate::{Description, Error, Partition, Provenance, Reader, Source, Table, Writer};
 
 /// The folder that holds all tables of a study, one folder a table.
 #[derive(Clone, Debug)]
@@ -60,6 +60,20 @@ impl Artifacts {
     /// Whether a table's file is there.
     pub fn has<T: Table>(&self, partition: &Partition) -> bool {
         self.path::<T>(partition).is_ok_and(|path| path.is_file())
+    }
+
+    /// Whether any file of a table is there.
+    pub fn has_any(&self, table: &Description) -> bool {
+        fn below(folder: &Path, keys: usize, table: &str) -> bool {
+            match keys.checked_sub(1) {
+                None => folder.join(format!("{table}.parquet")).is_file(),
+                Some(keys) => {
+                    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+                    entries.map(|entry| entry.path()).any(|path| below(&path, keys, table))
+                }
+            }
+        }
+        below(&self.root.join(table.name), table.keys.len(), table.name)
     }
 
     /// Opens a table's file for reading it row group by row group.

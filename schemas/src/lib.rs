@@ -39,6 +39,7 @@ pub mod tables;
 mod temporary;
 mod write;
 
+pub use arrow_schema::DataType;
 pub use artifacts::{Artifacts, Loaded};
 pub use atomic_file::AtomicFile;
 pub use cell::Cell;
@@ -48,5 +49,5 @@ pub use footer::{Provenance, Source};
 pub use measure::{Measure, Quantity, Stderr, Uniform};
 pub use partition::{Key, Partition};
 pub use read::Reader;
-pub use table::{Column, Description, Table, UnknownWord};
+pub use table::{Column, Description, Table, UnknownWord, type_name};
 pub use write::{Encoder, Group, Writer};

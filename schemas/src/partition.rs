@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use crate::enums::Split;
@@ -26,6 +27,27 @@ pub enum Key {
 impl Key {
     /// All of them, in the order of a path.
     pub const ALL: [Self; 6] = [Self::Dataset, Self::Run, Self::Seed, Self::Step, Self::Split, Self::Stage];
+
+    /// What the key is, in one line.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Key::Dataset => "The dataset.",
+            Key::Run => "The run of the study; runs with equal trainings share them.",
+            Key::Seed => "The seed of the training.",
+            Key::Step => "Steps (optimizer updates) done.",
+            Key::Split => "The split of the dataset: `train`, `val` or `test`.",
+            Key::Stage => "The stage that measured.",
+        }
+    }
+
+    /// The type of its values, as a column of the same name would have it.
+    pub const fn data_type(self) -> DataType {
+        match self {
+            Key::Dataset | Key::Run | Key::Split | Key::Stage => DataType::Utf8,
+            Key::Seed => DataType::UInt64,
+            Key::Step => DataType::UInt32,
+        }
+    }
 }
 
 impl fmt::Display for Key {

@@ -3,7 +3,7 @@
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::{Cell, Key, Measure, Quantity};
+use crate::{Cell, Key, Measure, Quantity, Uniform};
 
 /// A column: its name, what it measures and in which unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,45 @@ pub struct Column {
     pub words: &'static [&'static str],
     /// How it reads as a measure; none for keys, counts, words and standard errors.
     pub measure: Option<Quantity>,
+}
+
+impl Column {
+    /// The type as people read it: `uint16`, `string`, `list of float32`.
+    pub fn type_name(&self) -> String {
+        type_name(&self.data_type)
+    }
+
+    /// The unit, where there is one to show beside a value.
+    pub fn shown_unit(&self) -> Option<&'static str> {
+        (!["1", "text"].contains(&self.unit)).then_some(self.unit)
+    }
+
+    /// What the column holds, the words that it may hold, and how it reads as a measure.
+    pub fn meaning(&self) -> String {
+        let mut meaning = self.description.clone();
+        let words: Vec<_> = self.words.iter().map(|word| format!("`{word}`")).collect();
+        if words.iter().any(|word| !meaning.contains(word)) {
+            meaning += &format!(" One of {}.", words.join(", "));
+        }
+        if let Some(measure) = self.measure {
+            meaning += &format!(" Higher: {}.", measure.higher);
+            meaning += &match measure.uniform {
+                Uniform::Baselines => " Of uniform attention: in `baselines`.".to_owned(),
+                Uniform::Value(value) => format!(" Of uniform attention: {value}."),
+                Uniform::Unknown => String::new(),
+            };
+        }
+        meaning
+    }
+}
+
+/// A type as people read it: `uint16`, `string`, `list of float32`.
+pub fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 => "string".to_owned(),
+        DataType::List(element) => format!("list of {}", type_name(element.data_type())),
+        number => number.to_string().to_lowercase(),
+    }
 }
 
 /// A table without its row type: for those who list all tables, as a schema check or a manual does.

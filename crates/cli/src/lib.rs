@@ -3,6 +3,7 @@
 //!
 //! A stage's `main` is one call of [`run`]; it reports progress to its [`Terminal`].
 
+pub mod near;
 pub mod number;
 mod stop;
 mod terminal;

@@ -13,6 +13,7 @@ use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::format::size;
 use crate::state::State;
+use crate::views;
 
 /// What belongs to the driver: its records, and what it has put aside.
 const KEPT: [&str; 9] = [
@@ -70,7 +71,7 @@ impl Executor<'_> {
     /// The files below the root that no job writes; folders of the driver as one.
     fn unused_files(&self, root: &Path) -> Vec<PathBuf> {
         let mut used: BTreeSet<PathBuf> = self.jobs.iter().flat_map(|job| &job.outputs).cloned().collect();
-        used.insert(PathBuf::from("lineage/lineage.parquet"));
+        used.extend(["lineage/lineage.parquet", sql_views::FILE].map(PathBuf::from));
         let mut unused = Vec::new();
         for entry in entries(root) {
             let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();

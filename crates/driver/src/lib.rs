@@ -34,6 +34,7 @@ mod replaced;
 pub mod scheduler;
 mod settings;
 mod signals;
+pub mod sql_views;
 pub mod stale;
 pub mod state;
 mod status;
@@ -160,6 +161,9 @@ impl Executor<'_> {
         let outcome = self.run(&mut state, &mut history, &mut display);
         display.close();
         let outcome = outcome?;
+        if let Err(error) = sql_views::write(&artifacts) {
+            print_error(&format!("note: {} was not written: {error}", sql_views::FILE));
+        }
         if let Err(fault) = print_results(self, &outcome.done, &artifacts) {
             print_error(&format!("the results cannot be shown: {fault}"));
         }

@@ -1,94 +1,130 @@
-//! Example queries over the study's tables with Polars, as any program could run them.
+//! Asks SQL of the study's tables with Polars.
 //!
-//! A table is a folder of Hive-partitioned Parquet files. [`scan`] opens it as one lazy frame with the keys (`dataset`, `run`,
-//! `seed`) as columns. The [`questions`] are ordinary queries.
+//! Every table is a relation of its name, with the keys of its path (`dataset`, `run`, `seed`, …) as columns. A question that
+//! names keys opens the files of these keys alone. `examples/questions.rs` asks the same with Polars' lazy frames.
 
-pub mod questions;
-mod text;
+mod describe;
+mod mistake;
+mod output;
+mod prompt;
+mod script;
+mod tables;
 
+use std::fs;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use declarations::Fault;
-use polars::prelude::{LazyFrame, PlRefPath, PolarsError, PolarsResult, ScanArgsParquet};
+use polars::prelude::{DataFrame, LazyFrame};
+use polars::sql::SQLContext;
 
-/// Query the study's tables with Polars
+pub use crate::output::{Format, Output};
+use crate::script::Statement;
+pub use crate::tables::Tables;
+
+/// Ask SQL of the study's tables
 #[derive(Clone, Debug, Parser)]
 #[command(
     version,
-    after_help = "Example: mean attention entropy of each layer over training
-  query entropy-by-layer --artifacts artifacts/laptop --dataset shakespeare_char"
+    after_help = "Examples:
+  query \"SELECT layer, avg(entropy_nats) FROM head_metrics WHERE run = 'run_3' AND step = 2000 GROUP BY layer ORDER BY layer\"
+  query '\\d'                  # the tables; query '\\d head_metrics': its columns, their units and meanings
+  query --format csv --file question.sql >answer.csv
+  query                       # a prompt
+
+Runs share trainings: name one run in every question, or each training counts several times."
 )]
 pub struct Arguments {
-    /// The query
-    #[arg(value_enum)]
-    pub question: Question,
+    /// SQL, `\d` for the tables, or `\d TABLE` for a table's columns; a prompt, or standard input, if left out
+    #[arg(value_name = "SQL", conflicts_with_all = ["command", "file"])]
+    pub sql: Option<String>,
+
+    /// The same as an option
+    #[arg(short, long, value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
+    pub command: Option<String>,
+
+    /// File of SQL statements; `-` for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 
     /// Folder that holds all tables of the study
-    #[arg(long, value_name = "FOLDER", default_value = "artifacts/laptop", help_heading = "Where")]
+    #[arg(short, long, value_name = "FOLDER", default_value = "artifacts/laptop")]
     pub artifacts: PathBuf,
 
-    /// Dataset, such as shakespeare_char
-    #[arg(long, value_name = "NAME", default_value = "shakespeare_char", help_heading = "Where")]
-    pub dataset: String,
+    /// Form of the answer; `table` shortens numbers to 6 digits and lists to 4 elements
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 
-    /// Run of the study; run_3 has every table
-    #[arg(long, value_name = "NAME", default_value = "run_3", help_heading = "Where")]
-    pub run: String,
+    /// Rows shown at most, 0 for all [default: 100 of a table, all of the other forms]
+    #[arg(long, value_name = "ROWS")]
+    pub maxrows: Option<usize>,
+
+    /// File that the answer is written to
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
-/// The questions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Question {
-    /// Mean attention entropy of each layer over training
-    EntropyByLayer,
-    /// Mean Jensen-Shannon similarity of each pair of layers over training
-    Similarity,
-    /// Mean quality of generated and of real text over training, and the validation loss
-    Quality,
-}
-
-/// Runs the query and prints the answer.
+/// Runs the statements, or the prompt, and prints the answers.
 ///
 /// # Errors
-/// A table is missing or unreadable, or has no rows of the dataset and run.
+/// A wrong argument or statement, a table that is missing or cannot be read, or an answer that cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Fault> {
-    let (dataset, run) = (arguments.dataset.as_str(), arguments.run.as_str());
-    let table = |name: &str| -> Result<LazyFrame, Fault> {
-        let folder = arguments.artifacts.join(name);
-        if !folder.is_dir() {
-            let folder = folder.display();
-            return Err(Fault::input(format!(
-                "{folder} is missing: run the pipeline first, or pass another --artifacts"
-            )));
-        }
-        Ok(questions::of(scan(&folder).map_err(|error| Fault::input(error.to_string()))?, dataset, run))
-    };
-    let answer = match arguments.question {
-        Question::EntropyByLayer => questions::entropy_by_layer(table("head_metrics")?),
-        Question::Similarity => questions::similarity(table("layer_similarity")?),
-        Question::Quality => questions::quality(table("sample_scores")?, table("evaluations")?),
-    };
-    let unreadable = |error: PolarsError| Fault::input(error.to_string());
-    let answer = answer.collect().map_err(unreadable)?;
-    if answer.height() == 0 {
-        let artifacts = arguments.artifacts.display();
-        return Err(Fault::parameter(format!(
-            "{artifacts} has no rows of the dataset `{dataset}` and the run `{run}` for this query: pass other ones as \
-             --dataset and --run (similarity needs a run with layer similarity, quality one with scored samples)"
-        )));
+    let tables = Tables::open(&arguments.artifacts)?;
+    let output = Output::new(arguments.format, arguments.maxrows, arguments.output.as_deref())?;
+    let mut session = Session { context: tables.context()?, tables, output };
+    match text(arguments)? {
+        Some(text) => session.run(&text)?,
+        None => prompt::read(&mut session)?,
     }
-    print!("{}", text::aligned(&answer).map_err(unreadable)?);
-    Ok(())
+    session.output.close()
 }
 
-/// A whole table as one lazy frame with its keys as columns. Files that a filter on the keys excludes are not read.
-///
-/// # Errors
-/// The folder cannot be scanned.
-pub fn scan(folder: &Path) -> PolarsResult<LazyFrame> {
-    let mut arguments = ScanArgsParquet::default();
-    // No key is a date, and Polars, built without dates, panics when it tries to parse one.
-    arguments.hive_options.try_parse_dates = false;
-    LazyFrame::scan_parquet(PlRefPath::try_from_path(folder)?, arguments)
+/// The statements that the command line names; none if it asks for a prompt.
+fn text(arguments: &Arguments) -> Result<Option<String>, Fault> {
+    let standard_input = || {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| Fault::input(format!("cannot read standard input: {error}")))?;
+        Ok(Some(text))
+    };
+    match (&arguments.sql, &arguments.command, &arguments.file) {
+        (Some(sql), ..) | (_, Some(sql), _) => Ok(Some(sql.clone())),
+        (_, _, Some(file)) if file == Path::new("-") => standard_input(),
+        (_, _, Some(file)) => {
+            let text = fs::read_to_string(file);
+            text.map(Some).map_err(|error| Fault::input(format!("cannot read {}: {error}", file.display())))
+        }
+        _ if std::io::stdin().is_terminal() => Ok(None),
+        _ => standard_input(),
+    }
+}
+
+/// The tables, what statements made of them, and where answers go.
+pub(crate) struct Session {
+    context: SQLContext,
+    pub(crate) tables: Tables,
+    output: Output,
+}
+
+impl Session {
+    /// Runs statements in turn; the first that fails ends them.
+    pub(crate) fn run(&mut self, text: &str) -> Result<(), Fault> {
+        for statement in script::statements(text) {
+            let answer = match &statement {
+                Statement::Sql(sql) => self.ask(sql).map_err(|error| mistake::explain(sql, &error, &self.tables))?,
+                Statement::Describe(None) => describe::tables(&self.tables)?,
+                Statement::Describe(Some(table)) => describe::table(&self.tables, table)?,
+                Statement::Unknown(command) => {
+                    return Err(Fault::parameter(format!("there is no `{command}`; there are {}", script::COMMANDS)));
+                }
+            };
+            self.output.write(answer)?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, sql: &str) -> Result<DataFrame, polars::error::PolarsError> {
+        self.context.execute(sql).and_then(LazyFrame::collect)
+    }
 }

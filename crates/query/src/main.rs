@@ -1,4 +1,4 @@
-//! Queries the tables of a study. `query --help` lists the queries.
+//! Asks SQL of the tables of a study. `query --help` shows how.
 
 use std::process::ExitCode;
 
