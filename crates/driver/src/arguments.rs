@@ -157,6 +157,12 @@ pub enum Command {
         #[arg(required = true)]
         job: Vec<String>,
     },
+    /// Print completions for a shell: `run_pipeline.sh completions bash >~/.local/share/bash-completion/completions/run_pipeline.sh`
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// List files that this profile, with these settings, does not refer to and, with --yes or after a question, remove them
     Clean,
 }
