@@ -319,10 +319,11 @@ def foreign(work, source):
     command += ["--dataset", DATASET, "--run", RUN, "--seed", str(SEED), "--steps", ",".join(map(str, steps)), "--layer-similarity", "true"]
 
     def rewrite(file, **options):
-        table = pq.read_table(source / file.relative_to(folder), partitioning=None)
-        said = {key: table.schema.metadata[key] for key in (b"schema.name", b"schema.version", b"partition")}
+        table = pq.ParquetFile(source / file.relative_to(folder)).read()
+        step = int(file.parent.name.split("=")[1])
+        said = {"schema.name": "attention", "schema.version": "1"}
+        said["partition"] = json.dumps({**KEYS, "step": step})
         pq.write_table(table.replace_schema_metadata(said), file, **options)
-        return table
 
     for codec in ("snappy", "gzip"):
         for file in files:

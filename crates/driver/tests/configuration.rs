@@ -490,7 +490,8 @@ fn a_checkpoint_from_elsewhere_takes_the_place_of_training() {
     let import = jobs.iter().find(|job| job.stage == StageName::Import).unwrap();
     assert_eq!(import.external_inputs[1].path, folder.path().join("7_10.pt"));
 
-    let missing = Study::resolve(&experiment(), "smoke", &["import.checkpoints=no.pt".to_owned(), "seeds=[7]".to_owned()]);
+    let missing =
+        Study::resolve(&experiment(), "smoke", &["import.checkpoints=no.pt".to_owned(), "seeds=[7]".to_owned()]);
     let fault = missing.unwrap_err();
     assert!(fault.kind() == Kind::Input && fault.to_string().contains("import.checkpoints"), "{fault}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schemas::enums::Split;
 
-use crate::{Cost, Invalid, Stage, Steps, TrainingPlan, TrainingStage, stage};
+use crate::{Cost, Invalid, Steps, TrainingPlan, TrainingStage, stage};
 
 stage! {
     /// Import checkpoints that were trained elsewhere, in place of training
@@ -85,6 +85,7 @@ impl TrainingStage for Import {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Stage;
 
     #[test]
     fn several_steps_have_several_files() {
