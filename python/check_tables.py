@@ -110,7 +110,9 @@ class Checker:
             self.fail("footer", where, f"says `{footer['schema.name']}` version {footer['schema.version']!r}")
         self.checksum(where, footer["crc32"])
         producer = footer["producer"].split(" ")
-        other = "stage" in partition and partition["stage"] != producer[0]
+        # An import stands in for a training, also in the keys.
+        stage = "train" if producer[0] == "import" else producer[0]
+        other = "stage" in partition and partition["stage"] != stage
         if producer[0] not in stages or len(producer) != 2 or not producer[1].isdigit() or other:
             self.fail("footer", where, f"producer {footer['producer']!r} is not one of {stages} and the version of its results")
         found = as_json(footer["partition"])
@@ -135,7 +137,7 @@ class Checker:
         for source in inputs or []:
             path = Path(source["path"])
             if path.parts[0] not in TABLES:
-                if stages != ["prep"]:
+                if producer[0] not in ("prep", "import"):
                     self.fail("inputs", where, f"{path} is outside the folder")
             elif not (self.root / path).is_file():
                 self.fail("inputs", where, f"{path} is missing")

@@ -39,9 +39,9 @@ TABLES = {
         {"token": "uint16", "symbol": "string", "code_point": "uint32", "train_count": "uint64"},
     ),
     "semantic_space": (["prep"], ["dataset"], {"word": "string", "idf": "float64", "loadings": "list<float64>"}),
-    "training_log": (["train"], TRAINING, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
+    "training_log": (["train", "import"], TRAINING, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
     "evaluations": (
-        ["train"],
+        ["train", "import"],
         TRAINING,
         {
             "step": "uint32",
@@ -50,12 +50,12 @@ TABLES = {
         },
     ),
     "timings": (
-        ["train", "generate"],
+        ["train", "import", "generate"],
         [*TRAINING, "stage"],
         {"activity": "string", "step": "uint32", "sample": "uint16?", "wall_secs": "float64", "characters": "uint64"},
     ),
     "tracking": (
-        ["train"],
+        ["train", "import"],
         TRAINING,
         {
             **{"step": "uint32", "layer": "uint16", "head": "uint16"},
@@ -63,7 +63,7 @@ TABLES = {
         },
     ),
     "checkpoints": (
-        ["train"],
+        ["train", "import"],
         [*TRAINING, "step"],
         {"tensor": "string", "shape": "list<uint32>", "values": "list<float32>"},
     ),

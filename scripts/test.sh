@@ -3,8 +3,9 @@
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked without the crate
 #                             `schemas`, compared with those of its declared versions, and their numbers recomputed by a second implementation; every stage killed
-#                             many times, after which it must finish with the same bytes; the metrics on datasets with a
-#                             known structure; the page in a headless Chromium; the questions of docs/querying.md in SQL, Python and Rust
+#                             many times, after which it must finish with the same bytes; a model that nanoGPT could have
+#                             saved, imported and exported; the metrics on datasets with a known structure; the page in a
+#                             headless Chromium; the questions of docs/querying.md in SQL, Python and Rust
 #   scripts/test.sh --quick   only the crates' tests
 #
 # Prints at the end which checks passed and how long they took, and the number of tests and checks that passed and failed.
@@ -107,6 +108,8 @@ if ! $quick; then
             check "what stages write has changed only where its version has" \
                 python python/check_versions.py "$artifacts"
             check "tables are recognised in another folder" adoption
+            check "a nanoGPT checkpoint imported, and all exports read by other readers" \
+                python python/check_exchange.py "$artifacts"
             check "numbers recomputed by NumPy and SciPy" \
                 python python/verify_tables.py "$artifacts"
             check "correlations and findings of a larger study, recomputed" statistics

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .pipeline import ROOT
 
-TARGETS = ("tables", "pipeline", "settings", "archive", "download", "text", "steps", "study", "state")
+TARGETS = ("tables", "pipeline", "settings", "archive", "checkpoint", "download", "text", "steps", "study", "state")
 # Longer inputs are mutated in places that matter less often.
 LENGTHS = {"tables": 20_000, "pipeline": 12_000, "state": 4_000}
 

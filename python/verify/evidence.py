@@ -87,8 +87,8 @@ def of_values(values, half_step=0.0):
 
 
 def half_gap(evidence):
-    """Half of the widest gap between snapshots: the resolution of a step."""
-    return np.diff(evidence.metrics[0]["entropy_nats"].index).max() / 2
+    """Half of the widest gap between snapshots: the resolution of a step; 0 with a single snapshot."""
+    return np.diff(evidence.metrics[0]["entropy_nats"].index).max(initial=0) / 2
 
 
 def correlation_over_seeds(pairs, of_samples=False):

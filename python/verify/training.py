@@ -19,6 +19,9 @@ def verify(store, report, progress):
         evaluations, config = store.read("evaluations", **keys), store.config("evaluations", **keys)
         bits = evaluations["val_loss"] / math.log(2)
         report.compare("evaluations", "val_bits_per_char", evaluations["val_bits_per_char"], bits, FLOAT64, where)
+        # What was trained elsewhere has another schedule.
+        if "learning_rate" not in config:
+            continue
         for table in ("evaluations", "training_log"):
             frame = store.read(table, **keys)
             rates = [learning_rate(step, config) for step in frame["step"]]
@@ -55,14 +58,17 @@ def numbers(store, keys):
     """The results of one training: the mean loss over the last tenth of the logged steps (at least one), the lowest
     validation loss over multiples of eval_interval, the time of all activities of training, and characters per second of the
     final checkpoint's samples."""
-    interval = store.config("evaluations", **keys)["eval_interval"]
+    # Of an import every evaluation counts.
+    interval = store.config("evaluations", **keys).get("eval_interval", 1)
     evaluations = store.read("evaluations", **keys)
     training = store.read("timings", **keys, stage="train")
     generation = store.read("timings", **keys, stage="generate")
     generation = generation[(generation["activity"] == "generation") & (generation["step"] == generation["step"].max())]
     logged = store.read("training_log", **keys).sort_values("step")["loss"]
+    # An import has no log: then it is the training loss of the last evaluation.
+    last = evaluations.sort_values("step")["train_loss"].iloc[-1]
     return (
-        logged.tail(max(len(logged) // 10, 1)).mean(),
+        logged.tail(max(len(logged) // 10, 1)).mean() if len(logged) else last,
         evaluations["val_loss"][evaluations["step"] % interval == 0].min(),
         training["wall_secs"].sum(),
         generation["characters"].sum() / generation["wall_secs"].sum(),

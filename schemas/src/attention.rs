@@ -106,6 +106,15 @@ impl Reader<Attention> {
         let (windows, layers, heads, queries): (&[u16], &[u16], &[u16], &[u16]) =
             (column(0), column(1), column(2), column(3));
         let Lists { lengths, values } = self.lists(group, WEIGHTS)?;
+        if windows.first() != windows.last() {
+            let rows = windows.iter().take_while(|window| **window == windows[0]).count();
+            let count = windows.chunk_by(|one, next| one == next).count();
+            if count > 1 && windows.len() == count * rows {
+                return Err(self.unsupported(format!(
+                "row group {group} holds {count} windows, and one window per row group is read: write it in row groups of {rows} rows"
+            )));
+            }
+        }
         let size = |column: &[u16]| column.iter().max().map_or(0, |last| usize::from(*last) + 1);
         let window = Window {
             window: windows[0],

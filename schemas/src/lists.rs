@@ -16,12 +16,12 @@ pub(crate) struct Lists {
     pub(crate) values: Vec<f32>,
 }
 
-/// Reads lists of which none is empty and none is null, as [`crate::Writer`] writes them. Room is made for `rows` lists and
-/// `values` values.
+/// Reads lists of which none is empty and none is null, as [`crate::Writer`] writes them; none if they are encoded in another way.
+/// Room is made for `rows` lists and `values` values.
 ///
 /// # Errors
 /// In words, what is wrong with the pages.
-pub(crate) fn read(mut pages: impl PageReader, rows: usize, values: usize) -> Result<Lists, String> {
+pub(crate) fn read(mut pages: impl PageReader, rows: usize, values: usize) -> Result<Option<Lists>, String> {
     let mut lists = Lists { lengths: Vec::with_capacity(rows), values: Vec::with_capacity(values) };
     while let Some(page) = pages.get_next_page().map_err(|error| error.to_string())? {
         match page {
@@ -36,10 +36,10 @@ pub(crate) fn read(mut pages: impl PageReader, rows: usize, values: usize) -> Re
                 .ok()
                 .and_then(|count| lists.extend(&buf, count))
                 .ok_or("its lists do not decode")?,
-            _ => return Err("its lists are not encoded as this pipeline encodes them".to_owned()),
+            _ => return Ok(None),
         }
     }
-    Ok(lists)
+    Ok(Some(lists))
 }
 
 impl Lists {

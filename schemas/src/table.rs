@@ -138,6 +138,15 @@ pub trait Table: Sized + 'static {
     }
 }
 
+/// Handles a table whose name is known only at run time.
+pub trait TableVisitor {
+    /// What it makes of the table.
+    type Output;
+
+    /// Handles the table.
+    fn visit<T: Table + serde::Serialize>(self) -> Self::Output;
+}
+
 /// Joins the lines of a doc comment to one line of prose.
 pub(crate) fn prose(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
@@ -268,6 +277,14 @@ macro_rules! tables {
         /// Every table, without its row type, in the order in which the pipeline writes them.
         pub fn all() -> Vec<crate::Description> {
             vec![$(<$row as crate::Table>::describe()),+]
+        }
+
+        /// Visits the table of a name; none if there is no such table.
+        pub fn visit<V: crate::TableVisitor>(name: &str, visitor: V) -> Option<V::Output> {
+            match name {
+                $($name => Some(visitor.visit::<$row>()),)+
+                _ => None,
+            }
         }
 
         /// The measure of a name, whichever tables have it, for readers that know the name alone, as of `correlations` and

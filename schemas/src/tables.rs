@@ -38,7 +38,7 @@ tables! {
     }
 
     /// One logged training step.
-    "training_log" version 1 by "train" keyed [Dataset, Run, Seed]
+    "training_log" version 1 by "train or import" keyed [Dataset, Run, Seed]
     struct TrainingLog {
         /// Steps done before this one.
         step: u32 = "steps",
@@ -51,7 +51,7 @@ tables! {
     }
 
     /// One evaluation of both splits.
-    "evaluations" version 1 by "train" keyed [Dataset, Run, Seed]
+    "evaluations" version 1 by "train or import" keyed [Dataset, Run, Seed]
     struct Evaluations {
         /// Steps (optimizer updates) done.
         step: u32 = "steps",
@@ -73,7 +73,7 @@ tables! {
     }
 
     /// One timed activity of a stage.
-    "timings" version 1 by "train or generate" keyed [Dataset, Run, Seed, Stage]
+    "timings" version 1 by "train, import or generate" keyed [Dataset, Run, Seed, Stage]
     struct Timings {
         /// What was done: `steps` (training steps since the previous row), `evaluation`, `checkpoint`, `tracking`, `generation`.
         activity: Activity = "text",
@@ -88,7 +88,7 @@ tables! {
     }
 
     /// One head's attention in the forward pass of a training step, over every query but the first of all micro-batches.
-    "tracking" version 1 by "train" keyed [Dataset, Run, Seed]
+    "tracking" version 1 by "train or import" keyed [Dataset, Run, Seed]
     struct Tracking {
         /// Steps done before this one.
         step: u32 = "steps",
@@ -111,7 +111,7 @@ tables! {
     }
 
     /// One tensor of a model, named and shaped as in nanoGPT's state_dict.
-    "checkpoints" version 1 by "train" keyed [Dataset, Run, Seed, Step]
+    "checkpoints" version 1 by "train or import" keyed [Dataset, Run, Seed, Step]
     struct Checkpoints {
         /// The parameter's name.
         tensor: String = "text",

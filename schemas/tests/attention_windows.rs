@@ -114,8 +114,8 @@ fn rows_that_are_not_one_whole_sorted_window_are_refused() {
     };
     assert_eq!(change(&|_| {}), Ok(window(3, 2, 2, 4)));
     let refused =
-        Err("FILE is damaged (row group 0 is not one whole window sorted by layer, head and query): delete it \
-                       and rerun `snapshot`"
+        Err("FILE is damaged (row group 0 is not one whole window sorted by layer, head and query): restore it \
+                       from a copy, or move it away and rerun `snapshot`"
             .to_owned());
     assert_eq!(change(&|rows| rows.swap(0, 1)), refused, "queries out of order");
     assert_eq!(change(&|rows| rows.rotate_left(4)), refused, "heads out of order");

@@ -26,6 +26,10 @@ fn node() -> Partition {
     Partition::dataset("text8").run("run_0").seed(1)
 }
 
+fn train() -> Provenance {
+    Provenance::new("train", 1, serde_json::Value::Null)
+}
+
 fn log() -> TrainingLog {
     TrainingLog { step: 0, loss: 1.5, learning_rate: 1e-3, grad_norm: 0.5 }
 }
@@ -81,21 +85,21 @@ fn a_missing_file() {
     let (_folder, artifacts) = study();
     assert_eq!(
         refusal::<TrainingLog>(&artifacts, &node()),
-        "FILE is missing: `train` writes the table `training_log`, so run that stage first"
+        "FILE is missing: `train or import` writes the table `training_log`, so run that stage first"
     );
 }
 
 #[test]
 fn another_table() {
     let (_folder, artifacts) = study();
-    artifacts.write(&node(), &Provenance::default(), &[log()]).unwrap();
+    artifacts.write(&node(), &train(), &[log()]).unwrap();
     let target = artifacts.path::<Evaluations>(&node()).unwrap();
     fs::create_dir_all(target.parent().unwrap()).unwrap();
     fs::copy(artifacts.path::<TrainingLog>(&node()).unwrap(), target).unwrap();
     assert_eq!(
         refusal::<Evaluations>(&artifacts, &node()),
-        "FILE holds `training_log` version 1, and this program reads `evaluations` version 1: rerun `train`, or read it \
-         with the release that wrote it"
+        "FILE holds `training_log` version 1, and this program reads `evaluations` version 1: rerun `train or \
+         import`, or read it with the release that wrote it"
     );
 }
 
@@ -104,8 +108,8 @@ fn another_version() {
     let footer = FOOTER.map(|(key, value)| (key, if key == "schema.version" { "2" } else { value }));
     assert_eq!(
         forged(&footer, columns()),
-        "FILE holds `training_log` version 2, and this program reads `training_log` version 1: rerun `train`, or read it \
-         with the release that wrote it"
+        "FILE holds `training_log` version 2, and this program reads `training_log` version 1: correct it as \
+         docs/foreign-tables.md describes"
     );
 }
 
@@ -114,14 +118,14 @@ fn no_table_of_ours() {
     assert_eq!(
         forged(&[], columns()),
         "FILE holds no table of this pipeline (its footer has no schema.name and schema.version), and this program reads \
-         `training_log` version 1: rerun `train`, or read it with the release that wrote it"
+         `training_log` version 1: correct it as docs/foreign-tables.md describes"
     );
 }
 
 #[test]
 fn another_place() {
     let (_folder, artifacts) = study();
-    artifacts.write(&node(), &Provenance::default(), &[log()]).unwrap();
+    artifacts.write(&node(), &train(), &[log()]).unwrap();
     let elsewhere = Partition::dataset("text8").run("run_0").seed(2);
     let target = artifacts.path::<TrainingLog>(&elsewhere).unwrap();
     fs::create_dir_all(target.parent().unwrap()).unwrap();
@@ -129,11 +133,11 @@ fn another_place() {
     assert_eq!(
         refusal::<TrainingLog>(&artifacts, &elsewhere),
         "FILE says in its footer that it belongs to {\"dataset\":\"text8\",\"run\":\"run_0\",\"seed\":1}: it was moved \
-         here by hand; rerun `train`"
+         here by hand; rerun `train or import`"
     );
     assert_eq!(
         forged(&FOOTER[..2], columns()),
-        "FILE says in its footer that it belongs to nothing: it was moved here by hand; rerun `train`"
+        "FILE says in its footer that it belongs to nothing: correct it as docs/foreign-tables.md describes"
     );
 }
 
@@ -141,7 +145,10 @@ fn another_place() {
 fn a_column_of_another_type() {
     let mut wrong = columns();
     wrong[1].1 = Arc::new(Float32Array::from(vec![0.5]));
-    assert_eq!(forged(&FOOTER, wrong), "FILE, column `loss`: expected float64, found float32: rerun `train`");
+    assert_eq!(
+        forged(&FOOTER, wrong),
+        "FILE, column `loss`: expected float64, found float32: correct it as docs/foreign-tables.md describes"
+    );
 }
 
 #[test]
@@ -150,13 +157,13 @@ fn a_column_of_another_name_and_one_that_is_missing() {
     wrong[3].0 = "gradient_norm";
     assert_eq!(
         forged(&FOOTER, wrong),
-        "FILE, column `grad_norm`: expected it as column 3, found `gradient_norm` there: rerun `train`"
+        "FILE, column `grad_norm`: expected it as column 3, found `gradient_norm` there: correct it as docs/foreign-tables.md describes"
     );
     let mut wrong = columns();
     wrong.pop();
     assert_eq!(
         forged(&FOOTER, wrong),
-        "FILE, column `grad_norm`: expected float64, found no such column: rerun `train`"
+        "FILE, column `grad_norm`: expected float64, found no such column: correct it as docs/foreign-tables.md describes"
     );
 }
 
@@ -166,7 +173,7 @@ fn nulls_where_none_may_be() {
     wrong[1].1 = Arc::new(Float64Array::from(vec![None]));
     assert_eq!(
         forged(&FOOTER, wrong),
-        "FILE, column `loss`: expected a value in every row, found nulls: rerun `train`"
+        "FILE, column `loss`: expected a value in every row, found nulls: correct it as docs/foreign-tables.md describes"
     );
 }
 
@@ -199,7 +206,7 @@ fn a_word_that_the_column_may_not_hold() {
     with_kinds(["val", "test"]);
     assert_eq!(
         refusal::<Windows>(&artifacts, &partition),
-        "FILE, column `kind`: expected one of `val`, `repeat`, found `test`: rerun `snapshot`"
+        "FILE, column `kind`: expected one of `val`, `repeat`, found `test`: correct it as docs/foreign-tables.md describes"
     );
 }
 
@@ -235,7 +242,11 @@ fn garbage_and_every_truncation() {
         fs::write(&path, &damaged).unwrap();
         let refused = refusal::<TrainingLog>(&artifacts, &node());
         assert!(refused.starts_with("FILE is damaged ("), "{} bytes: {refused}", damaged.len());
-        assert!(refused.ends_with("): delete it and rerun `train`"), "{} bytes: {refused}", damaged.len());
+        assert!(
+            refused.ends_with("): restore it from a copy, or move it away and rerun `train or import`"),
+            "{} bytes: {refused}",
+            damaged.len()
+        );
     }
 }
 

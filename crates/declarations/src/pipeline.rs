@@ -222,7 +222,7 @@ macro_rules! pipeline {
 pipeline! {
     ($)
     before { prep: Prep, }
-    training { train: Train, snapshot: Snapshot, metrics: Metrics, generate: Generate, }
+    training { train: Train, import: Import, snapshot: Snapshot, metrics: Metrics, generate: Generate, }
     after { correlate: Correlate, plot: Plot, }
 }
 
@@ -231,6 +231,11 @@ impl StageName {
     pub fn of<S: Stage>() -> Self {
         let named = Self::ALL.iter().find(|name| name.word() == S::NAME);
         *named.expect("every stage is listed in `pipeline!`")
+    }
+
+    /// Whether it makes the checkpoints of a training.
+    pub fn trains(self) -> bool {
+        matches!(self, Self::Train | Self::Import)
     }
 
     /// Whether its one job reads the whole study.

@@ -10,6 +10,7 @@ use std::process::{ExitCode, abort};
 use cli::Terminal;
 use declarations::correlate::Correlate;
 use declarations::generate::Generate;
+use declarations::import::Import;
 use declarations::metrics::Metrics;
 use declarations::plot::Plot;
 use declarations::prep::Prep;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     match Path::new(&name).file_name().and_then(|name| name.to_str()) {
         Some("prep") => cli::run(fake::<Prep>),
         Some("train") => cli::run(fake::<Train>),
+        Some("import") => cli::run(fake::<Import>),
         Some("snapshot") => cli::run(fake::<Snapshot>),
         Some("metrics") => cli::run(fake::<Metrics>),
         Some("generate") => cli::run(fake::<Generate>),

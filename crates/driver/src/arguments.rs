@@ -166,6 +166,12 @@ pub enum Command {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Print completions for a shell: `run_pipeline.sh completions bash >~/.local/share/bash-completion/completions/run_pipeline.sh`
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 /// What a node of a graph is.

@@ -120,10 +120,9 @@ impl Executor<'_> {
 
     fn missing_input(&self, job: &Job, missing: &Path) -> Result<Action, Fault> {
         let path = missing.display();
-        if job.external_inputs.iter().any(|input| input == missing) {
-            let name = job.dataset.as_deref().unwrap_or_default();
+        if let Some(file) = job.external_inputs.iter().find(|input| input.path == *missing) {
             let near = near_file(missing);
-            return Err(Fault::input(format!("datasets.{name}.source: {path} is missing{near}; give the text's path")));
+            return Err(Fault::input(format!("{}: {path} is missing{near}; give the file's path", file.key)));
         }
         let root = Path::new(&self.root);
         let writer = self.jobs.iter().find(|writer| writer.outputs.iter().any(|output| root.join(output) == *missing));

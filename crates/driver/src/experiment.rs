@@ -96,8 +96,9 @@ pub struct TrainedAs {
 impl Experiment {
     /// Resolves the paths of datasets relative to the folder of the experiment's file.
     pub fn place_sources(&mut self, folder: &Path) {
-        for source in self.datasets.values_mut().filter_map(|dataset| dataset.source.as_mut()) {
-            *source = folder.join(&*source).display().to_string();
+        let files = self.datasets.values_mut().flat_map(|dataset| [&mut dataset.source, &mut dataset.vocabulary]);
+        for file in files.flatten() {
+            *file = folder.join(&*file).display().to_string();
         }
     }
 }

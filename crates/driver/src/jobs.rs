@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use declarations::import::Import;
 use declarations::prep::Prep;
 use declarations::{
     Fault, Invalid, Stage, StageName, StudyStage, StudyVisitor, TextFacts, TrainingPlan, TrainingSections,
@@ -13,7 +14,7 @@ use schemas::{Key, Partition};
 use serde_json::{Map, Value};
 
 use crate::origin::Origin;
-use crate::plan::{Declared, Job};
+use crate::plan::{Declared, External, Job};
 use crate::study::{Dataset, Run, Study};
 
 /// Every job of the study, in topological order, without dependencies, which are linked later.
@@ -33,7 +34,7 @@ pub(crate) fn jobs(study: &Study) -> Result<Vec<Job>, Fault> {
             for run in runs {
                 let partition = Partition::dataset(&dataset.name).run(&run.name).seed(seed);
                 let trained_as = run.trained_as(dataset, position);
-                let (first, rest): (Vec<_>, Vec<_>) = run.stages.iter().partition(|stage| **stage == StageName::Train);
+                let (first, rest): (Vec<_>, Vec<_>) = run.stages.iter().partition(|stage| stage.trains());
                 for (run, stages) in [(trained_as, first), (run, rest)] {
                     let partition = partition.clone();
                     let (plan, origin) = (run.plan(dataset), &study.origin);
@@ -64,9 +65,13 @@ pub(crate) fn of_study(study: &Study, specification: declarations::Study) -> Res
 fn prep(study: &Study, dataset: &Dataset) -> Result<Job, Fault> {
     let parameters = Prep::parameters(&study.sections.prep, dataset.config.clone());
     let mut job = job::<Prep>(Partition::dataset(&dataset.name), &parameters, None, &study.origin)?;
-    job.external_inputs = parameters.source.iter().map(PathBuf::from).collect();
-    // The text's content decides, wherever it lies.
-    job.arguments.iter_mut().filter(|flag| flag.name == "source").for_each(|flag| flag.decides = false);
+    let files = [("source", &parameters.source), ("vocabulary", &parameters.vocabulary)];
+    for (role, path) in files.into_iter().filter_map(|(role, path)| Some((role, path.as_ref()?))) {
+        let key = format!("datasets.{}.{role}", dataset.name);
+        job.external_inputs.push(External { role: role.to_owned(), path: PathBuf::from(path), key });
+        // The content decides, wherever it lies.
+        job.arguments.iter_mut().filter(|flag| flag.name == role).for_each(|flag| flag.decides = false);
+    }
     let settings = serde_json::to_value(parameters.settings(&dataset.name));
     job.config = settings.ok().and_then(|settings| settings.as_object().cloned()).unwrap_or_default();
     Ok(job)
@@ -85,9 +90,28 @@ impl TrainingVisitor for Training<'_> {
     fn visit<S: TrainingStage>(&mut self, section: &S::Section) {
         let parameters = S::parameters(section, S::derive(&self.plan));
         match job::<S>(self.partition.clone(), &parameters, Some(self.plan.sections), self.origin) {
-            Ok(job) => self.jobs.push(job),
+            Ok(mut job) => {
+                if job.stage == StageName::Import {
+                    job.external_inputs = self.imported(job.seed.unwrap_or_default());
+                }
+                self.jobs.push(job);
+            }
             Err(fault) => self.invalid = self.invalid.take().or(Some(fault)),
         }
+    }
+}
+
+impl Training<'_> {
+    /// The files of the checkpoints that are imported.
+    fn imported(&self, seed: u64) -> Vec<External> {
+        let section = &self.plan.sections.import;
+        let files = Import::parameters(section, Import::derive(&self.plan)).files(seed);
+        let external = |(step, path)| External {
+            role: format!("checkpoint of step {step}"),
+            path,
+            key: "import.checkpoints".to_owned(),
+        };
+        files.into_iter().map(external).collect()
     }
 }
 

@@ -18,6 +18,7 @@ mod failures;
 mod forecast;
 pub mod format;
 mod graph;
+mod import;
 mod jobs;
 pub mod key;
 pub mod lineage;
@@ -72,6 +73,14 @@ use crate::study::Study;
 /// A wrong argument or configuration, a file that cannot be read or written, or a locked folder.
 pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     let started = Instant::now();
+    if let Some(Command::Completions { shell }) = arguments.command {
+        let mut command = <Arguments as clap::CommandFactory>::command();
+        let name = command.get_name().to_owned();
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, name, &mut script);
+        print(String::from_utf8_lossy(&script).trim_end());
+        return Ok(0);
+    }
     let experiment = read(&arguments.file)?;
     if arguments.list {
         print(&summary::entries(&experiment));
@@ -109,6 +118,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
         Some(Command::View) => view::view(&executor.root).map(|()| None),
         Some(Command::Clean { yes }) => executor.clean(arguments, *yes),
+        // It was printed above, since it needs no study.
+        Some(Command::Completions { .. }) => Ok(None),
     }
     .map(|code| code.unwrap_or(0))
 }

@@ -32,7 +32,7 @@ pub struct Job {
     /// The tables it reads, relative to the root of the artifacts.
     pub inputs: Vec<PathBuf>,
     /// Files it reads from outside the artifacts.
-    pub external_inputs: Vec<PathBuf>,
+    pub external_inputs: Vec<External>,
     /// What it writes, relative to the root.
     pub outputs: Vec<PathBuf>,
     /// The outputs without those that only resuming needs.
@@ -53,6 +53,17 @@ pub struct Job {
     pub duplicates: Vec<usize>,
     /// Estimated cost.
     pub cost: Cost,
+}
+
+/// A file from outside the artifacts that a job reads.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct External {
+    /// What it is to the job, among the inputs on which its outputs depend: `source` is the text.
+    pub role: String,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Where the path was written: `datasets.my_text.source`.
+    pub key: String,
 }
 
 /// What a job's declaration answers beyond its flags and files.
@@ -178,13 +189,13 @@ pub(crate) fn of_study(study: &Study, rest: declarations::Study, artifacts: &str
 /// Finds jobs that do the same for different runs: of the same stage and seed, with the same parameters, after jobs that do the
 /// same. Stages are deterministic, so their tables are equal but for the run in their paths.
 fn find_duplicates(jobs: &mut [Job]) {
-    let mut groups: BTreeMap<(StageName, Vec<Flag>, Vec<usize>), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(StageName, Vec<Flag>, Vec<usize>, Vec<External>), Vec<usize>> = BTreeMap::new();
     // The first job that does the same as each one.
     let mut first: Vec<usize> = Vec::new();
     for (position, job) in jobs.iter().enumerate() {
         let except_run = job.arguments.iter().filter(|flag| flag.decides && flag.name != "run").cloned().collect();
         let after = job.dependencies.iter().map(|dependency| first[*dependency]).collect();
-        let group = groups.entry((job.stage, except_run, after)).or_default();
+        let group = groups.entry((job.stage, except_run, after, job.external_inputs.clone())).or_default();
         group.push(position);
         first.push(group[0]);
     }
@@ -203,7 +214,7 @@ fn find_duplicates(jobs: &mut [Job]) {
 fn share_with_takers(jobs: &mut [Job], study: &Study) {
     for run in study.datasets.iter().flat_map(|dataset| &dataset.runs) {
         let Some(taken) = &run.trained_as else { continue };
-        let is_taken = |job: &&mut Job| job.stage == StageName::Train && job.run.as_ref() == Some(&taken.run);
+        let is_taken = |job: &&mut Job| job.stage.trains() && job.run.as_ref() == Some(&taken.run);
         for job in jobs.iter_mut().filter(is_taken) {
             match job.arguments.iter_mut().find(|flag| flag.name == SHARED_BY) {
                 Some(flag) if flag.value.split(',').any(|name| *name == run.name) => {}

@@ -39,8 +39,8 @@ pub enum Decision {
 pub fn cache_key(job: &Job, root: &Path, state: &mut State) -> Result<Result<CacheKey, PathBuf>, Fault> {
     let mut inputs = BTreeMap::new();
     let tables = job.inputs.iter().map(|path| (path.display().to_string(), root.join(path)));
-    // What is not a table is the text at the dataset's `source`, wherever that lies.
-    let external = job.external_inputs.iter().map(|path| ("source".to_owned(), path.clone()));
+    // What is not a table is known by its role, wherever it lies.
+    let external = job.external_inputs.iter().map(|file| (file.role.clone(), file.path.clone()));
     for (name, path) in tables.chain(external) {
         match state.hash(&path)? {
             Some(hash) => inputs.insert(name, hash),

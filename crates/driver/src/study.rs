@@ -6,6 +6,7 @@ use declarations::{
 use indexmap::IndexMap;
 
 use crate::experiment::{Experiment, Profile, RunConfig, TrainedAs};
+use crate::import;
 use crate::near::unknown_key;
 use crate::origin::Origin;
 use crate::yaml;
@@ -153,7 +154,9 @@ impl Overrides<'_> {
         }
         // Runs keep the file's order, whatever the order in which they are selected.
         let selected = self.experiment.runs.iter().filter(|(run, _)| runs.contains(run));
-        let runs: Vec<Run> = selected.map(|(run, config)| self.run(name, run, config)).collect::<Result<_, Fault>>()?;
+        let mut runs: Vec<Run> =
+            selected.map(|(run, config)| self.run(name, run, config)).collect::<Result<_, Fault>>()?;
+        runs.iter_mut().try_for_each(|run| import::apply(run, &seeds))?;
         let compared = |run: &Run| {
             let TrainingSections { train, snapshot, .. } = &run.sections;
             (train.max_iters, train.eval_interval, snapshot.steps.clone())
@@ -216,10 +219,18 @@ impl Overrides<'_> {
 fn check_stages(name: &str, config: &RunConfig) -> Result<(), Fault> {
     let has = |stage| config.stages.contains(&stage);
     if let Some(stage) = config.stages.iter().find(|stage| stage.per() != Per::Training) {
-        let of_trainings = StageName::ALL.iter().filter(|stage| stage.per() == Per::Training).map(|stage| stage.word());
+        let of_trainings = StageName::ALL
+            .iter()
+            .filter(|stage| stage.per() == Per::Training && **stage != StageName::Import)
+            .map(|stage| stage.word());
         return Err(Fault::parameter(format!(
             "`runs.{name}.stages` has {stage}, which has no job per run: list any of {}",
             of_trainings.collect::<Vec<_>>().join(", ")
+        )));
+    }
+    if has(StageName::Import) {
+        return Err(Fault::parameter(format!(
+            "`runs.{name}.stages` has import: list train, in place of which import runs where import.checkpoints is set"
         )));
     }
     for stage in [StageName::Train, StageName::Generate] {

@@ -435,5 +435,67 @@ fn a_custom_dataset_is_passed_to_prep() {
         "bin/prep --artifacts artifacts --dataset mine --source 'a b.txt' --encoding bytes --train-fraction 0.8 \
          --val-fraction 0.1 --data data --threads 1"
     );
-    assert_eq!(jobs[0].external_inputs, [Path::new("a b.txt")]);
+    let [source] = jobs[0].external_inputs.as_slice() else { panic!("one file from outside") };
+    assert_eq!((source.role.as_str(), source.path.as_path()), ("source", Path::new("a b.txt")));
+    assert_eq!(source.key, "datasets.mine.source");
+}
+
+/// A file as nanoGPT saves it after 40 steps, of a model of one layer without weights but those that show its shape.
+fn checkpoint(path: &Path) {
+    let tensor = |(name, shape): (&str, &[usize])| nanogpt_files::Tensor {
+        name: format!("transformer.{name}.weight"),
+        shape: shape.to_vec(),
+        values: vec![0.0; shape.iter().product()],
+    };
+    let shapes: [(&str, &[usize]); 3] = [("wte", &[65, 8]), ("wpe", &[12, 8]), ("h.0.mlp.c_fc", &[32, 8])];
+    let tensors: Vec<nanogpt_files::Tensor> = shapes.into_iter().map(tensor).collect();
+    let model = nanogpt_files::ModelArgs {
+        n_layer: 1,
+        n_head: 2,
+        n_embd: 8,
+        block_size: 12,
+        vocab_size: 65,
+        bias: false,
+        dropout: 0.0,
+    };
+    let state = nanogpt_files::State { model, step: 40, best_val_loss: None };
+    std::fs::write(path, nanogpt_files::ckpt(&tensors, &state).unwrap()).unwrap();
+}
+
+#[test]
+fn a_checkpoint_from_elsewhere_takes_the_place_of_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ckpt.pt");
+    checkpoint(&path);
+    let import = format!("import.checkpoints={}", path.display());
+    let refused = resolve("smoke", &[&import]).unwrap_err();
+    assert!(refused.contains("{seed}") && refused.contains("--set seeds=[1337]"), "{refused}");
+
+    let study = resolve("smoke", &[&import, "seeds=[7]"]).unwrap();
+    // What the file says, and not what the profile says.
+    assert_eq!(study.datasets[0].steps.as_slice(), [40]);
+    assert_eq!(study.datasets[0].runs[0].sections.train.block_size, 12);
+    let jobs = plan(&study, "artifacts", 1).unwrap();
+    assert!(jobs.iter().all(|job| job.stage != StageName::Train));
+    let imports: Vec<&Job> = jobs.iter().filter(|job| job.stage == StageName::Import).collect();
+    assert_eq!(imports.len(), 4, "one for each run");
+    assert!(imports.iter().all(|job| job.duplicates.len() == 3), "which are the same");
+    assert_eq!(imports[0].external_inputs[0].path, path);
+    assert!(!imports[0].config.contains_key("checkpoints"), "its content decides, wherever it lies");
+    let flags = |stage: StageName| jobs.iter().find(|job| job.stage == stage).unwrap().flags().join(" ");
+    assert!(flags(StageName::Snapshot).contains("--steps 40 ") && flags(StageName::Generate).contains("--steps 40 "));
+
+    // A series: its steps are those of the snapshots.
+    checkpoint(&folder.path().join("7_20.pt"));
+    let series = format!("import.checkpoints={}/{{seed}}_{{step}}.pt", folder.path().display());
+    let study = resolve("smoke", &[&series, "seeds=[7]", "snapshot.steps=0,10,20"]).unwrap();
+    assert_eq!(study.datasets[0].steps.as_slice(), [0, 10, 20]);
+    let jobs = plan(&study, "artifacts", 1).unwrap();
+    let import = jobs.iter().find(|job| job.stage == StageName::Import).unwrap();
+    assert_eq!(import.external_inputs[1].path, folder.path().join("7_10.pt"));
+
+    let missing =
+        Study::resolve(&experiment(), "smoke", &["import.checkpoints=no.pt".to_owned(), "seeds=[7]".to_owned()]);
+    let fault = missing.unwrap_err();
+    assert!(fault.kind() == Kind::Input && fault.to_string().contains("import.checkpoints"), "{fault}");
 }

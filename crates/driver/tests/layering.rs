@@ -89,6 +89,8 @@ fn only_stages_that_run_the_model_build_burn() {
         "allocator",
         "atomic_file",
         "term_weighting",
+        "nanogpt_files",
+        "export",
     ] {
         let built = built_into(&metadata, package);
         let burn: Vec<_> = built.iter().filter(|name| name.starts_with("burn") || *name == "model").collect();
@@ -116,7 +118,7 @@ fn schemas_builds_neither_polars_nor_clap_and_the_lowest_crates_depend_on_no_oth
     let direct = direct(&metadata);
     let members =
         |package: &str| -> Vec<&String> { direct[package].iter().filter(|name| direct.contains_key(*name)).collect() };
-    for bottom in ["atomic_file", "random_streams", "simd_dispatch", "allocator", "term_weighting"] {
+    for bottom in ["atomic_file", "random_streams", "simd_dispatch", "allocator", "term_weighting", "nanogpt_files"] {
         assert!(members(bottom).is_empty(), "{bottom} depends on {:?}", members(bottom));
     }
     assert_eq!(members("schemas"), ["atomic_file"]);

@@ -4,6 +4,7 @@
 //! folder. With the variable `FUZZ_SEEDS` a target writes its seeds to that folder and exits.
 
 pub mod archive;
+pub mod checkpoint;
 pub mod download;
 mod limit;
 mod names;

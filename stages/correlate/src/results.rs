@@ -2,6 +2,7 @@
 
 use declarations::Fault;
 use schemas::tables::Results;
+use training_results::{best_val_loss, final_train_loss, inference_speed, total_secs};
 
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::standard_error;
@@ -27,16 +28,20 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         // Adding 0 makes −0, which losses of a text with one symbol can be, 0.
         Ok((mean(&values) + 0.0, standard_error(&values)))
     };
-    let (final_train_loss_mean, final_train_loss_stderr) =
-        over_seeds(&final_train_loss, "training_log has no rows: rerun `train`")?;
+    let (final_train_loss_mean, final_train_loss_stderr) = over_seeds(
+        &|seed| final_train_loss(&seed.training_log, &seed.evaluations),
+        "neither training_log nor evaluations has rows: rerun `train`",
+    )?;
     let (best_val_loss_mean, best_val_loss_stderr) = over_seeds(
-        &|seed| best_val_loss(seed, dataset.eval_interval),
+        &|seed| best_val_loss(&seed.evaluations, dataset.eval_interval),
         "evaluations has no row at a multiple of eval_interval: rerun `train`, or correct eval_interval",
     )?;
     let (total_train_time_secs_mean, total_train_time_secs_stderr) =
-        over_seeds(&|seed| Some(seed.train_timings.iter().map(|row| row.wall_secs).sum()), "")?;
-    let (inference_tokens_per_sec_mean, inference_tokens_per_sec_stderr) =
-        over_seeds(&inference_speed, "timings of `generate` has no time spent at the last step: rerun `generate`")?;
+        over_seeds(&|seed| Some(total_secs(&seed.train_timings)), "")?;
+    let (inference_tokens_per_sec_mean, inference_tokens_per_sec_stderr) = over_seeds(
+        &|seed| inference_speed(&seed.generate_timings, seed.last_step()),
+        "timings of `generate` has no time spent at the last step: rerun `generate`",
+    )?;
     Ok(Results {
         dataset: dataset.name.clone(),
         run: run.name.clone(),
@@ -54,15 +59,6 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
     })
 }
 
-/// The mean training loss over the last tenth of the logged iterations, at least one: a single batch's loss is mostly noise.
-fn final_train_loss(seed: &Seed) -> Option<f64> {
-    let mut log: Vec<_> = seed.training_log.iter().map(|row| (row.step, row.loss)).collect();
-    log.sort_unstable_by_key(|(step, _)| *step);
-    let last = (log.len() / 10).max(1).min(log.len());
-    let losses: Vec<f64> = log[log.len() - last..].iter().map(|(_, loss)| *loss).collect();
-    (!losses.is_empty()).then(|| mean(&losses))
-}
-
 /// The runs whose trainings these are: its own, or others with the same parameters, in the order of the seeds.
 fn training_of(run: &Run) -> String {
     let mut runs: Vec<&str> = Vec::new();
@@ -73,28 +69,6 @@ fn training_of(run: &Run) -> String {
         }
     }
     runs.join(", ")
-}
-
-/// The lowest validation loss over evaluations at multiples of the interval: those at other steps, which checkpoints add,
-/// would give runs with more checkpoints more chances.
-fn best_val_loss(seed: &Seed, eval_interval: u32) -> Option<f64> {
-    let regular = seed.evaluations.iter().filter(|row| row.step.is_multiple_of(eval_interval));
-    regular.map(|row| row.val_loss).reduce(f64::min)
-}
-
-/// Characters per second of the last step's samples.
-fn inference_speed(seed: &Seed) -> Option<f64> {
-    let last = seed.last_step();
-    let (mut characters, mut seconds) = (0.0, 0.0);
-    for row in seed
-        .generate_timings
-        .iter()
-        .filter(|row| row.activity == schemas::enums::Activity::Generation && row.step == last)
-    {
-        characters += row.characters as f64;
-        seconds += row.wall_secs;
-    }
-    (seconds > 0.0).then(|| characters / seconds)
 }
 
 #[cfg(test)]
@@ -133,6 +107,11 @@ mod tests {
         let short = results(&[dataset.clone()]).expect("whole tables");
         assert_eq!(short[0].final_train_loss_mean, (24.0 + 24.5) / 2.0, "of five logged iterations the last one");
         dataset.runs[0].seeds[1].training_log.clear();
+        let last =
+            dataset.runs[0].seeds[1].evaluations.iter().max_by_key(|row| row.step).expect("evaluations").train_loss;
+        let imported = results(&[dataset.clone()]).expect("whole tables");
+        assert_eq!(imported[0].final_train_loss_mean, f64::midpoint(24.0, last), "without a log the last evaluation");
+        dataset.runs[0].seeds[1].evaluations.clear();
         assert!(results(&[dataset]).expect_err("no log").to_string().contains("seed 1338"));
     }
 

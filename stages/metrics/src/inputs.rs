@@ -87,7 +87,8 @@ fn probe(row: Windows) -> Result<Probe, String> {
 /// Opens the attention of one step, which must cover exactly the probe windows.
 ///
 /// # Errors
-/// Those of opening a table; [`Error::Damaged`] if the number of windows differs.
+/// Those of opening a table; [`Error::Damaged`] if the number of windows differs, [`Error::Unsupported`] if several are in one row
+/// group.
 pub fn open_attention(
     inputs: &Inputs<Metrics>,
     partition: &Partition,
@@ -97,6 +98,10 @@ pub fn open_attention(
     let reader = inputs.open::<Attention>(&partition.clone().step(step))?;
     let (found, expected) = (reader.groups(), probes.probes.len());
     if found != expected {
+        // A file of another program may hold several in a row group, which is said when one is read.
+        if found > 0 {
+            reader.window(0)?;
+        }
         let reason = format!("it holds {found} windows where `windows` lists {expected}");
         return Err(damaged::<Attention>(reader.path(), reason).into());
     }

@@ -73,16 +73,14 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
             sizes[1]
         )));
     }
-    let (vocabulary, hash) = rayon::join(|| Vocabulary::of(&splits), || blake3::hash(&bytes));
-    let vocabulary = vocabulary.map_err(|symbols| {
-        Fault::input(format!(
-            "{file} has {symbols} distinct characters, and a vocabulary has at most {MOST_SYMBOLS}: read its bytes with \
-             --encoding bytes"
-        ))
-    })?;
+    let alphabet = job.parameters.vocabulary.as_ref().map(|path| alphabet(Path::new(path))).transpose()?;
+    let alphabet_symbols = alphabet.as_ref().map(|(symbols, _)| symbols.as_slice());
+    let (vocabulary, hash) = rayon::join(|| vocabulary(&file, &splits, alphabet_symbols), || blake3::hash(&bytes));
+    let vocabulary = vocabulary?;
     let partition = &job.partition;
     let source = Source { path: file, blake3: hash.to_hex().to_string() };
-    let provenance = Provenance::new(Prep::NAME, Prep::VERSION, footer(settings)?).from_inputs([&source]);
+    let sources = [&source].into_iter().chain(alphabet.iter().map(|(_, source)| source));
+    let provenance = Provenance::new(Prep::NAME, Prep::VERSION, footer(settings)?).from_inputs(sources);
     outputs.write(partition, &provenance, vocabulary.rows())?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
     let mut space = Vec::new();
@@ -99,6 +97,34 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     drop(progress);
     terminal.say(summary(&name, sizes, vocabulary.rows().len(), &space));
     Ok(())
+}
+
+/// The vocabulary of a text, or of the alphabet of a model that was trained elsewhere.
+fn vocabulary(file: &str, splits: &Splits<'_>, alphabet: Option<&[char]>) -> Result<Vocabulary, Fault> {
+    match alphabet {
+        None => Vocabulary::of(splits).map_err(|symbols| {
+            Fault::input(format!(
+                "{file} has {symbols} distinct characters, and a vocabulary has at most {MOST_SYMBOLS}: read its bytes with \
+                 --encoding bytes"
+            ))
+        }),
+        Some(alphabet) => Vocabulary::with_alphabet(splits, alphabet).map_err(|(character, position)| {
+            Fault::input(format!(
+                "{file} has {character:?} as character {position}, which is not among the {} symbols of `vocabulary`: replace it in \
+                 the text, or give the text that the model was trained on",
+                alphabet.len()
+            ))
+        }),
+    }
+}
+
+/// The alphabet of a file, and the file as a source.
+fn alphabet(path: &Path) -> Result<(Vec<char>, Source), Fault> {
+    let symbols = nanogpt_files::alphabet(path).map_err(|error| Fault::input(error.to_string()))?;
+    let unreadable = |error: std::io::Error| Fault::input(format!("cannot read {}: {error}", path.display()));
+    let blake3 = blake3::hash(&std::fs::read(path).map_err(unreadable)?).to_hex().to_string();
+    let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok((symbols, Source { path: file, blake3 }))
 }
 
 /// The settings as a footer's `config`.

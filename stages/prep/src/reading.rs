@@ -36,6 +36,15 @@ impl<'text> Text<'text> {
         }
     }
 
+    /// The code point of each character; of a byte, its value.
+    pub fn code_points(&self) -> impl Iterator<Item = u32> + use<'text> {
+        let (text, bytes): (&str, &[u8]) = match *self {
+            Text::Utf8(text) => (text, &[]),
+            Text::Bytes(bytes) => ("", bytes),
+        };
+        text.chars().map(u32::from).chain(bytes.iter().map(|byte| u32::from(*byte)))
+    }
+
     /// The first `characters` characters, and the rest.
     fn split_at(self, characters: usize) -> (Self, Self) {
         match self {

@@ -1,4 +1,4 @@
-//! The vocabulary of a text: its symbols, numbered by code point.
+//! The vocabulary of a text: its symbols, numbered by code point, or the alphabet of a model that was trained elsewhere.
 
 use schemas::tables::Corpus;
 
@@ -40,7 +40,31 @@ impl Vocabulary {
         Ok(Self { rows, tokens })
     }
 
-    /// The symbols, sorted by code point.
+    /// The vocabulary that an alphabet is, numbered by its order.
+    ///
+    /// # Errors
+    /// A character of the text that is not in the alphabet, and its position among the characters of all splits.
+    pub fn with_alphabet(splits: &Splits<'_>, alphabet: &[char]) -> Result<Self, (char, usize)> {
+        let train = counts(&[splits.train]);
+        let mut tokens = vec![0; train.len()];
+        let mut known = vec![false; train.len()];
+        let rows = (0..=u16::MAX)
+            .zip(alphabet)
+            .map(|(token, symbol)| {
+                let code_point = u32::from(*symbol);
+                (tokens[code_point as usize], known[code_point as usize]) = (token, true);
+                let train_count = train[code_point as usize];
+                schemas::tables::Vocabulary { token, symbol: symbol.to_string(), code_point, train_count }
+            })
+            .collect();
+        let parts = splits.named().map(|(_, part)| part);
+        match parts.iter().flat_map(Text::code_points).enumerate().find(|(_, point)| !known[*point as usize]) {
+            None => Ok(Self { rows, tokens }),
+            Some((position, point)) => Err((char::from_u32(point).unwrap_or_default(), position)),
+        }
+    }
+
+    /// The symbols, in the order of their tokens.
     pub fn rows(&self) -> &[schemas::tables::Vocabulary] {
         &self.rows
     }
@@ -88,6 +112,17 @@ mod tests {
         assert_eq!(tokens(&vocabulary, splits.train), [2, 3, 0, 1, 0, 2]);
         assert_eq!(tokens(&vocabulary, splits.val), [2, 4]);
         assert!(tokens(&vocabulary, splits.test).is_empty());
+    }
+
+    #[test]
+    fn an_alphabet_keeps_its_order_and_refuses_other_characters() {
+        let splits = Splits::of(Text::Utf8("bé a bb€"), 0.75, 0.25);
+        let vocabulary = Vocabulary::with_alphabet(&splits, &['€', 'z', 'b', ' ', 'a', 'é']).expect("all are in it");
+        let counts: Vec<_> = vocabulary.rows().iter().map(|row| (row.symbol.as_str(), row.train_count)).collect();
+        assert_eq!(counts, [("€", 0), ("z", 0), ("b", 2), (" ", 2), ("a", 1), ("é", 1)]);
+        assert_eq!(tokens(&vocabulary, splits.val), [2, 0]);
+        let refused = Vocabulary::with_alphabet(&splits, &['b', ' ', 'a', 'é']).map(|_| ());
+        assert_eq!(refused, Err(('€', 7)));
     }
 
     #[test]

@@ -180,3 +180,23 @@ fn errors_say_what_is_wrong_and_what_to_do() {
     let tables: Vec<PathBuf> = files(root.path()).into_iter().filter(|file| file.extension().is_some()).collect();
     assert!(tables.is_empty(), "{tables:?}");
 }
+
+#[test]
+fn an_alphabet_from_elsewhere_numbers_the_text_or_refuses_it() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (text, alphabet) = (root.path().join("text.txt"), root.path().join("alphabet.json"));
+    fs::write(&text, "abcab abcab abcab").expect("a text");
+    let flags = |symbols: &str| {
+        fs::write(&alphabet, symbols).expect("an alphabet");
+        let [text, alphabet] = [&text, &alphabet].map(|path| path.to_str().expect("a path"));
+        run(root.path(), &["--dataset", "mine", "--source", text, "--vocabulary", alphabet])
+    };
+    flags(r#"["c", "b", "a", "z", " "]"#).expect("all are in it");
+    assert_eq!(tokens(root.path(), "mine", Split::Train)[..6], [2, 1, 0, 2, 1, 4]);
+    let counts: Vec<u64> = rows::<Vocabulary>(root.path(), "mine").iter().map(|row| row.train_count).collect();
+    assert_eq!(counts, [3, 5, 5, 0, 2]);
+    let refused = flags(r#"["c", "b", " "]"#).expect_err("a is unknown").to_string();
+    assert!(refused.contains("text.txt has 'a' as character 0, which is not among the 3 symbols"), "{refused}");
+    let refused = flags(r#"["ab", "c"]"#).expect_err("a subword").to_string();
+    assert!(refused.contains("(BPE) are not"), "{refused}");
+}

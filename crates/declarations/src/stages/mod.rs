@@ -2,6 +2,7 @@
 
 pub mod correlate;
 pub mod generate;
+pub mod import;
 pub mod metrics;
 pub mod plot;
 pub mod prep;

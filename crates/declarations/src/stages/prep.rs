@@ -22,6 +22,9 @@ stage! {
         /// Fraction after that for the validation split; the rest is the test split [default: 0.05 for enwik8 and text8,
         /// 0.1 for other texts]
         val_fraction: Option<f64>,
+        /// Alphabet of a model that was trained elsewhere: nanoGPT's meta.pkl, or a JSON list of symbols in the order of their tokens
+        /// [default: the text's own symbols, sorted]
+        vocabulary: Option<String>,
     }
     settings {
         /// Folder of downloaded texts; what is there already is verified and used
