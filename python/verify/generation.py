@@ -61,9 +61,8 @@ def verify_training(store, report, progress, keys, every_step):
 def texts(store, dataset, samples, stored):
     """The model's input, as (source, sample, length of the prompt, tokens): each sample after its prompt; and evenly spaced
     `validation` windows, those of the scores, after the same prompt, as many as are stored."""
-    tokens_of = store.read("vocabulary", dataset=dataset).set_index("symbol")["token"]
     for sample in samples.itertuples():
-        prompt = tokens_of[list(sample.prompt)].to_numpy()
+        prompt = sample.prompt_tokens
         yield "model", sample.sample, len(prompt), np.concatenate([prompt, sample.tokens]).astype(np.int64)
     val = store.read("corpus", dataset=dataset, split="val")["token"].to_numpy()
     count = stored[stored["source"] == "validation"]["sample"].nunique()

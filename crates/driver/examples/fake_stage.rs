@@ -9,6 +9,7 @@ use std::process::{ExitCode, abort};
 
 use cli::Terminal;
 use declarations::correlate::Correlate;
+use declarations::evaluate::Evaluate;
 use declarations::generate::Generate;
 use declarations::metrics::Metrics;
 use declarations::plot::Plot;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     match Path::new(&name).file_name().and_then(|name| name.to_str()) {
         Some("prep") => cli::run(fake::<Prep>),
         Some("train") => cli::run(fake::<Train>),
+        Some("evaluate") => cli::run(fake::<Evaluate>),
         Some("snapshot") => cli::run(fake::<Snapshot>),
         Some("metrics") => cli::run(fake::<Metrics>),
         Some("generate") => cli::run(fake::<Generate>),
@@ -136,7 +138,7 @@ macro_rules! every_table {
 }
 
 every_table! {
-    Vocabulary, SemanticSpace, TrainingLog, Evaluations, Timings, Tracking, Checkpoints, Optimizer, Attention,
+    Vocabulary, TextNotes, SemanticSpace, TrainingLog, Evaluations, SplitLosses, Timings, Tracking, Checkpoints, Optimizer, Attention,
     Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, Samples, SampleAttention, SampleLayers,
     SampleScores, Correlations, Onsets, HeadMatches, Findings, Results,
 }

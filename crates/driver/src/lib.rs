@@ -70,7 +70,8 @@ use crate::study::Study;
 /// A wrong argument or configuration, a file that cannot be read or written, or a locked folder.
 pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     let started = Instant::now();
-    let experiment = read(&arguments.file)?;
+    let mut experiment = read(&arguments.file)?;
+    let own_text = arguments.add_text(&mut experiment)?;
     if arguments.list {
         print(&summary::entries(&experiment));
         return Ok(0);
@@ -81,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         return Err(Fault::parameter("--jobs must be at least 1"));
     }
     let machine = Machine::new(parallel_jobs);
-    let root = arguments.root()?;
+    let root = arguments.root(own_text.as_deref())?;
     let jobs = plan::plan(&study, &root, (machine.cores / machine.parallel_jobs).max(1))?;
     let executor = Executor {
         study: &study,

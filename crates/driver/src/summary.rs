@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use cli::number::{estimate, integer, mean_stderr};
+use cli::number::{MISSING, estimate, integer, mean_stderr};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::{Style, colors_enabled, measure_text_width};
 use declarations::Fault;
 use schemas::enums::Verdict;
-use schemas::tables::{Findings, Results};
-use schemas::{Artifacts, Error, Partition};
+use schemas::tables::{Findings, Results, Vocabulary};
+use schemas::{Alphabet, Artifacts, Error, Partition, Unit};
 
 use crate::display;
 use crate::experiment::Experiment;
@@ -22,29 +22,57 @@ const LOG_WIDTH: u16 = 120;
 /// # Errors
 /// The table `results` cannot be read.
 pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Fault> {
-    let header = ["dataset", "run", "", "seeds", "final train loss", "best val loss", "train time, s", "characters/s"];
-    let mut rows = vec![header.map(str::to_owned)];
-    for row in artifacts.read::<Results>(&Partition::study())?.rows {
+    let results = artifacts.read::<Results>(&Partition::study())?.rows;
+    // Of the test split only where one has losses.
+    let tested = results.iter().any(|row| row.split_test_loss_mean.is_some());
+    let unit = unit(artifacts, &results);
+    let speed = format!("{unit}s/s");
+    let mut header = vec!["dataset", "run", "", "seeds", "final train loss", "best val loss", "whole val split"];
+    header.extend(tested.then_some("whole test split"));
+    header.extend(["train time, s", speed.as_str()]);
+    let mut rows = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    let split = |mean: Option<f64>, stderr| mean.map_or(MISSING.to_owned(), |mean| mean_stderr(mean, stderr, 4));
+    for row in results {
         let others: Vec<&str> = row.training_of.split(", ").filter(|run| *run != row.run).collect();
         let shared =
             if others.is_empty() { String::new() } else { format!(" (shares trainings of {})", others.join(", ")) };
-        rows.push([
+        let mut cells = vec![
             row.dataset,
             row.run,
             display::printable(&row.label).into_owned() + &shared,
             integer(row.seeds),
             mean_stderr(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
             mean_stderr(row.best_val_loss_mean, row.best_val_loss_stderr, 4),
+            split(row.split_val_loss_mean, row.split_val_loss_stderr),
+        ];
+        cells.extend(tested.then(|| split(row.split_test_loss_mean, row.split_test_loss_stderr)));
+        cells.extend([
             mean_stderr(row.total_train_time_secs_mean, row.total_train_time_secs_stderr, 1),
             mean_stderr(row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr, 0),
         ]);
+        rows.push(cells);
     }
     let mut table = table(&rows, width);
     for number in table.column_iter_mut().skip(3) {
         number.set_cell_alignment(CellAlignment::Right);
     }
-    let title = title("Results (mean ± standard error over seeds; losses in nats per character)");
-    Ok(format!("{title}\n{}\n", table.trim_fmt()))
+    let title = title(&format!("Results (mean ± standard error over seeds; losses in nats per {unit})"));
+    let closing = "best val loss: the lowest during training, on random windows; compare models by the whole splits";
+    Ok(format!("{title}\n{}\n{closing}\n", table.trim_fmt()))
+}
+
+/// What a loss is per: what a token is in every dataset of the results, or a token where they differ.
+fn unit(artifacts: &Artifacts, results: &[Results]) -> Unit {
+    let of = |row: &Results| {
+        let vocabulary = artifacts.read::<Vocabulary>(&Partition::dataset(&row.dataset));
+        vocabulary.map_or(Unit::Character, |loaded| Alphabet::new(&loaded.rows).unit())
+    };
+    let mut units: Vec<Unit> = results.iter().map(of).collect();
+    units.dedup();
+    match units[..] {
+        [unit] => unit,
+        _ => Unit::Token,
+    }
 }
 
 /// The findings on each dataset, to fit a terminal of `width` columns if there is one: those that are decided with value and
@@ -160,21 +188,25 @@ fn colored_line(line: &str, colored: bool) -> String {
 }
 
 /// Rows in aligned columns without borders, wrapped to fit `width` if there is one: between words where that is wide enough.
-fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], width: Option<u16>) -> Table {
+fn table(rows: &[impl AsRef<[String]>], width: Option<u16>) -> Table {
     /// Blanks before each column.
     const GAP: u16 = 2;
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(rows);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .add_rows(rows.iter().map(AsRef::as_ref));
     for column in table.column_iter_mut() {
         column.set_padding((GAP, 0));
     }
     let Some(width) = width else { return table };
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    let longest_word: [u16; COLUMNS] = std::array::from_fn(|column| {
-        let words = rows.iter().flat_map(|row| row[column].split_whitespace());
+    let longest_word = |column: usize| {
+        let words = rows.iter().filter_map(|row| row.as_ref().get(column)).flat_map(|cell| cell.split_whitespace());
         let longest = words.map(measure_text_width).max().unwrap_or(0);
         u16::try_from(longest).unwrap_or(u16::MAX).saturating_add(GAP)
-    });
+    };
+    let longest_word: Vec<u16> = (0..table.column_count()).map(longest_word).collect();
     if longest_word.iter().map(|width| u32::from(*width)).sum::<u32>() <= width.into() {
         for (column, least) in table.column_iter_mut().zip(longest_word) {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));

@@ -1,7 +1,8 @@
 //! The table of results.
 
 use declarations::Fault;
-use schemas::tables::Results;
+use schemas::enums::Split;
+use schemas::tables::{Evaluations, Results};
 
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::standard_error;
@@ -30,13 +31,17 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
     let (final_train_loss_mean, final_train_loss_stderr) =
         over_seeds(&final_train_loss, "training_log has no rows: rerun `train`")?;
     let (best_val_loss_mean, best_val_loss_stderr) = over_seeds(
-        &|seed| best_val_loss(seed, dataset.eval_interval),
-        "evaluations has no row at a multiple of eval_interval: rerun `train`, or correct eval_interval",
+        &|seed| Some(best_evaluation(seed, dataset.eval_interval)?.val_loss),
+        "evaluations has no row at a multiple of eval_interval or at the last step: rerun `train`, or correct eval_interval",
     )?;
     let (total_train_time_secs_mean, total_train_time_secs_stderr) =
         over_seeds(&|seed| Some(seed.train_timings.iter().map(|row| row.wall_secs).sum()), "")?;
     let (inference_tokens_per_sec_mean, inference_tokens_per_sec_stderr) =
         over_seeds(&inference_speed, "timings of `generate` has no time spent at the last step: rerun `generate`")?;
+    let best_steps = run.seeds.iter().filter_map(|seed| Some(best_evaluation(seed, dataset.eval_interval)?.step));
+    let best_val_loss_steps = best_steps.collect();
+    let [(split_val_loss_mean, split_val_loss_stderr), (split_test_loss_mean, split_test_loss_stderr)] =
+        [Split::Val, Split::Test].map(|split| split_loss(run, split));
     Ok(Results {
         dataset: dataset.name.clone(),
         run: run.name.clone(),
@@ -47,6 +52,11 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         final_train_loss_stderr,
         best_val_loss_mean,
         best_val_loss_stderr,
+        best_val_loss_steps,
+        split_val_loss_mean,
+        split_val_loss_stderr,
+        split_test_loss_mean,
+        split_test_loss_stderr,
         total_train_time_secs_mean,
         total_train_time_secs_stderr,
         inference_tokens_per_sec_mean,
@@ -75,11 +85,25 @@ fn training_of(run: &Run) -> String {
     runs.join(", ")
 }
 
-/// The lowest validation loss over evaluations at multiples of the interval: those at other steps, which checkpoints add,
-/// would give runs with more checkpoints more chances.
-fn best_val_loss(seed: &Seed, eval_interval: u32) -> Option<f64> {
-    let regular = seed.evaluations.iter().filter(|row| row.step.is_multiple_of(eval_interval));
-    regular.map(|row| row.val_loss).reduce(f64::min)
+/// The evaluation with the lowest validation loss, the first of equal ones, over multiples of the interval and the last step: those at
+/// other steps, which checkpoints add, would give runs with more checkpoints more chances.
+fn best_evaluation(seed: &Seed, eval_interval: u32) -> Option<&Evaluations> {
+    let last = seed.last_step();
+    let regular = seed.evaluations.iter().filter(|row| row.step.is_multiple_of(eval_interval) || row.step == last);
+    regular.min_by(|one, other| one.val_loss.total_cmp(&other.val_loss).then(one.step.cmp(&other.step)))
+}
+
+/// The mean loss of the last checkpoint over a whole split and its standard error; none unless every seed has it.
+fn split_loss(run: &Run, split: Split) -> (Option<f64>, Option<f64>) {
+    let of_seed = |seed: &Seed| {
+        let last = seed.last_step();
+        let row = seed.split_losses.iter().find(|row| row.split == split && row.step == last);
+        row.map(|row| row.loss_nats)
+    };
+    match run.seeds.iter().map(of_seed).collect::<Option<Vec<f64>>>() {
+        Some(losses) if !losses.is_empty() => (Some(mean(&losses) + 0.0), standard_error(&losses)),
+        _ => (None, None),
+    }
 }
 
 /// Characters per second of the last step's samples.
@@ -125,6 +149,8 @@ mod tests {
         assert_eq!([&rows[0], &rows[1]].map(|row| row.training_of.as_str()), ["run_0, run_1", "run_2"]);
         assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (24.0, Some(0.5)));
         assert_eq!((row.best_val_loss_mean, row.best_val_loss_stderr), (2.0, Some(0.0)));
+        assert_eq!(row.best_val_loss_steps, [0, 0], "the first of equal ones");
+        assert_eq!((row.split_val_loss_mean, row.split_test_loss_mean), (None, None), "nothing was evaluated");
         assert_eq!(row.total_train_time_secs_mean, 1.0);
         // Each of 10 samples took half a second for 500 characters; other steps do not count.
         assert_eq!(row.inference_tokens_per_sec_mean, 1000.0);

@@ -6,9 +6,9 @@ use schemas::attention::Window;
 use schemas::enums::WindowKind;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleScores, Samples, TrainingLog, Windows,
+    Results, SampleScores, Samples, TrainingLog, Vocabulary, Windows,
 };
-use schemas::{Measure, Partition, Provenance, Table, Uniform};
+use schemas::{Alphabet, Measure, Partition, Provenance, Table, Uniform};
 
 /// The tables behind figures and report.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Inputs {
 pub struct Dataset {
     /// Its seeds and steps.
     pub study: StudyDataset,
+    /// Its symbols, which label tokens.
+    pub alphabet: Alphabet,
     /// Losses of every run, in the order of the study.
     pub losses: Vec<RunLosses>,
     /// Attention on the probe windows; none without a run with snapshots.
@@ -209,10 +211,11 @@ impl Dataset {
             None => Vec::new(),
         };
         let findings = tables.read::<Findings>(&Partition::dataset(&dataset.name))?;
+        let alphabet = Alphabet::new(&tables.read::<Vocabulary>(&Partition::dataset(&dataset.name))?.rows);
         let mut sources = reader.sources;
         sources.push(Source { run: None, provenance: findings.provenance });
         let (study, findings) = (dataset.clone(), findings.rows);
-        Ok(Self { study, losses, attention, similarity, quality, samples, findings, correlations, sources })
+        Ok(Self { study, alphabet, losses, attention, similarity, quality, samples, findings, correlations, sources })
     }
 }
 

@@ -10,11 +10,11 @@ stage! {
     /// Reads the tables of the whole study and writes, for every dataset, each figure as PNG and SVG to
     /// plots/FIGURE_DATASET and one self-contained page to report/index.html, all below the folder of the tables. Which
     /// figures there are follows from the parts of the runs.
-    Plot "plot" results 1 per Study
+    Plot "plot" results 2 per Study
     example "plot --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \
              \"runs\":[{\"name\":\"run_0\",\"label\":\"Baseline\",\"parts\":[]}]}'"
     derived {
-        /// The study's datasets and runs, as JSON; parts are tracking, snapshots, similarity and quality. `run_pipeline.sh
+        /// The study's datasets and runs, as JSON; parts are evaluation, tracking, snapshots, similarity and quality. `run_pipeline.sh
         /// --dry-run` prints it
         study: Study,
     }
@@ -22,6 +22,7 @@ stage! {
     reads {
         Results,
         Findings,
+        Vocabulary,
         TrainingLog,
         Evaluations,
         HeadMetrics.when(|_, member| member.is_of(|study| study.last_with(Part::Snapshots))),

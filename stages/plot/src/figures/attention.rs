@@ -38,7 +38,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         let values = layers.iter().flatten().flat_map(Summary::low_high).chain(uniform);
         let x = Scale::of_steps(&dataset.study.steps);
         let panel = Panel { left: 160.0, top, right: 1420.0, bottom, x, y: Scale::around(values) };
-        let label = axis_label(&measure.quantity);
+        let label = axis_label(&measure.quantity, dataset.alphabet.unit());
         let x = (index + 1 == PANELS.len()).then_some(steps_label(&dataset.study.steps));
         panel.frame(&mut figure, Labels { x, y: Some(&label), ..Labels::default() });
         if let Some(uniform) = uniform {

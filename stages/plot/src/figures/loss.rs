@@ -63,7 +63,7 @@ pub fn figure(dataset: &Dataset, split: Split) -> Figure {
     let steps = &dataset.study.steps;
     let last = groups.iter().flat_map(|group| &group.curve).map(|point| point.step).max().unwrap_or(0);
     let from = last / 4;
-    let label = axis_label(&measure.quantity);
+    let label = axis_label(&measure.quantity, dataset.alphabet.unit());
     let enlarged = format!("from step {}", number::integer(from));
     for (left, right, first, y, heading) in
         [(160.0, 770.0, 0, Some(label.as_str()), "all steps"), (910.0, 1556.0, from, None, enlarged.as_str())]

@@ -39,8 +39,11 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Option<Figure> 
         name: "attention_maps",
         title: "Attention patterns",
         subtitle: format!(
-            "{} · {}, seed {seed} · one window of {} characters of validation text",
-            dataset.study.name, attention.run, first.queries
+            "{} · {}, seed {seed} · one window of {} {}s of validation text",
+            dataset.study.name,
+            attention.run,
+            first.queries,
+            dataset.alphabet.unit()
         ),
         caption,
     };

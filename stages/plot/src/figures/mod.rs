@@ -29,6 +29,9 @@ pub fn all(dataset: &Dataset) -> Vec<Figure> {
     figures.extend(dataset.similarity.as_ref().map(|similarity| similarity::figure(dataset, similarity)));
     figures.extend(dataset.quality.as_ref().and_then(|quality| quality::figure(dataset, quality)));
     figures.push(findings::figure(dataset));
+    // Captions speak of characters, which in a dataset of bytes are none.
+    let unit = dataset.alphabet.unit();
+    figures.iter_mut().for_each(|figure| figure.caption = unit.in_place_of_character(&figure.caption));
     figures
 }
 

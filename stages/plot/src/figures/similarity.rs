@@ -46,7 +46,7 @@ pub fn figure(dataset: &Dataset, similarity: &SimilarityTables) -> Figure {
     let values = curves.iter().flat_map(|(_, curve)| curve).flat_map(Summary::low_high);
     let x = Scale::of_steps(&dataset.study.steps);
     let panel = Panel { left: 170.0, top: 160.0, right: 1400.0, bottom: 912.0, x, y: Scale::around(values) };
-    let label = axis_label(&LayerSimilarity::js_similarity.quantity);
+    let label = axis_label(&LayerSimilarity::js_similarity.quantity, dataset.alphabet.unit());
     let x = Some(steps_label(&dataset.study.steps));
     panel.frame(&mut figure, Labels { x, y: Some(&label), ..Labels::default() });
     for (pair, curve) in &curves {

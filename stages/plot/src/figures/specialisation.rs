@@ -36,7 +36,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
     let grid =
         Grid { left: 150.0, top: 196.0, bottom: 1092.0, gap: 48.0, columns: attention.layers(), rows: METRICS.len() };
     for (row, measure) in METRICS.into_iter().enumerate() {
-        let (label, uniform) = (axis_label(&measure.quantity), attention.uniform(measure));
+        let (label, uniform) = (axis_label(&measure.quantity, dataset.alphabet.unit()), attention.uniform(measure));
         let y = Scale::from_zero(rows.iter().filter_map(measure.get).chain(uniform));
         for layer in 0..attention.layers() {
             let [left, top, right, bottom] = grid.cell(layer, row);

@@ -60,7 +60,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables) -> Figure {
         }
     }
     for (row, (measure, from_zero)) in METRICS.into_iter().enumerate() {
-        let (label, uniform) = (axis_label(&measure.quantity), attention.uniform(measure));
+        let (label, uniform) = (axis_label(&measure.quantity, dataset.alphabet.unit()), attention.uniform(measure));
         let values = attention.head_metrics.iter().flatten().filter_map(measure.get).chain(uniform);
         let y = if from_zero { Scale::from_zero(values) } else { Scale::around(values) };
         for layer in 0..attention.layers() {

@@ -12,6 +12,7 @@ mod samples;
 mod uncertainty;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use schemas::Unit;
 
 use crate::canvas::Figure;
 use crate::inputs::{Dataset, Inputs};
@@ -27,6 +28,7 @@ const TITLE: &str = "Attention patterns during GPT training";
 pub fn page(inputs: &Inputs, figures: &[Rendered]) -> String {
     let datasets: Vec<(&Dataset, Vec<Section>)> =
         inputs.datasets.iter().zip(figures).map(|(dataset, figures)| (dataset, sections(dataset, figures))).collect();
+    let units: Vec<Unit> = inputs.datasets.iter().map(|dataset| dataset.alphabet.unit()).collect();
     let names: Vec<&str> = inputs.datasets.iter().map(|dataset| dataset.study.name.as_str()).collect();
     let document = html! {
         (DOCTYPE)
@@ -61,7 +63,7 @@ pub fn page(inputs: &Inputs, figures: &[Rendered]) -> String {
                             }
                         }
                     }
-                    section #results { h2 { "Results" } (results::table(&inputs.results)) }
+                    section #results { h2 { "Results" } (results::table(&inputs.results, &units)) }
                     @for (dataset, sections) in &datasets {
                         @for section in sections {
                             section id=(section.anchor(dataset)) {

@@ -7,7 +7,7 @@ use schemas::attention::Window;
 use schemas::enums::{ContextPolicy, Event, Scope, TextSource, Verdict, WindowKind};
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleScores, Samples, TrainingLog, Windows,
+    Results, SampleScores, Samples, TrainingLog, Vocabulary, Windows,
 };
 use schemas::{Artifacts, Partition, Provenance};
 
@@ -73,6 +73,9 @@ pub(crate) fn write(artifacts: &Artifacts, study: &Study) {
                 generation(artifacts, dataset, &partition, (seed, run.has(Part::Quality)));
             }
         }
+        let made = Provenance::new("prep", 1, serde_json::json!({}));
+        let vocabulary = Vocabulary::of_characters("\n abcdefgh", 1);
+        artifacts.write(&Partition::dataset(&dataset.name), &made, &vocabulary).expect("written");
         conclusions(artifacts, study, dataset);
     }
 }
@@ -233,6 +236,7 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
             step,
             sample,
             prompt: " ".into(),
+            prompt_tokens: vec![1],
             text: text(step),
             tokens: vec![1, 2],
             temperature: 0.8,
@@ -294,6 +298,11 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
         .iter()
         .enumerate()
         .map(|(number, run)| Results {
+            best_val_loss_steps: vec![2000; dataset.seeds.len()],
+            split_val_loss_mean: None,
+            split_val_loss_stderr: None,
+            split_test_loss_mean: None,
+            split_test_loss_stderr: None,
             dataset: dataset.name.clone(),
             run: run.name.clone(),
             label: run.label.clone(),
