@@ -59,7 +59,7 @@ TEXTS = {
     "bytes": (
         polish(),
         ["--text-encoding", "bytes", "--set", "generate.prompt=Zażółć gęślą jaźń"],
-        ["bytes of", "`generate.prompt` has 26 bytes, and block_size is 16: the model sees the last 16 at most"],
+        ["bytes of", "`generate.prompt` is longer than block_size, which is 16: the model sees its last 16 tokens at most"],
         ["not in the dataset's vocabulary", "nats per character"],
     ),
 }

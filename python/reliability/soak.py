@@ -101,6 +101,7 @@ class Soak:
 # What a job needs of its own training; equal work of another run is taken from there, so that what that needs is needed, too.
 NEEDS = {
     "train": {"train"},
+    "evaluate": {"train", "evaluate"},
     "snapshot": {"train", "snapshot"},
     "metrics": {"train", "snapshot", "metrics"},
     "generate": {"train", "generate"},

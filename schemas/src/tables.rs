@@ -334,7 +334,7 @@ tables! {
         step: u32 = "steps",
         /// The sample's number.
         sample: u16 = "1",
-        /// The text that the model was given, of which it sees the last block.
+        /// The text that the model was given, of which it sees at most the last block.
         prompt: String = "text",
         /// That text as tokens of `vocabulary`.
         prompt_tokens: Vec<u16> = "1",

@@ -141,7 +141,7 @@ pub(crate) fn metrics(checkpoints: u32, training: Option<&TrainingSections>) -> 
 pub(crate) fn evaluate(parameters: &evaluate::Parameters, training: Option<&TrainingSections>) -> Cost {
     const SPLIT: f64 = 1e5;
     let model = Model::of(training);
-    let stride = parameters.stride.map_or(model.block / 2.0, f64::from).max(1.0);
+    let stride = parameters.stride.map_or(0.75 * model.block, f64::from).max(1.0);
     let characters = f64::from(parameters.steps.count()) * SPLIT * (model.block / stride).max(1.0);
     Cost {
         seconds: characters * model.forward() / PER_SECOND,

@@ -64,18 +64,18 @@ fn every_character_is_predicted_from_the_context_that_is_said() {
 }
 
 #[test]
-fn the_window_moves_on_by_half_of_itself() {
+fn the_window_moves_on_by_three_quarters_of_itself() {
     let folder = study(0);
     run(&folder, &["--steps", "10"]).expect("it runs");
     let [row] = &rows(&folder)[..] else { panic!("the test split is empty") };
-    assert_eq!((row.split, row.window, row.stride), (Split::Val, 9, 4));
-    // The first nine positions, then four at a time, each from nine tokens or the position and what is before it in the window.
+    assert_eq!((row.split, row.window, row.stride), (Split::Val, 9, 7));
+    // The first nine positions, then seven at a time, each from what is before it in the window.
     let model = Model::new(Device::Cpu, Weights::initial(CONFIG, 13)).expect("a model");
     let text = tokens(Split::Val, 200);
     let (mut sum, mut start) = (0.0, 0);
     for position in 0..199_usize {
-        if position >= 9 && (position - 9) % 4 == 0 {
-            start = (position + 4).min(199) - 9;
+        if position >= 9 && (position - 9) % 7 == 0 {
+            start = (position + 7).min(199) - 9;
         }
         sum += surprise(&model, &text[start..=position], text[position + 1]);
     }

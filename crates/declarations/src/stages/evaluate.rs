@@ -18,7 +18,7 @@ stage! {
     }
     parameters "Windows" {
         /// Characters by which the window moves on, at most block_size: a smaller one gives more context and takes more time
-        /// [default: half of block_size]
+        /// [default: three quarters of block_size]
         stride: Option<u32> = None,
     }
     schedule {
@@ -59,8 +59,9 @@ impl TrainingStage for Evaluate {
 }
 
 impl Parameters {
-    /// The stride of windows of so many characters.
+    /// The stride of windows of so many characters. Three quarters of them by default: half would cost more than 3 % of the default
+    /// run's time.
     pub fn stride(&self, block_size: usize) -> usize {
-        self.stride.map_or(block_size / 2, |stride| stride as usize).clamp(1, block_size.max(1))
+        self.stride.map_or(block_size - block_size / 4, |stride| stride as usize).clamp(1, block_size.max(1))
     }
 }

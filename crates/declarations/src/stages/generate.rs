@@ -87,22 +87,19 @@ impl Parameters {
     /// What the text and the block size make of the prompt and of the texts that samples are compared with.
     fn doubts(&self, facts: &Facts<'_>) -> Vec<Invalid> {
         let mut found = Vec::new();
-        let unit = facts.text.map(|text| text.alphabet.unit()).unwrap_or_default();
         let tokens = |prompt: &str| match facts.text.map(|text| text.alphabet.encode(prompt)) {
             Some(encoded) => encoded.map_or(0, |tokens| tokens.len()),
             None => prompt.chars().count(),
         };
         let beyond = self.prompt.as_deref().map(tokens).zip(facts.block_size);
-        if let Some((given, block_size)) = beyond.filter(|(given, block_size)| *given > *block_size as usize) {
+        if let Some((_, block_size)) = beyond.filter(|(given, block_size)| *given > *block_size as usize) {
             found.push(Invalid::new(
                 "prompt",
-                format!(
-                    "has {given} {unit}s, and block_size is {block_size}: the model sees the last {block_size} at most"
-                ),
+                format!("is longer than block_size, which is {block_size}: the model sees its last {block_size} tokens at most"),
             ));
         }
         let Some(text) = facts.text else { return found };
-        let length = self.length as usize;
+        let (unit, length) = (text.alphabet.unit(), self.length as usize);
         if (self.score || self.track) && text.val < 2 * length {
             let compared = match text.val < length {
                 true => format!("samples are compared with real text of {} {unit}s, which is shorter", text.val),

@@ -26,7 +26,11 @@ struct Strip {
     distances: Vec<f64>,
 }
 
-/// Draws the figure; none if no text has a score.
+/// What is said where no text has a quality.
+const NO_QUALITY: &str = "No text has a quality, which is a distance from real texts in their standard deviations: that takes several real \
+                          texts that differ, and the validation split has fewer.";
+
+/// Draws the figure, which says so if no text has a score.
 pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
     // Quality is negative: a logarithmic axis needs the distance.
     let distance = |row: &SampleScores| row.quality.map(|quality| -quality).filter(|distance| *distance > 0.0);
@@ -47,7 +51,7 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
         .collect();
     let rows = quality.rows.iter().flatten().filter(model);
     let samples: Vec<(u32, f64)> = rows.filter_map(|row| Some((row.step?, distance(row)?))).collect();
-    let last = samples.iter().map(|(step, _)| *step).max()?;
+    let last = samples.iter().map(|(step, _)| *step).max();
 
     let heading = Heading {
         name: "generation_quality",
@@ -64,6 +68,13 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables) -> Option<Figure> {
             .to_owned(),
     };
     let mut figure = Figure::new(heading, (style::WIDTH, 900.0));
+    let Some(last) = last else {
+        for (line, text) in style::NOTE.wrap(NO_QUALITY, style::WIDTH - 2.0 * style::MARGIN).iter().enumerate() {
+            let y = 170.0 + style::NOTE.size * style::LINE * line as f64;
+            figure.text(text, (style::MARGIN, y), style::NOTE, Align::Start);
+        }
+        return Some(figure);
+    };
 
     let all = references.iter().flat_map(|strip| strip.distances.iter().copied());
     let y = Scale::around_logarithmic(samples.iter().map(|(_, distance)| *distance).chain(all)).negated();
