@@ -27,7 +27,7 @@ from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 
-PER_TRAINING = ["train", "snapshot", "metrics", "generate"]  # the stages with one job per dataset, run and seed
+PER_TRAINING = ["train", "evaluate", "snapshot", "metrics", "generate"]  # the stages with one job per dataset, run and seed
 ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".html": b"</html>\n"}
 
 

@@ -37,7 +37,10 @@ def column_summary(column):
     if pa.types.is_floating(column.type):
         values = np.asarray(column.drop_null(), dtype=np.float64)
         return {"values": len(values), "nulls": column.null_count, "sum": float(values.sum()), "size": float(np.abs(values).sum())}
-    return hashlib.sha256(json.dumps(column.to_pylist()).encode()).hexdigest()[:16]
+    cells = column.to_pylist()
+    if pa.types.is_binary(column.type):
+        cells = [cell.hex() for cell in cells]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
 def summaries(root):

@@ -20,6 +20,12 @@ def optional(columns):
     return {name: f"{kind}?" for name, kind in columns.items()}
 
 
+def of_seeds(*names):
+    """Columns of means over seeds, each followed by its standard error."""
+    parts = {"mean": "float64", "stderr": "float64?"}
+    return {f"{name}_{part}": kind for name in names for part, kind in parts.items()}
+
+
 def measured(names, nullable=(), without_stderr=()):
     """Columns of measures, each followed by its standard error over probe windows."""
     columns = {}
@@ -36,7 +42,15 @@ TABLES = {
     "vocabulary": (
         ["prep"],
         ["dataset"],
-        {"token": "uint16", "symbol": "string", "code_point": "uint32", "train_count": "uint64"},
+        {
+            **{"token": "uint16", "symbol": "string", "bytes": "binary"},
+            **{"code_point": "uint32?", "train_count": "uint64"},
+        },
+    ),
+    "text_notes": (
+        ["prep"],
+        ["dataset"],
+        {"note": "string", "count": "uint64", "share": "float64?", "message": "string"},
     ),
     "semantic_space": (["prep"], ["dataset"], {"word": "string", "idf": "float64", "loadings": "list<float64>"}),
     "training_log": (["train", "import"], TRAINING, {"step": "uint32", **float64("loss", "learning_rate", "grad_norm")}),
@@ -47,6 +61,14 @@ TABLES = {
             "step": "uint32",
             **float64("train_loss", "val_loss", "train_loss_stderr", "val_loss_stderr", "val_bits_per_char"),
             "learning_rate": "float64",
+        },
+    ),
+    "split_losses": (
+        ["evaluate"],
+        TRAINING,
+        {
+            **{"step": "uint32", "split": "string", "window": "uint32", "stride": "uint32"},
+            **{"tokens": "uint64", "bytes": "uint64", **float64("loss_nats", "bits_per_symbol", "bits_per_byte")},
         },
     ),
     "timings": (
@@ -129,7 +151,8 @@ TABLES = {
         ["generate"],
         TRAINING,
         {
-            **{"step": "uint32", "sample": "uint16", "prompt": "string", "text": "string", "tokens": "list<uint16>"},
+            **{"step": "uint32", "sample": "uint16", "prompt": "string", "prompt_tokens": "list<uint16>"},
+            **{"text": "string", "tokens": "list<uint16>"},
             **{"temperature": "float64", "top_k": "uint32", "context_policy": "string"},
         },
     ),
@@ -198,11 +221,10 @@ TABLES = {
         [],
         {
             **{"dataset": "string", "run": "string", "label": "string", "training_of": "string", "seeds": "uint32"},
-            **{
-                f"{name}_{part}": "float64" if part == "mean" else "float64?"
-                for name in ("final_train_loss", "best_val_loss", "total_train_time_secs", "inference_tokens_per_sec")
-                for part in ("mean", "stderr")
-            },
+            **of_seeds("final_train_loss", "best_val_loss"),
+            "best_val_loss_steps": "list<uint32>",
+            **optional(float64(*(f"split_{split}_loss_{part}" for split in ("val", "test") for part in ("mean", "stderr")))),
+            **of_seeds("total_train_time_secs", "inference_tokens_per_sec"),
         },
     ),
     "lineage": (

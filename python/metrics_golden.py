@@ -144,9 +144,9 @@ def texts_case(generator):
         ("model", ""),
     ]
     symbols = sorted(set(train).union(*(text for _, text in scored)))
-    known = texts.Known([train[:1000], train[1000:]], [text for _, text in scored])
+    known = texts.Known(map(texts.Text.of, [train[:1000], train[1000:]]), [texts.Text.of(text) for _, text in scored])
     semantics = texts.SemanticSpace(space)
-    frame = pd.DataFrame([{"source": source, **texts.scores(text, known, semantics)} for source, text in scored])
+    frame = pd.DataFrame([{"source": source, **texts.scores(texts.Text.of(text), known, semantics)} for source, text in scored])
     frame["quality"] = texts.quality(frame)
     expected = records(frame.drop(columns="source"))
     return {

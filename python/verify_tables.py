@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 import pyarrow as pa
-from verify import correlations, findings, generation, lineage, onsets, scoring, semantics, snapshots, training
+from verify import correlations, findings, generation, lineage, onsets, scoring, semantics, snapshots, splits, training
 from verify.report import Report
 from verify.store import Missing, Store
 
 FAMILIES = {
-    "training": [training.verify],
+    "training": [training.verify, splits.verify],
     "attention": [snapshots.verify],
     "scores": [semantics.verify, scoring.verify],
     "generation": [generation.verify],
@@ -76,7 +76,9 @@ def leave_out(report):
         "layer_similarity": ["step", "layer_a", "layer_b"],
         "attended_characters": ["step", "layer", "head", "token"],
         "baselines": ["metric"],
-        "samples": ["step", "sample", "prompt", "temperature", "top_k", "context_policy"],
+        "split_losses": ["step", "split", "stride"],
+        "text_notes": ["note"],
+        "samples": ["step", "sample", "temperature", "top_k", "context_policy"],
         "sample_scores": ["step", "source", "sample"],
         "sample_attention": ["step", "source", "sample", "layer", "head"],
         "sample_layers": ["step", "sample", "layer_a", "layer_b"],
@@ -91,14 +93,15 @@ def leave_out(report):
     }.items():
         report.leave_out(table, columns, keys)
     report.leave_out("corpus", ["token"], "comes from a text outside the folder")
-    report.leave_out("vocabulary", ["symbol", "code_point"], "comes from a text outside the folder")
+    report.leave_out("vocabulary", ["symbol", "bytes", "code_point"], "comes from a text outside the folder")
+    report.leave_out("text_notes", ["count", "share", "message"], "text, and what comes from a text outside the folder")
     report.leave_out("training_log", ["loss", "grad_norm"], streams)
     report.leave_out("evaluations", ["train_loss", "val_loss", "train_loss_stderr", "val_loss_stderr"], streams)
     report.leave_out("tracking", ["entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass"], streams)
     report.leave_out("tracking", ["step", "layer", "head"], keys)
     report.leave_out("checkpoints", ["tensor", "shape", "values"], streams)
     report.leave_out("optimizer", ["step", "tensor", "moment", "shape", "values"], streams)
-    report.leave_out("samples", ["tokens"], "needs the random stream of sampling")
+    report.leave_out("samples", ["tokens", "prompt_tokens"], "needs the random stream of sampling")
     report.leave_out("timings", ["activity", "step", "sample", "wall_secs", "characters"], clock)
     report.leave_out("correlations", ["reason"], "text")
     report.leave_out("onsets", ["reason"], "text")

@@ -116,6 +116,8 @@ if ! $quick; then
             check "every stage killed: no incomplete file, and the same bytes after a rerun" \
                 python python/check_kills.py "$artifacts"
             check "the page in a browser, its values beside the Parquet" scripts/test_page.sh "$artifacts"
+            check "texts that people bring: what is said of them, and their numbers recomputed" \
+                python python/check_texts.py "$target/release"
             check "controls: the metrics find what was planted, and nothing else" controls
         fi
         check "the README's Python blocks" readme_queries

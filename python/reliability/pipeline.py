@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-STAGES = ("prep", "train", "snapshot", "metrics", "generate", "correlate", "plot")
+STAGES = ("prep", "train", "evaluate", "snapshot", "metrics", "generate", "correlate", "plot")
 
 # What is made from clocks; all else has the same bytes in every run.
 CLOCKS = ("timings", "results", "lineage", "report")

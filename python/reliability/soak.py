@@ -13,7 +13,7 @@ from pathlib import Path
 from .pipeline import ROOT, STAGES, Pipeline, emptied, left_over, trips
 
 # A seed has fourteen jobs: four runs train and generate, three of them also snapshot and measure.
-JOBS_PER_SEED, OTHER_JOBS = 14, 3
+JOBS_PER_SEED, OTHER_JOBS = 18, 3
 
 
 class Soak:
@@ -101,6 +101,7 @@ class Soak:
 # What a job needs of its own training; equal work of another run is taken from there, so that what that needs is needed, too.
 NEEDS = {
     "train": {"train"},
+    "evaluate": {"train", "evaluate"},
     "snapshot": {"train", "snapshot"},
     "metrics": {"train", "snapshot", "metrics"},
     "generate": {"train", "generate"},

@@ -61,9 +61,8 @@ def verify_training(store, report, progress, keys, every_step):
 def texts(store, dataset, samples, stored):
     """The model's input, as (source, sample, length of the prompt, tokens): each sample after its prompt; and evenly spaced
     `validation` windows, those of the scores, after the same prompt, as many as are stored."""
-    tokens_of = store.read("vocabulary", dataset=dataset).set_index("symbol")["token"]
     for sample in samples.itertuples():
-        prompt = tokens_of[list(sample.prompt)].to_numpy()
+        prompt = sample.prompt_tokens
         yield "model", sample.sample, len(prompt), np.concatenate([prompt, sample.tokens]).astype(np.int64)
     val = store.read("corpus", dataset=dataset, split="val")["token"].to_numpy()
     count = stored[stored["source"] == "validation"]["sample"].nunique()
@@ -85,11 +84,14 @@ def contexts(length, prompt, block, policy):
     predicted the sample's characters are those of the positions `prompt − 1` to `length − 2`. `exact`: beyond block_size,
     the last `block` characters are recomputed for each prediction. `rollover`: when the block is full, its last `block / 2`
     characters start a new one."""
-    position, end = prompt - 1, length - 1
+    first, end = prompt - 1, length - 1
+    # With `rollover`, a prompt beyond the block has rolled over too.
+    position = first if policy == "exact" else 0
     start = max(0, position + 1 - block)
     while position < end:
         last = min(start + block - 1, end - 1)
-        yield start, position, last
+        if last >= first:
+            yield start, max(position, first), last
         position = last + 1
         start = position + 1 - (block if policy == "exact" else max(block // 2, 1))
 

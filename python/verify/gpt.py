@@ -28,10 +28,24 @@ class Gpt:
             norms = self.norms(block, added)
             yield (weights[:, :, -1:], norms[:, :, -1:]) if last_row else (weights, norms)
             if not last:
-                joined = added.transpose(0, 2, 1, 3).reshape(x.shape)
-                x = x + self.linear(f"{block}.attn.c_proj", joined)
-                hidden = self.linear(f"{block}.mlp.c_fc", self.layer_norm(f"{block}.ln_2", x))
-                x = x + self.linear(f"{block}.mlp.c_proj", hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))))
+                x = self.residual(block, x, added)
+
+    def logits(self, tokens):
+        """The logits [text, position, symbol] of texts of equal length."""
+        embedding = self.tensors["transformer.wte.weight"]
+        x = embedding[tokens] + self.tensors["transformer.wpe.weight"][: tokens.shape[1]]
+        for layer in range(self.layers):
+            block = f"transformer.h.{layer}"
+            weights, values = self.rows(block, x, 0)
+            x = self.residual(block, x, weights @ values)
+        return self.layer_norm("transformer.ln_f", x) @ embedding.T
+
+    def residual(self, block, x, added):
+        """The residual stream after a block, from what its heads added [text, head, query, dimension]."""
+        joined = added.transpose(0, 2, 1, 3).reshape(x.shape)
+        x = x + self.linear(f"{block}.attn.c_proj", joined)
+        hidden = self.linear(f"{block}.mlp.c_fc", self.layer_norm(f"{block}.ln_2", x))
+        return x + self.linear(f"{block}.mlp.c_proj", hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))))
 
     def rows(self, block, x, first):
         """The attention rows of the queries from `first` on, and the values of all keys."""

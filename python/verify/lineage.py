@@ -43,8 +43,10 @@ def written(stage, values):
     keys = {key: values[key][0] for key in TRAINING if key in values}
     keys |= {"seed": int(keys["seed"])} if "seed" in keys else {}
     if stage == "prep":
-        splits = [("corpus", {**keys, "split": split}) for split in ("train", "val")]
-        return [*splits, ("vocabulary", keys), ("semantic_space", keys)]
+        splits = [("corpus", {**keys, "split": split}) for split in ("train", "val", "test")]
+        return [*splits, *((table, keys) for table in ("vocabulary", "text_notes", "semantic_space"))]
+    if stage == "evaluate":
+        return [("split_losses", keys)]
     if stage == "train":
         tables = ["training_log", "evaluations", "optimizer", *enabled(values, tracking=["tracking"])]
         return of_training(keys, tables, "checkpoints", values["checkpoint-steps"][0], stage)

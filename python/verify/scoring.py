@@ -4,7 +4,7 @@ import pandas as pd
 
 from .report import FLOAT64
 from .store import Missing
-from .texts import SCORES, Known, SemanticSpace, decode, quality, scores, validation_windows
+from .texts import SCORES, Known, SemanticSpace, Symbols, quality, scores, validation_windows
 
 CHARACTERS = 1_000_000
 
@@ -18,13 +18,13 @@ def verify(store, report, progress):
 
 
 def verify_dataset(store, report, progress, dataset):
-    code_points = store.read("vocabulary", dataset=dataset)["code_point"].to_numpy()
+    symbols = Symbols(store.read("vocabulary", dataset=dataset))
     trainings = [keys for keys in store.partitions("samples") if keys["dataset"] == dataset]
     samples = {}
     for keys in trainings:
         samples[keys["run"], keys["seed"]] = frame = store.read("samples", **keys)
-        texts = [decode(tokens, code_points) for tokens in frame["tokens"]]
-        report.compare_equal("samples", "text", frame["text"], texts, f"{keys}")
+        for name, tokens in ("text", "tokens"), ("prompt", "prompt_tokens"):
+            report.compare_equal("samples", name, frame[name], map(symbols.text, frame[tokens]), f"{keys}")
     scored = [keys for keys in trainings if store.has("sample_scores", **keys)]
     if not scored:
         return
@@ -32,11 +32,12 @@ def verify_dataset(store, report, progress, dataset):
     val = store.read("corpus", dataset=dataset, split="val")["token"].to_numpy()
     lengths = {keys["run"]: len(samples[keys["run"], keys["seed"]]["tokens"].iloc[0]) for keys in scored}
     real = {
-        length: [decode(window, code_points) for window in validation_windows(val, length)]
+        length: [symbols.read(window) for window in validation_windows(val, length)]
         for length in set(lengths.values())
     }
-    of_models = {text for keys in scored for text in samples[keys["run"], keys["seed"]]["text"]}
-    known = Known(train_parts(store, dataset, code_points), of_models.union(*real.values()))
+    of_models = {symbols.read(tokens) for keys in scored for tokens in samples[keys["run"], keys["seed"]]["tokens"]}
+    parts = (batch["token"].to_numpy() for batch in train_batches(store, dataset))
+    known = Known(symbols.read_parts(parts), of_models.union(*real.values()))
     space = SemanticSpace(store.read("semantic_space", dataset=dataset))
     references = {
         length: pd.DataFrame([{"sample": at, **scores(text, known, space)} for at, text in enumerate(texts)])
@@ -45,16 +46,14 @@ def verify_dataset(store, report, progress, dataset):
     for keys in scored:
         progress(f"scores of {keys['dataset']} {keys['run']} seed {keys['seed']}")
         frame = samples[keys["run"], keys["seed"]]
-        models = pd.DataFrame([scores(text, known, space) for text in frame["text"]])
+        models = pd.DataFrame([scores(symbols.read(tokens), known, space) for tokens in frame["tokens"]])
         models[["step", "sample"]] = frame[["step", "sample"]]
         stored = store.read("sample_scores", **keys)
         verify_scores(report, stored, models, references[lengths[keys["run"]]], " ".join(map(str, keys.values())))
 
 
-def train_parts(store, dataset, code_points):
-    file = store.file("corpus", dataset=dataset, split="train")
-    for batch in file.iter_batches(batch_size=CHARACTERS):
-        yield decode(batch["token"].to_numpy(), code_points)
+def train_batches(store, dataset):
+    return store.file("corpus", dataset=dataset, split="train").iter_batches(batch_size=CHARACTERS)
 
 
 def verify_scores(report, stored, models, references, where):

@@ -8,10 +8,12 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from .report import FLOAT64, Tolerance
-from .texts import counted_words, decode, segments
+from .texts import Symbols, counted_words, segments
 
 DIMENSIONS = 64
 MOST_SEGMENTS = MOST_WORDS = 20_000
+# A symbol that occurs less often in the train split is noted as rare, if so large a share of them is.
+RARE, MANY_RARE = 10, 0.1
 # A residual of 1e-8 moves a singular vector by 1e-8 over the gap to the next singular values.
 LOADINGS = Tolerance(1e-6)
 # Singular values closer than this (relative to the largest) determine only the subspace of their vectors.
@@ -21,22 +23,43 @@ SAME = 1e-6
 def verify(store, report, progress):
     for keys in store.partitions("semantic_space"):
         progress(f"semantic space of {keys['dataset']}")
-        code_points = store.read("vocabulary", **keys)["code_point"].to_numpy()
+        vocabulary = store.read("vocabulary", **keys)
+        symbols = Symbols(vocabulary)
         train = store.read("corpus", **keys, split="train")["token"].to_numpy()
-        counts = np.bincount(train, minlength=len(code_points))
-        stored_counts = store.read("vocabulary", **keys)["train_count"].to_numpy()
+        counts = np.bincount(train, minlength=len(symbols))
         where = f"dataset={keys['dataset']}"
-        report.compare("vocabulary", "train_count", stored_counts, counts, Tolerance(), where)
-        verify_space(report, store.read("semantic_space", **keys), pieces(train, code_points), where)
+        report.compare("vocabulary", "train_count", vocabulary["train_count"].to_numpy(), counts, Tolerance(), where)
+        verify_notes(store, report, keys, symbols, counts)
+        verify_space(report, store.read("semantic_space", **keys), pieces(symbols.text(train)), where)
 
 
-def pieces(train, code_points):
-    """The train split's segments, evenly spaced ones if there are too many; the whole text is never in memory."""
-    whole, rest = divmod(len(train), 100)
-    count = whole + (rest >= 50)
-    chosen = range(count) if count <= MOST_SEGMENTS else (i * count // MOST_SEGMENTS for i in range(MOST_SEGMENTS))
-    for segment in chosen:
-        yield from segments(decode(train[segment * 100 : segment * 100 + 100], code_points))
+def verify_notes(store, report, keys, symbols, train_counts):
+    """The notes on symbols that the train split lacks, or has rarely: how many, and at which share of the positions."""
+    expected = []
+    for split in "val", "test":
+        tokens = store.read("corpus", **keys, split=split)["token"].to_numpy()
+        unseen = train_counts[tokens] == 0
+        if unseen.any():
+            expected.append(("unseen_symbols", len(np.unique(tokens[unseen])), unseen.mean()))
+    rare = ((train_counts > 0) & (train_counts < RARE)).sum()
+    if rare / len(symbols) >= MANY_RARE:
+        expected.append(("rare_symbols", rare, rare / len(symbols)))
+    notes = store.read("text_notes", **keys)
+    notes = notes[notes["note"].isin(["unseen_symbols", "rare_symbols"])]
+    kinds, counts, shares = zip(*expected) if expected else ((), (), ())
+    where = f"dataset={keys['dataset']}"
+    if list(notes["note"]) != list(kinds):
+        report.fail(f"text_notes, {where}: {list(notes['note'])} stored, {list(kinds)} recomputed")
+    elif expected:
+        report.compare("text_notes", "count", notes["count"].to_numpy(), counts, Tolerance(), where)
+        report.compare("text_notes", "share", notes["share"].to_numpy(), shares, FLOAT64, where)
+
+
+def pieces(text):
+    """The segments of a text, evenly spaced ones if there are too many."""
+    found = segments(text)
+    count = len(found)
+    return found if count <= MOST_SEGMENTS else [found[i * count // MOST_SEGMENTS] for i in range(MOST_SEGMENTS)]
 
 
 def verify_space(report, stored, texts, where):

@@ -11,7 +11,7 @@ from . import rows
 from .gpt import Gpt
 from .report import EXACT, FLOAT32, FLOAT64
 from .store import Missing
-from .texts import decode
+from .texts import Symbols
 
 HEAD = ["step", "layer", "head"]
 
@@ -64,8 +64,7 @@ def verify_training(store, report, progress, training, steps):
 def compare_windows(store, report, training, windows):
     """Compares `val` windows with the validation split, and every window's text with its tokens."""
     split = store.read("corpus", dataset=training["dataset"], split="val")["token"].to_numpy()
-    code_points = store.read("vocabulary", dataset=training["dataset"])["code_point"].to_numpy()
-    texts = [decode(tokens, code_points) for tokens in windows["tokens"]]
+    texts = map(Symbols(store.read("vocabulary", dataset=training["dataset"])).text, windows["tokens"])
     report.compare_equal("windows", "text", windows["text"], texts, named(training))
     for window in windows[windows["kind"] == "val"].itertuples():
         expected = split[window.start : window.start + len(window.tokens)]

@@ -1,8 +1,10 @@
 """Texts: symbols, words, segments, n-grams; and the scores of a text."""
 
+import codecs
 import itertools
 import zlib
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,51 @@ SCORES = [f"distinct_{n}" for n in (1, 2, 3, 4, 8)] + [f"repetition_{n}" for n i
 SCORES += ["coherence", "compression_ratio", "novelty_16", "word_validity"]
 
 
-def decode(tokens, code_points):
-    """Tokens as text. In a dataset of bytes, a token is the Latin-1 character of its byte."""
-    return code_points[tokens].astype("<u4").tobytes().decode("utf-32-le")
+@dataclass(frozen=True)
+class Text:
+    """A text: its tokens as a string with a character each, its bytes, and these as text (U+FFFD for invalid UTF-8)."""
+
+    tokens: str
+    raw: bytes
+    text: str
+
+    @classmethod
+    def of(cls, text):
+        """A text whose tokens are its characters."""
+        return cls(text, text.encode(), text)
+
+
+class Symbols:
+    """A vocabulary: a token is a string of bytes, and a text is the bytes of its tokens."""
+
+    def __init__(self, vocabulary):
+        self.symbols = list(vocabulary["bytes"])
+        single = all(len(symbol) == 1 for symbol in self.symbols)
+        self.bytes = np.frombuffer(b"".join(self.symbols), dtype=np.uint8) if single else None
+
+    def __len__(self):
+        return len(self.symbols)
+
+    def raw(self, tokens):
+        if self.bytes is not None:
+            return self.bytes[tokens].tobytes()
+        return b"".join(self.symbols[token] for token in tokens)
+
+    def text(self, tokens):
+        return self.raw(tokens).decode("utf-8", "replace")
+
+    def read(self, tokens):
+        raw = self.raw(tokens)
+        codes = np.asarray(tokens, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+        return Text(codes, raw, raw.decode("utf-8", "replace"))
+
+    def read_parts(self, parts):
+        """Consecutive parts of a text, which may part a character."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for tokens in parts:
+            part = self.read(tokens)
+            yield Text(part.tokens, part.raw, decoder.decode(part.raw))
+        yield Text("", b"", decoder.decode(b"", True))
 
 
 def validation_windows(split, length):
@@ -95,14 +139,14 @@ class Known:
 
     def __init__(self, parts, texts):
         """`parts` are consecutive pieces of the split. 16-grams and words across pieces count too."""
-        sought = {gram for text in texts for gram in grams(text, 16)}
+        sought = {gram for text in texts for gram in grams(text.tokens, 16)}
         self.grams, self.words, rest, open_word = set(), set(), "", ""
         for part in parts:
-            joined = rest + part
+            joined = rest + part.tokens
             self.grams |= sought.intersection(grams(joined, 16))
             rest = joined[-15:]
             # A word at the end of a piece may continue in the next one.
-            spoken = open_word + part
+            spoken = open_word + part.text
             end = len(spoken)
             while end and spoken[end - 1].isalpha():
                 end -= 1
@@ -112,22 +156,21 @@ class Known:
 
     def novelty(self, text):
         """The share of 16-grams that do not occur in the train split."""
-        found = grams(text, 16)
+        found = grams(text.tokens, 16)
         return sum(gram not in self.grams for gram in found) / len(found) if found else np.nan
 
     def word_validity(self, text):
         """The share of words of at least two letters that occur in the train split."""
-        found = words(text, least=2)
+        found = words(text.text, least=2)
         return sum(word in self.words for word in found) / len(found) if found else np.nan
 
 
 def scores(text, known, space):
     """All columns of `sample_scores` except `quality`, which needs the scores of real text."""
-    result = {f"distinct_{n}": distinct(text, n) for n in (1, 2, 3, 4, 8)}
-    result |= {f"repetition_{n}": repetition(text, n) for n in (4, 8, 16)}
-    result["coherence"] = space.coherence(text)
-    encoded = text.encode()
-    result["compression_ratio"] = len(encoded) / len(zlib.compress(encoded, 9)) if encoded else np.nan
+    result = {f"distinct_{n}": distinct(text.tokens, n) for n in (1, 2, 3, 4, 8)}
+    result |= {f"repetition_{n}": repetition(text.tokens, n) for n in (4, 8, 16)}
+    result["coherence"] = space.coherence(text.text)
+    result["compression_ratio"] = len(text.raw) / len(zlib.compress(text.raw, 9)) if text.raw else np.nan
     result["novelty_16"] = known.novelty(text)
     result["word_validity"] = known.word_validity(text)
     return result

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, PrimitiveBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, PrimitiveArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::{DataType, Field};
 
@@ -101,6 +101,21 @@ number_cells! {
 /// The field of a list's elements: never null, and named as the Parquet format names it.
 pub(crate) fn element<T: ArrowPrimitiveType>() -> Arc<Field> {
     Arc::new(Field::new("element", T::DATA_TYPE, false))
+}
+
+/// Bytes.
+impl Cell for Vec<u8> {
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+
+    fn gather<'rows>(cells: impl Iterator<Item = &'rows Self>) -> ArrayRef {
+        Arc::new(BinaryArray::from_iter_values(cells))
+    }
+
+    fn scatter(array: &dyn Array) -> Result<Vec<Self>, String> {
+        Ok(array.as_binary::<i32>().iter().map(|bytes| bytes.unwrap_or_default().to_vec()).collect())
+    }
 }
 
 impl Cell for String {

@@ -86,6 +86,26 @@ enums! {
         Test = "test",
     }
 
+    /// What a note on a text is about.
+    enum TextNote {
+        /// The file starts with a byte order mark, which is a character of the text.
+        ByteOrderMark = "byte_order_mark",
+        /// Lines end in a carriage return and a line feed, or there are other carriage returns.
+        CarriageReturns = "carriage_returns",
+        /// Many documents are in one file, and the splits follow its order.
+        ManyDocuments = "many_documents",
+        /// There is only one symbol.
+        OneSymbol = "one_symbol",
+        /// Symbols of the validation or test split do not occur in the train split.
+        UnseenSymbols = "unseen_symbols",
+        /// Many symbols are so rare in the train split that they are hardly learned.
+        RareSymbols = "rare_symbols",
+        /// There are no words, or nearly every word occurs once, so scores of words mean little.
+        FewWords = "few_words",
+        /// A part of the text alone is behind the semantic space.
+        Sampled = "sampled",
+    }
+
     /// What a row of `timings` timed.
     enum Activity {
         /// Training iterations since the row before.

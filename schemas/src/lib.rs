@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+pub mod alphabet;
 mod artifacts;
 pub mod attention;
 mod cell;
@@ -39,6 +40,7 @@ pub mod tables;
 mod temporary;
 mod write;
 
+pub use alphabet::{Alphabet, Unit};
 pub use arrow_schema::DataType;
 pub use artifacts::{Artifacts, Loaded};
 pub use atomic_file::AtomicFile;

@@ -396,6 +396,7 @@ fn name(data_type: &DataType) -> String {
     match data_type {
         DataType::List(element) => format!("list<{}>", name(element.data_type())),
         DataType::Utf8 => "string".to_owned(),
+        DataType::Binary => "binary".to_owned(),
         DataType::Float32 => "float32".to_owned(),
         DataType::Float64 => "float64".to_owned(),
         other => other.to_string().to_lowercase(),

@@ -2,7 +2,9 @@
 //! file. A measured column also says how it reads ([`crate::Quantity`]). Layers, heads and positions count from 0. A step is one
 //! optimizer update; step 0 is the untrained model.
 
-use crate::enums::{Activity, ContextPolicy, Event, Moment, Scope, Status, TextSource, Verdict, WindowKind};
+use crate::enums::{
+    Activity, ContextPolicy, Event, Moment, Scope, Split, Status, TextNote, TextSource, Verdict, WindowKind,
+};
 use crate::table::tables;
 
 tables! {
@@ -14,16 +16,31 @@ tables! {
     }
 
     /// One token of a dataset's vocabulary, sorted by code point.
-    "vocabulary" version 1 by "prep" keyed [Dataset]
+    "vocabulary" version 2 by "prep" keyed [Dataset]
     struct Vocabulary {
         /// The token's number, counted from 0.
         token: u16 = "1",
-        /// The token's character.
+        /// The token's character; a byte that is none is written as `\xc3`.
         symbol: String = "text",
-        /// Its Unicode code point; the byte's value where the dataset is read as bytes.
-        code_point: u32 = "1",
+        /// The token's bytes: the UTF-8 of its character, or the one byte where the dataset is read as bytes. A text is the bytes of its tokens.
+        bytes: Vec<u8> = "bytes",
+        /// Its character's Unicode code point, or its byte's value where the dataset is read as bytes; null of a longer token.
+        code_point: Option<u32> = "1",
         /// How often it occurs in the train split.
         train_count: u64 = "characters",
+    }
+
+    /// One note on a dataset's text: a property of it that will matter.
+    "text_notes" version 1 by "prep" keyed [Dataset]
+    struct TextNotes {
+        /// What it is about.
+        note: TextNote = "text",
+        /// How many: marks, carriage returns, documents, symbols, words or segments.
+        count: u64 = "1",
+        /// Their share of the symbols, of the positions of a split, of the words or of the segments; null where there is none.
+        share: Option<f64> = "1",
+        /// The note in words, with what to do.
+        message: String = "text",
     }
 
     /// One word of the latent semantic space that `coherence` is measured in.
@@ -50,7 +67,7 @@ tables! {
         grad_norm: f64 = "1",
     }
 
-    /// One evaluation of both splits.
+    /// One evaluation of both splits, each on `eval_iters` × `batch_size` random windows of it, others at every step.
     "evaluations" version 1 by "train or import" keyed [Dataset, Run, Seed]
     struct Evaluations {
         /// Steps (optimizer updates) done.
@@ -63,13 +80,36 @@ tables! {
             measure "validation loss" higher "worse prediction of unseen text",
         /// Standard error of `train_loss` over evaluation batches.
         train_loss_stderr: f64 = "nats per character",
-        /// Standard error of `val_loss` over evaluation batches.
+        /// Standard error of `val_loss` over evaluation batches: how much of it is the choice of windows.
         val_loss_stderr: f64 = "nats per character",
         /// `val_loss` in bits.
         val_bits_per_char: f64 = "bits per character",
             measure "validation bits per character" higher "worse prediction of unseen text",
         /// The learning rate of the next step.
         learning_rate: f64 = "1",
+    }
+
+    /// The loss over one whole split: of every character but its first, each predicted once, with as much context as its window has.
+    "split_losses" version 1 by "evaluate" keyed [Dataset, Run, Seed]
+    struct SplitLosses {
+        /// Steps (optimizer updates) done.
+        step: u32 = "steps",
+        /// The split: `val` or `test`.
+        split: Split = "text",
+        /// Length of the windows: the model's block size, or what there is of the split.
+        window: u32 = "characters",
+        /// Characters by which one window starts after another. From the second window on, a character is predicted from at least `window` − `stride` + 1 before it.
+        stride: u32 = "characters",
+        /// Characters predicted: those of the split but the first.
+        tokens: u64 = "characters",
+        /// Their UTF-8 bytes, or themselves where the dataset is read as bytes.
+        bytes: u64 = "bytes",
+        /// Mean cross-entropy over them.
+        loss_nats: f64 = "nats per character",
+        /// That in bits: what is compared between models of texts that are read alike.
+        bits_per_symbol: f64 = "bits per character",
+        /// All bits over all bytes: what is compared where texts are read in different ways.
+        bits_per_byte: f64 = "bits per byte",
     }
 
     /// One timed activity of a stage.
@@ -162,7 +202,7 @@ tables! {
         start: u32 = "characters",
         /// Its characters as tokens of `vocabulary`.
         tokens: Vec<u16> = "1",
-        /// Its characters.
+        /// Its text; of what is no valid UTF-8, as half a character at an end, U+FFFD.
         text: String = "text",
     }
 
@@ -196,7 +236,7 @@ tables! {
         normalized_entropy: f64 = "1",
             measure "normalized entropy" higher "more diffuse attention" uniform Baselines
                 stderr normalized_entropy_stderr,
-        /// Mean distance of the attended characters.
+        /// Mean distance of the attended characters; high also where a head rests on the first one, see `first_token_mass`.
         mean_distance: f64 = "characters",
             measure "mean attention distance" higher "attention further back" uniform Baselines
                 stderr mean_distance_stderr,
@@ -223,7 +263,7 @@ tables! {
         duplicate_token_score: f64 = "1",
             measure "duplicate-token score" higher "closer to a duplicate-token head"
                 stderr duplicate_token_score_stderr,
-        /// Mean attention, in the second copy of a repeated block, to the character after the current one's first copy; null if the block is one character.
+        /// Mean attention, in the second copy of a repeated block, to the character after the current one's first copy; null if the block is one character. The block has half a window of different characters, fewer if the vocabulary has fewer: then it does not compare with that of other texts.
         induction_score: Option<f64> = "1",
             measure "induction score" higher "closer to an induction head" uniform Baselines
                 stderr induction_score_stderr,
@@ -305,15 +345,17 @@ tables! {
     }
 
     /// One generated sample.
-    "samples" version 1 by "generate" keyed [Dataset, Run, Seed]
+    "samples" version 2 by "generate" keyed [Dataset, Run, Seed]
     struct Samples {
         /// Steps of the generating model.
         step: u32 = "steps",
         /// The sample's number.
         sample: u16 = "1",
-        /// The text that the model was given.
+        /// The text that the model was given, of which it sees at most the last block.
         prompt: String = "text",
-        /// The text that the model generated, without the prompt.
+        /// That text as tokens of `vocabulary`.
+        prompt_tokens: Vec<u16> = "1",
+        /// The text that the model generated, without the prompt; of what is no valid UTF-8, U+FFFD.
         text: String = "text",
         /// That text as tokens of `vocabulary`.
         tokens: Vec<u16> = "1",
@@ -407,7 +449,7 @@ tables! {
         /// Mean cosine of adjacent 100-character segments in the dataset's latent semantic space.
         coherence: Option<f64> = "1",
             measure "coherence" higher "adjacent segments closer in meaning",
-        /// UTF-8 bytes over bytes after zlib, level 9.
+        /// Bytes of the text's tokens over bytes after zlib, level 9.
         compression_ratio: Option<f64> = "1",
             measure "compression ratio" higher "more repetitive text",
         /// Share of 16-grams that do not occur in the train split.
@@ -554,7 +596,7 @@ tables! {
     }
 
     /// One run on one dataset: the study's table of results. Standard errors are over seeds, null with one.
-    "results" version 3 by "correlate" keyed []
+    "results" version 4 by "correlate" keyed []
     struct Results {
         /// The dataset.
         dataset: String = "text",
@@ -570,10 +612,20 @@ tables! {
         final_train_loss_mean: f64 = "nats per character",
         /// Its standard error.
         final_train_loss_stderr: Option<f64> = "nats per character",
-        /// Mean of the lowest validation loss over multiples of the evaluation interval.
+        /// Mean of the lowest validation loss, of random windows, over multiples of the evaluation interval and the last step.
         best_val_loss_mean: f64 = "nats per character",
         /// Its standard error.
         best_val_loss_stderr: Option<f64> = "nats per character",
+        /// The step of that loss in each seed, in the study's order.
+        best_val_loss_steps: Vec<u32> = "steps",
+        /// Mean loss of the last checkpoint over the whole validation split, as in `split_losses`; null where it is not evaluated.
+        split_val_loss_mean: Option<f64> = "nats per character",
+        /// Its standard error.
+        split_val_loss_stderr: Option<f64> = "nats per character",
+        /// The same over the test split; null where it is empty.
+        split_test_loss_mean: Option<f64> = "nats per character",
+        /// Its standard error.
+        split_test_loss_stderr: Option<f64> = "nats per character",
         /// Mean time of all activities of training.
         total_train_time_secs_mean: f64 = "seconds",
         /// Its standard error.

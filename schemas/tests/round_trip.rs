@@ -34,9 +34,11 @@ macro_rules! every_table {
 every_table! {
     corpus: Corpus,
     vocabulary: Vocabulary,
+    text_notes: TextNotes,
     semantic_space: SemanticSpace,
     training_log: TrainingLog,
     evaluations: Evaluations,
+    split_losses: SplitLosses,
     timings: Timings,
     tracking: Tracking,
     checkpoints: Checkpoints,
@@ -108,6 +110,7 @@ fn cell(data_type: &DataType, nullable: bool) -> BoxedStrategy<Value> {
         }
         DataType::Float64 => (f64::NORMAL | f64::SUBNORMAL | f64::ZERO).prop_map(Value::from).boxed(),
         DataType::Utf8 => any::<String>().prop_map(Value::from).boxed(),
+        DataType::Binary => vec(any::<u8>(), 0..6).prop_map(Value::from).boxed(),
         DataType::List(element) => vec(cell(element.data_type(), false), 0..6).prop_map(Value::from).boxed(),
         other => panic!("the contract has no {other}"),
     };

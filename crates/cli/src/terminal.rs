@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use declarations::{Fault, Signal};
+use declarations::{Facts, Fault, Job, Signal, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,16 @@ impl Terminal {
             Mode::Silent => {}
             Mode::Bars | Mode::Lines => write_line(text),
             Mode::Relay => relay(&Notice::Message { text: text.to_owned() }),
+        }
+    }
+
+    /// Prints the warnings of a job's parameters ([`Stage::warnings`]) as those of its flags. To the driver nothing is said: it has
+    /// said so for all jobs together.
+    pub fn warn<S: Stage>(&self, job: &Job<S>, facts: &Facts<'_>) {
+        if self.mode != Mode::Relay {
+            for declarations::Invalid { parameter, message } in S::warnings(&job.parameters, facts) {
+                self.say(format!("warning: --{} {message}", parameter.replace('_', "-")));
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! the numbers that are written, and the numbers that a training holds. Constants without a formula were measured in runs of
 //! the default profile and of the study's.
 
-use crate::{ContextPolicy, Precision, TrainingSections, generate, train};
+use crate::{ContextPolicy, Precision, TrainingSections, evaluate, generate, train};
 
 /// Assumed floating-point operations per second of one thread, until jobs have been measured on this machine.
 const PER_SECOND: f64 = 60e9;
@@ -134,6 +134,19 @@ pub(crate) fn metrics(checkpoints: u32, training: Option<&TrainingSections>) -> 
         seconds: windows(training) * checkpoints * 500.0 * model.attention() / PER_SECOND,
         bytes: 200.0 * model.layers * (model.heads + model.layers) * checkpoints,
         memory: PROGRAM + 4.0 * NUMBER * model.attention(),
+    }
+}
+
+/// The losses of checkpoints over whole splits, of a text of a million characters.
+pub(crate) fn evaluate(parameters: &evaluate::Parameters, training: Option<&TrainingSections>) -> Cost {
+    const SPLIT: f64 = 1e5;
+    let model = Model::of(training);
+    let stride = parameters.stride.map_or(0.75 * model.block, f64::from).max(1.0);
+    let characters = f64::from(parameters.steps.count()) * SPLIT * (model.block / stride).max(1.0);
+    Cost {
+        seconds: characters * model.forward() / PER_SECOND,
+        bytes: 10e3,
+        memory: PROGRAM + NUMBER * (model.parameters() + 1000.0 * model.block),
     }
 }
 

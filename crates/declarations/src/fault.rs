@@ -114,12 +114,12 @@ impl From<clap::Error> for Fault {
     }
 }
 
-/// A parameter with an invalid value.
+/// A parameter with a value that is invalid or, in a warning, probably not meant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Invalid {
     /// The parameter's name, as in `pipeline.yaml`.
     pub parameter: &'static str,
-    /// What is wrong with its value, and what to do.
+    /// What is wrong with its value or what it does, and what to do.
     pub message: String,
 }
 

@@ -35,7 +35,7 @@ pub use pipeline::{
     StageName, StudyChanges, StudySections, StudyStage, StudyVisitor, TrainingChanges, TrainingPlan, TrainingSections,
     TrainingStage, TrainingVisitor,
 };
-pub use stage::{Flag, Job, Per, Pictures, Stage, TextFacts};
+pub use stage::{Facts, Flag, Job, Per, Pictures, Stage, TextFacts};
 pub use stages::*;
 pub use steps::Steps;
 pub use study::{Part, Study, StudyDataset, StudyRun};

@@ -28,6 +28,7 @@ impl TrainingPlan<'_> {
         let TrainingSections { train, metrics, generate, .. } = self.sections;
         let snapshots = self.stages.contains(&StageName::Snapshot);
         let parts = [
+            (Part::Evaluation, self.stages.contains(&StageName::Evaluate)),
             (Part::Tracking, train.tracking),
             (Part::Snapshots, snapshots),
             (Part::Similarity, snapshots && metrics.layer_similarity),
@@ -44,6 +45,24 @@ impl TrainingPlan<'_> {
     /// Whether every snapshot's checkpoint generates text.
     pub fn generates_at_snapshots(&self) -> bool {
         self.sections.generate.steps == Schedule::Snapshots
+    }
+
+    /// Whether every snapshot's checkpoint is evaluated over whole splits.
+    fn evaluates_at_snapshots(&self) -> bool {
+        self.stages.contains(&StageName::Evaluate) && self.sections.evaluate.steps == Schedule::Snapshots
+    }
+
+    /// Whether the training keeps the checkpoints of all snapshots.
+    pub fn keeps_snapshots(&self) -> bool {
+        self.has(Part::Snapshots) || self.generates_at_snapshots() || self.evaluates_at_snapshots()
+    }
+
+    /// The steps of a stage's checkpoints.
+    pub fn checkpoints(&self, schedule: Schedule) -> Steps {
+        match schedule {
+            Schedule::Last => [self.sections.train.max_iters].into_iter().collect(),
+            Schedule::Snapshots => self.steps.clone(),
+        }
     }
 }
 
@@ -222,7 +241,9 @@ macro_rules! pipeline {
 pipeline! {
     ($)
     before { prep: Prep, }
-    training { train: Train, import: Import, snapshot: Snapshot, metrics: Metrics, generate: Generate, }
+    training {
+        train: Train, import: Import, evaluate: Evaluate, snapshot: Snapshot, metrics: Metrics, generate: Generate,
+    }
     after { correlate: Correlate, plot: Plot, }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches};
-use schemas::{Artifacts, Key, Partition, Provenance};
+use schemas::{Alphabet, Artifacts, Key, Partition, Provenance};
 
 use crate::command::{self, Execution};
 use crate::tables::members;
@@ -22,15 +22,25 @@ pub enum Per {
     Study,
 }
 
-/// What the driver knows of a dataset's text once `prep` has read it.
+/// What is known of a dataset's text once `prep` has read it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextFacts {
     /// The vocabulary.
-    pub symbols: Vec<String>,
+    pub alphabet: Alphabet,
     /// The characters of the train split.
     pub train: usize,
     /// The characters of the validation split.
     pub val: usize,
+}
+
+/// What is known beside a job's parameters where it is warned of their effect: to the driver from the rest of the study and, once
+/// `prep` has read it, the text; to a stage that runs from what it has read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'known> {
+    /// The model's block size.
+    pub block_size: Option<u32>,
+    /// The text.
+    pub text: Option<&'known TextFacts>,
 }
 
 /// A flag of a command line: `--n-layer 6`.
@@ -79,6 +89,12 @@ pub trait Stage: Sized + 'static {
     /// The first parameter that does not fit.
     fn check_text(_parameters: &Self::Parameters, _text: &TextFacts) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Values that are valid and do what hardly anyone means: inputs that are cut, schedules that contradict each other. Where
+    /// less is known, fewer are found.
+    fn warnings(_parameters: &Self::Parameters, _facts: &Facts<'_>) -> Vec<Invalid> {
+        Vec::new()
     }
 
     /// The values as flags, in the order of the declaration; what has no value is left out.
@@ -238,8 +254,9 @@ impl<S: Stage> Job<S> {
 /// - `schedule`: keys of `pipeline.yaml` that are no flags, from which others are derived;
 /// - `internal`: flags that neither decide anything nor are in `pipeline.yaml`.
 ///
-/// `check` refuses values that do not fit each other, `text` those that do not fit the dataset's text; `continues` is [`Stage::continues`], for a stage that goes on from less;
-/// `reads` and `writes` list tables ([`Usage`]).
+/// `check` refuses values that do not fit each other, `text` those that do not fit the dataset's text; `warn` is
+/// [`Stage::warnings`]; `continues` is [`Stage::continues`], for a stage that goes on from less; `reads` and `writes` list tables
+/// ([`Usage`]).
 #[macro_export]
 macro_rules! stage {
     (
@@ -268,6 +285,7 @@ macro_rules! stage {
         )+})?
         $(check $check:expr;)?
         $(text $text:expr;)?
+        $(warn $warn:expr;)?
         $(continues $continues:expr;)?
         reads {$(
             $read:ident $(.$read_method:ident($($read_argument:expr),*))*,
@@ -471,6 +489,11 @@ macro_rules! stage {
             $(fn check_text(parameters: &Parameters, text: &$crate::TextFacts) -> Result<(), $crate::Invalid> {
                 let check: fn(&Parameters, &$crate::TextFacts) -> Result<(), $crate::Invalid> = $text;
                 check(parameters, text)
+            })?
+
+            $(fn warnings(parameters: &Parameters, facts: &$crate::Facts<'_>) -> Vec<$crate::Invalid> {
+                let warn: fn(&Parameters, &$crate::Facts<'_>) -> Vec<$crate::Invalid> = $warn;
+                warn(parameters, facts)
             })?
 
             $(fn continues(

@@ -50,6 +50,8 @@ pub struct StudyRun {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
+    /// Losses over whole splits: `split_losses`.
+    Evaluation,
     /// Attention tracked during training: `tracking`.
     Tracking,
     /// Snapshots: `attention`, `windows`, `head_outputs`, `head_metrics`, `layer_metrics`, `attended_characters`, `baselines`.

@@ -9,6 +9,7 @@ use std::process::{ExitCode, abort};
 
 use cli::Terminal;
 use declarations::correlate::Correlate;
+use declarations::evaluate::Evaluate;
 use declarations::generate::Generate;
 use declarations::import::Import;
 use declarations::metrics::Metrics;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Some("prep") => cli::run(fake::<Prep>),
         Some("train") => cli::run(fake::<Train>),
         Some("import") => cli::run(fake::<Import>),
+        Some("evaluate") => cli::run(fake::<Evaluate>),
         Some("snapshot") => cli::run(fake::<Snapshot>),
         Some("metrics") => cli::run(fake::<Metrics>),
         Some("generate") => cli::run(fake::<Generate>),
@@ -138,8 +140,8 @@ macro_rules! every_table {
 }
 
 every_table! {
-    Vocabulary, SemanticSpace, TrainingLog, Evaluations, Timings, Tracking, Checkpoints, Optimizer, Attention,
-    Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, AttendedCharacters, Samples,
+    Vocabulary, TextNotes, SemanticSpace, TrainingLog, Evaluations, SplitLosses, Timings, Tracking, Checkpoints, Optimizer,
+    Attention, Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, AttendedCharacters, Samples,
     SampleAttention, SampleLayers, SampleScores, Correlations, Onsets, HeadMatches, Findings, Results,
 }
 

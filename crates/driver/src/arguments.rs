@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use declarations::{Fault, StageName};
+use declarations::{Encoding, Fault, StageName, Value, file_name, prep};
 
 use crate::experiment::Experiment;
 use crate::plan::{Job, quote};
@@ -18,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   run_pipeline.sh                                         the whole study with the default profile
   run_pipeline.sh --profile smoke                         a tiny study, in seconds
+  run_pipeline.sh --profile smoke --text my.txt           the same on a text of your own
   run_pipeline.sh --set train.max_iters=500 --dry-run     what a shorter training would run
   run_pipeline.sh --only metrics --run run_2 --force      rerun one stage of one run
   run_pipeline.sh status --watch                          how far a run is, from another terminal
@@ -37,6 +38,14 @@ pub struct Arguments {
     /// Profile of pipeline.yaml to run
     #[arg(long, value_name = "NAME", default_value = "laptop", help_heading = "What", global = true)]
     pub profile: String,
+
+    /// Train on this file instead, as a dataset named after it, with the profile's settings and a folder of its own
+    #[arg(long, value_name = "FILE", help_heading = "What", global = true)]
+    pub text: Option<PathBuf>,
+
+    /// What a token of --text is
+    #[arg(long, value_name = "utf8|bytes", default_value = "utf8", value_parser = Encoding::parse, requires = "text", help_heading = "What", global = true)]
+    pub text_encoding: Encoding,
 
     /// Set a parameter, such as train.max_iters=500; repeatable
     #[arg(long = "set", value_name = "SECTION.PARAMETER=VALUE", help_heading = "What", global = true)]
@@ -98,7 +107,7 @@ pub struct Arguments {
     #[arg(long, short, help_heading = "How")]
     pub verbose: bool,
 
-    /// Folder of all tables [default: artifacts/PROFILE]
+    /// Folder of all tables [default: artifacts/PROFILE, with --text artifacts/PROFILE_DATASET]
     #[arg(long, value_name = "FOLDER", help_heading = "Where", global = true)]
     pub artifacts: Option<PathBuf>,
 
@@ -188,11 +197,32 @@ impl Arguments {
     ///
     /// # Errors
     /// Its path is not UTF-8.
-    pub(crate) fn root(&self) -> Result<String, Fault> {
-        match &self.artifacts {
-            Some(folder) => utf8("--artifacts", folder),
-            None => Ok(format!("artifacts/{}", self.profile)),
+    pub(crate) fn root(&self, own_text: Option<&str>) -> Result<String, Fault> {
+        match (&self.artifacts, own_text) {
+            (Some(folder), _) => utf8("--artifacts", folder),
+            (None, Some(dataset)) => Ok(format!("artifacts/{}_{dataset}", self.profile)),
+            (None, None) => Ok(format!("artifacts/{}", self.profile)),
         }
+    }
+
+    /// Adds the dataset of `--text` to the experiment, as the only one of the profile, and returns its name.
+    ///
+    /// # Errors
+    /// The file is missing, or its path is not UTF-8.
+    pub(crate) fn add_text(&self, experiment: &mut Experiment) -> Result<Option<String>, Fault> {
+        let Some(file) = &self.text else { return Ok(None) };
+        let source = utf8("--text", file)?;
+        if !file.is_file() {
+            return Err(Fault::input(format!("--text {source}: there is no such file")));
+        }
+        let name = dataset_name(file, |name| experiment.datasets.contains_key(name));
+        let config =
+            prep::Derived { source: Some(source), encoding: Some(self.text_encoding), ..prep::Derived::default() };
+        experiment.datasets.insert(name.clone(), config);
+        if let Some(profile) = experiment.profiles.get_mut(&self.profile) {
+            profile.datasets = Some(vec![name.clone()]);
+        }
+        Ok(Some(name))
     }
 
     /// Folder of the stages' programs, relative to the working folder if it lies below it.
@@ -273,6 +303,20 @@ impl Arguments {
     }
 }
 
+/// A dataset's name after its file: without the extension, with `_` for what no name can have, and different from known ones.
+fn dataset_name(file: &Path, is_known: impl Fn(&str) -> bool) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+    let mut name: String = stem.chars().map(|character| if allowed(character) { character } else { '_' }).collect();
+    if file_name(&name).is_err() {
+        name.insert(0, '_');
+    }
+    while is_known(&name) {
+        name += "_text";
+    }
+    name
+}
+
 /// A path as text, for commands that are printed, recorded and pasted.
 pub(crate) fn utf8(what: &str, path: &Path) -> Result<String, Fault> {
     let text = path.to_str().map(str::to_owned);
@@ -294,4 +338,26 @@ pub(crate) fn resume_command(arguments: &Arguments) -> String {
         }
     }
     words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_names_its_dataset() {
+        for (file, name) in [
+            ("a/my novel.txt", "my_novel"),
+            ("war-and-peace.v2.txt", "war-and-peace.v2"),
+            ("1984.txt", "_1984"),
+            ("Être.txt", "_tre"),
+            ("红楼梦.txt", "___"),
+            ("nan.txt", "_nan"),
+            ("text8.txt", "text8_text"),
+            ("-", "_-"),
+        ] {
+            assert_eq!(dataset_name(Path::new(file), |name| name == "text8"), name, "{file}");
+            assert!(file_name(name).is_ok(), "{name}");
+        }
+    }
 }

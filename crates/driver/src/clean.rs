@@ -12,8 +12,8 @@ use crate::consent;
 use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::format::size;
+use crate::sql_views;
 use crate::state::State;
-use crate::views;
 
 /// What belongs to the driver: its records, and what it has put aside.
 const KEPT: [&str; 9] = [

@@ -63,6 +63,13 @@ impl Executor<'_> {
         if let Some(doubts) = self.doubts(&forecasts, state, history) {
             print_plain(&format!("{doubts}\na run would ask before, or needs --yes"));
         }
+        let mut warnings = self.warnings();
+        for (job, forecast) in self.jobs.iter().zip(&forecasts) {
+            if matches!(forecast, None | Some(Forecast::UpToDate(_))) {
+                warnings.extend(self.text_warnings(job));
+            }
+        }
+        warnings.iter().for_each(|warning| print_plain(warning));
         let failure = forecasts.iter_mut().find_map(|forecast| match forecast.take() {
             Some(Forecast::Fails(fault)) => Some(fault),
             _ => None,

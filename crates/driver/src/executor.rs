@@ -1,11 +1,12 @@
 //! Decides for each job whether it is run, skipped or omitted, in a dry run and in a real run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use declarations::{Fault, StageName, TextFacts};
 use schemas::enums::Split;
 use schemas::tables::{Corpus, Vocabulary};
-use schemas::{Artifacts, Partition};
+use schemas::{Alphabet, Artifacts, Partition};
 
 use crate::adopt;
 use crate::display::Display;
@@ -153,8 +154,24 @@ impl Executor<'_> {
     fn text(&self, dataset: &Partition) -> Option<TextFacts> {
         let artifacts = Artifacts::new(&self.root);
         let characters = |split| Some(artifacts.open::<Corpus>(&dataset.clone().split(split)).ok()?.rows());
-        let symbols = artifacts.read::<Vocabulary>(dataset).ok()?.rows.into_iter().map(|row| row.symbol).collect();
-        Some(TextFacts { symbols, train: characters(Split::Train)?, val: characters(Split::Val)? })
+        let alphabet = Alphabet::new(&artifacts.read::<Vocabulary>(dataset).ok()?.rows);
+        Some(TextFacts { alphabet, train: characters(Split::Train)?, val: characters(Split::Val)? })
+    }
+
+    /// Warnings of the selected jobs' parameters, each once, as far as that needs no text.
+    pub(crate) fn warnings(&self) -> BTreeSet<String> {
+        let selected = self.jobs.iter().zip(&self.selected).filter(|(_, selected)| **selected);
+        selected.flat_map(|(job, _)| job.declared.warnings(None)).collect()
+    }
+
+    /// Warnings of the selected jobs that read the text that a job has written, which is `prep`, each once.
+    pub(crate) fn text_warnings(&self, writer: &Job) -> BTreeSet<String> {
+        let Some(text) = (writer.stage == StageName::Prep).then(|| self.text(&writer.partition())).flatten() else {
+            return BTreeSet::new();
+        };
+        let reads_it = |(job, selected): &(&Job, &bool)| **selected && job.dataset == writer.dataset;
+        let readers = self.jobs.iter().zip(&self.selected).filter(reads_it);
+        readers.flat_map(|(job, _)| job.declared.warnings(Some(&text))).collect()
     }
 
     /// Notes stale jobs that the selected ones depend on and that are not selected.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use declarations::import::Import;
 use declarations::prep::Prep;
 use declarations::{
-    Fault, Invalid, Stage, StageName, StudyStage, StudyVisitor, TextFacts, TrainingPlan, TrainingSections,
+    Facts, Fault, Invalid, Stage, StageName, StudyStage, StudyVisitor, TextFacts, TrainingPlan, TrainingSections,
     TrainingStage, TrainingVisitor,
 };
 use schemas::{Key, Partition};
@@ -140,7 +140,9 @@ fn job<S: Stage>(
     training: Option<&TrainingSections>,
     origin: &Origin,
 ) -> Result<Job, Fault> {
-    let declared = Of::<S> { parameters: parameters.clone(), origin: origin.clone(), partition: partition.clone() };
+    let block_size = training.map(|training| training.train.block_size);
+    let (own, place) = (parameters.clone(), partition.clone());
+    let declared = Of::<S> { parameters: own, origin: origin.clone(), partition: place, block_size };
     S::validate(parameters).map_err(|invalid| declared.refuse(&invalid))?;
     let keys = [Key::Dataset, Key::Run, Key::Seed].into_iter().filter_map(|key| {
         let value = partition.value(key)?;
@@ -172,6 +174,8 @@ struct Of<S: Stage> {
     parameters: S::Parameters,
     origin: Origin,
     partition: Partition,
+    /// Of the training's model.
+    block_size: Option<u32>,
 }
 
 impl<S: Stage> Of<S> {
@@ -188,6 +192,13 @@ impl<S: Stage> Declared for Of<S> {
 
     fn check_text(&self, text: &TextFacts) -> Result<(), Fault> {
         S::check_text(&self.parameters, text).map_err(|invalid| self.refuse(&invalid))
+    }
+
+    fn warnings(&self, text: Option<&TextFacts>) -> Vec<String> {
+        let (run, dataset) = (self.partition.value(Key::Run), self.partition.value(Key::Dataset));
+        let found = S::warnings(&self.parameters, &Facts { block_size: self.block_size, text });
+        let warn = |warning| self.origin.warn(S::NAME, warning, run.as_deref(), dataset.as_deref());
+        found.iter().map(warn).collect()
     }
 }
 

@@ -81,7 +81,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         print(String::from_utf8_lossy(&script).trim_end());
         return Ok(0);
     }
-    let experiment = read(&arguments.file)?;
+    let mut experiment = read(&arguments.file)?;
+    let own_text = arguments.add_text(&mut experiment)?;
     if arguments.list {
         print(&summary::entries(&experiment));
         return Ok(0);
@@ -92,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         return Err(Fault::parameter("--jobs must be at least 1"));
     }
     let machine = Machine::new(parallel_jobs);
-    let root = arguments.root()?;
+    let root = arguments.root(own_text.as_deref())?;
     let jobs = plan::plan(&study, &root, (machine.cores / machine.parallel_jobs).max(1))?;
     let executor = Executor {
         study: &study,

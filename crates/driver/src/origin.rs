@@ -124,11 +124,21 @@ impl Origin {
     /// The refusal of a parameter, with the place that decided it: the last `--set`, else the run, else the profile, else the
     /// stage's section.
     pub(crate) fn refuse(&self, stage: &str, invalid: &Invalid, run: Option<&str>, dataset: Option<&str>) -> Fault {
-        let Invalid { parameter, message } = invalid;
         let of = [run, dataset].into_iter().flatten().collect::<Vec<_>>().join(" of ");
         let of = if of.is_empty() { of } else { format!(" ({of})") };
+        Fault::parameter(format!("{}{of}", self.describe(stage, invalid, run, dataset)))
+    }
+
+    /// A warning of a parameter of one dataset, whichever of its runs have it.
+    pub(crate) fn warn(&self, stage: &str, warning: &Invalid, run: Option<&str>, dataset: Option<&str>) -> String {
+        let of = dataset.map_or(String::new(), |dataset| format!(" ({dataset})"));
+        format!("warning: {}{of}", self.describe(stage, warning, run, dataset))
+    }
+
+    fn describe(&self, stage: &str, invalid: &Invalid, run: Option<&str>, dataset: Option<&str>) -> String {
+        let Invalid { parameter, message } = invalid;
         let place = self.place(stage, parameter, run, dataset);
-        Fault::parameter(format!("{place}`{stage}.{parameter}` {message}{of}"))
+        format!("{place}`{stage}.{parameter}` {message}")
     }
 
     fn place(&self, stage: &str, parameter: &str, run: Option<&str>, dataset: Option<&str>) -> String {

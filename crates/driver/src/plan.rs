@@ -76,6 +76,9 @@ pub trait Declared: fmt::Debug + Send + Sync {
     /// # Errors
     /// A parameter fault that names the key.
     fn check_text(&self, text: &TextFacts) -> Result<(), Fault>;
+
+    /// Warnings of parameters that do what hardly anyone means; more once the text is known.
+    fn warnings(&self, text: Option<&TextFacts>) -> Vec<String>;
 }
 
 impl Job {

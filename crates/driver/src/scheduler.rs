@@ -2,7 +2,7 @@
 
 mod exits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
@@ -89,6 +89,8 @@ impl Executor<'_> {
         let signals = Signals::handle()?;
         keep_exited_children();
         self.note_stale(state, history, display);
+        let warned = self.warnings();
+        warned.iter().for_each(|warning| display.print(warning));
         let selected = self.jobs.iter().zip(&self.selected).filter(|(_, selected)| **selected);
         let names = selected.map(|(job, _)| job.name());
         let failed_before = |job: &Job| state.record(&job.name()).is_some_and(|record| record.status == Status::Failed);
@@ -113,6 +115,7 @@ impl Executor<'_> {
             signals,
             failures: Vec::new(),
             missing: Vec::new(),
+            warned,
             reported: Instant::now(),
         };
         scheduler.run()
@@ -136,6 +139,8 @@ struct Scheduler<'plan> {
     failures: Vec<Failure>,
     /// What the stages that read the whole study were run without.
     missing: Vec<String>,
+    /// The warnings of parameters that were printed.
+    warned: BTreeSet<String>,
     /// When the progress was last written for `status`.
     reported: Instant,
 }
@@ -383,7 +388,15 @@ impl Scheduler<'_> {
     fn finish(&mut self, index: usize) {
         let job = &self.executor.jobs[index];
         match self.executor.check_text(job) {
-            Ok(()) => self.phases[index] = Phase::Done,
+            Ok(()) => {
+                self.phases[index] = Phase::Done;
+                for warning in self.executor.text_warnings(job) {
+                    if !self.warned.contains(&warning) {
+                        self.display.print(&warning);
+                        self.warned.insert(warning);
+                    }
+                }
+            }
             Err(fault) => {
                 let (code, message) = (fault.kind().code(), format!("the text does not fit: {fault}"));
                 self.fail(index, Failure { job: job.name(), code, message, command: None });

@@ -186,6 +186,10 @@ mod tests {
         fn check_text(&self, _text: &declarations::TextFacts) -> Result<(), Fault> {
             Ok(())
         }
+
+        fn warnings(&self, _text: Option<&declarations::TextFacts>) -> Vec<String> {
+            Vec::new()
+        }
     }
 
     fn job() -> Job {

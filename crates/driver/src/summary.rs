@@ -1,16 +1,15 @@
 //! Tables for the terminal: the results and findings of a study, and the entries of `pipeline.yaml`.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use cli::number::{estimate, integer, mean_stderr};
+use cli::number::{MISSING, estimate, integer, mean_stderr};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use console::{Style, colors_enabled, measure_text_width};
 use declarations::Fault;
 use indexmap::IndexSet;
 use schemas::enums::Verdict;
-use schemas::tables::{Findings, Results};
-use schemas::{Artifacts, Error, Partition};
+use schemas::tables::{Findings, Results, Vocabulary};
+use schemas::{Alphabet, Artifacts, Error, Partition, Unit};
 
 use crate::display;
 use crate::experiment::Experiment;
@@ -24,61 +23,82 @@ const LOG_WIDTH: u16 = 120;
 /// # Errors
 /// The table `results` cannot be read.
 pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Fault> {
-    Ok(of_results(&artifacts.read::<Results>(&Partition::study())?.rows, width))
+    let results = artifacts.read::<Results>(&Partition::study())?.rows;
+    Ok(of_results(&results, unit(artifacts, &results), width))
 }
 
-/// A terminal of fewer columns gets no labels of runs.
-const ENOUGH_FOR_LABELS: u16 = 100;
+/// A terminal of fewer columns gets no labels of runs, and no training losses.
+const ENOUGH_FOR_LABELS: u16 = 120;
 
-fn of_results(results: &[Results], width: Option<u16>) -> String {
-    let mut rows = vec![
-        ["dataset", "run", "label", "seeds", "train loss", "val loss", "train time, s", "characters/s"]
-            .map(str::to_owned),
+fn of_results(results: &[Results], unit: Unit, width: Option<u16>) -> String {
+    let is_wide = width.is_none_or(|width| width >= ENOUGH_FOR_LABELS);
+    let several = results.iter().any(|row| row.dataset != results[0].dataset);
+    let speed = format!("{unit}s/s");
+    let split = |mean: Option<f64>, stderr| mean.map(|mean| mean_stderr(mean, stderr, 4));
+    let columns: [(&str, bool, &dyn Fn(&Results) -> Option<String>); 10] = [
+        ("dataset", several, &|row| Some(row.dataset.clone())),
+        ("run", true, &|row| Some(row.run.clone())),
+        ("label", is_wide, &|row| Some(display::printable(&row.label).into_owned())),
+        ("seeds", true, &|row| Some(integer(row.seeds))),
+        ("train loss", is_wide, &|row| Some(mean_stderr(row.final_train_loss_mean, row.final_train_loss_stderr, 4))),
+        ("best val loss", true, &|row| Some(mean_stderr(row.best_val_loss_mean, row.best_val_loss_stderr, 4))),
+        ("whole val split", true, &|row| split(row.split_val_loss_mean, row.split_val_loss_stderr)),
+        ("whole test split", true, &|row| split(row.split_test_loss_mean, row.split_test_loss_stderr)),
+        ("train time, s", true, &|row| {
+            Some(mean_stderr(row.total_train_time_secs_mean, row.total_train_time_secs_stderr, 1))
+        }),
+        (&speed, true, &|row| {
+            Some(mean_stderr(row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr, 0))
+        }),
     ];
-    rows.extend(results.iter().map(|row| {
-        [
-            row.dataset.clone(),
-            row.run.clone(),
-            display::printable(&row.label).into_owned(),
-            integer(row.seeds),
-            mean_stderr(row.final_train_loss_mean, row.final_train_loss_stderr, 4),
-            mean_stderr(row.best_val_loss_mean, row.best_val_loss_stderr, 4),
-            mean_stderr(row.total_train_time_secs_mean, row.total_train_time_secs_stderr, 1),
-            mean_stderr(row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr, 0),
-        ]
-    }));
+    // Columns of splits only where one has losses.
+    let shown = columns.iter().filter(|(_, shown, of)| *shown && results.iter().any(|row| of(row).is_some()));
+    let shown: Vec<_> = shown.collect();
+    let mut rows = vec![shown.iter().map(|(heading, ..)| (*heading).to_owned()).collect::<Vec<_>>()];
+    rows.extend(
+        results.iter().map(|row| {
+            shown.iter().map(|(_, _, of)| of(row).unwrap_or_else(|| MISSING.to_owned())).collect::<Vec<_>>()
+        }),
+    );
     let mut table = table(&rows, width);
-    for number in table.column_iter_mut().skip(3) {
+    let first_number = shown.iter().position(|(heading, ..)| *heading == "seeds").unwrap_or(0);
+    for number in table.column_iter_mut().skip(first_number) {
         number.set_cell_alignment(CellAlignment::Right);
     }
-    let datasets: BTreeSet<&str> = results.iter().map(|row| row.dataset.as_str()).collect();
-    let of_dataset = if let [only] = Vec::from_iter(datasets)[..] { format!(" on {only}") } else { String::new() };
-    if !of_dataset.is_empty()
-        && let Some(column) = table.column_mut(0)
-    {
-        column.set_constraint(ColumnConstraint::Hidden);
-    }
-    if width.is_some_and(|width| width < ENOUGH_FOR_LABELS)
-        && let Some(column) = table.column_mut(2)
-    {
-        column.set_constraint(ColumnConstraint::Hidden);
-    }
-    let title = title(&format!("Results{of_dataset}: mean ± standard error over seeds, losses in nats"));
-    format!("{title}\n{}\n{}", table.trim_fmt(), sharing(results, width))
+    let of_dataset = if several { "" } else { results.first().map_or("", |row| row.dataset.as_str()) };
+    let on = if of_dataset.is_empty() { String::new() } else { format!(" on {of_dataset}") };
+    let title = title(&format!("Results{on}: mean ± standard error over seeds, losses in nats"));
+    format!("{title}\n{}\n{}", table.trim_fmt(), notes(results, unit, width))
 }
 
-/// Which runs share trainings with which, if any do.
-fn sharing(results: &[Results], width: Option<u16>) -> String {
+/// What the losses are, and which runs share trainings with which.
+fn notes(results: &[Results], unit: Unit, width: Option<u16>) -> String {
     let shared = results.iter().filter_map(|row| {
         let others: Vec<&str> = row.training_of.split(", ").filter(|run| *run != row.run).collect();
         (!others.is_empty()).then(|| format!("{} with {}", row.run, others.join(" and ")))
     });
     let shared: IndexSet<String> = shared.collect();
-    if shared.is_empty() {
-        return String::new();
+    let mut note = format!(
+        "losses are per {unit}; the best val loss is the lowest during training, on random windows: compare models by whole splits"
+    );
+    if !shared.is_empty() {
+        note += &format!("; trainings are shared: {}", Vec::from_iter(shared).join(", "));
     }
-    let note = format!("trainings are shared: {}", Vec::from_iter(shared).join(", "));
     format!("{}\n", table(&[[note]], width).trim_fmt())
+}
+
+/// What a loss is per: what a token is in every dataset of the results, or a token where they differ.
+fn unit(artifacts: &Artifacts, results: &[Results]) -> Unit {
+    let of = |row: &Results| {
+        let vocabulary = artifacts.read::<Vocabulary>(&Partition::dataset(&row.dataset));
+        vocabulary.map_or(Unit::Character, |loaded| Alphabet::new(&loaded.rows).unit())
+    };
+    let mut units: Vec<Unit> = results.iter().map(of).collect();
+    units.dedup();
+    match units[..] {
+        [unit] => unit,
+        _ => Unit::Token,
+    }
 }
 
 /// The findings on each dataset, to fit a terminal of `width` columns if there is one: those that are decided with value and
@@ -207,21 +227,25 @@ fn colored_line(line: &str, colored: bool) -> String {
 }
 
 /// Rows in aligned columns without borders, wrapped to fit `width` if there is one: between words where that is wide enough.
-fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], width: Option<u16>) -> Table {
+fn table(rows: &[impl AsRef<[String]>], width: Option<u16>) -> Table {
     /// Blanks before each column.
     const GAP: u16 = 2;
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).add_rows(rows);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .add_rows(rows.iter().map(AsRef::as_ref));
     for column in table.column_iter_mut() {
         column.set_padding((GAP, 0));
     }
     let Some(width) = width else { return table };
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    let longest_word: [u16; COLUMNS] = std::array::from_fn(|column| {
-        let words = rows.iter().flat_map(|row| row[column].split_whitespace());
+    let longest_word = |column: usize| {
+        let words = rows.iter().filter_map(|row| row.as_ref().get(column)).flat_map(|cell| cell.split_whitespace());
         let longest = words.map(measure_text_width).max().unwrap_or(0);
         u16::try_from(longest).unwrap_or(u16::MAX).saturating_add(GAP)
-    });
+    };
+    let longest_word: Vec<u16> = (0..table.column_count()).map(longest_word).collect();
     if longest_word.iter().map(|width| u32::from(*width)).sum::<u32>() <= width.into() {
         for (column, least) in table.column_iter_mut().zip(longest_word) {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
@@ -273,6 +297,11 @@ mod tests {
             final_train_loss_stderr: Some(0.003_21),
             best_val_loss_mean: 1.9,
             best_val_loss_stderr: Some(0.004),
+            best_val_loss_steps: vec![2000],
+            split_val_loss_mean: Some(1.91),
+            split_val_loss_stderr: Some(0.004),
+            split_test_loss_mean: None,
+            split_test_loss_stderr: None,
             total_train_time_secs_mean: 123.45,
             total_train_time_secs_stderr: Some(0.5),
             inference_tokens_per_sec_mean: 6900.0,
@@ -283,13 +312,15 @@ mod tests {
     #[test]
     fn results_fit_a_terminal_of_eighty_columns() {
         let results = [of_run("run_0", "run_0, run_1"), of_run("run_1", "run_1"), of_run("run_3", "run_1")];
-        let text = console::strip_ansi_codes(&of_results(&results, Some(80))).into_owned();
+        let text = console::strip_ansi_codes(&of_results(&results, Unit::Byte, Some(80))).into_owned();
         assert!(text.lines().all(|line| measure_text_width(line) <= 80), "{text}");
-        assert_eq!(text.lines().count(), 6, "{text}");
-        assert!(text.contains("trainings are shared: run_0 with run_1, run_3 with run_1"), "{text}");
+        assert!(text.contains("losses are per byte") && text.contains("run_3 with run_1"), "{text}");
         assert!(!text.contains("Generation quality"), "{text}");
-        let wide = of_results(&results, Some(120));
-        assert!(wide.contains("Generation quality") && wide.lines().count() == 6, "{wide}");
+        let wide = of_results(&results, Unit::Byte, Some(120));
+        assert!(
+            wide.contains("Generation quality") && wide.contains("bytes/s") && !wide.contains("test split"),
+            "{wide}"
+        );
     }
 
     #[test]

@@ -146,15 +146,19 @@ fn impossible_values_are_refused_before_anything_runs() {
 #[test]
 fn inconsistent_settings_are_refused() {
     assert_eq!(
-        wrong("stages: [train, snapshot, metrics, generate]", "stages: [train, snapshot, generate]"),
+        wrong("stages: [train, evaluate, snapshot, metrics, generate]", "stages: [train, snapshot, generate]"),
         "`runs.run_1.stages` has one of snapshot and metrics: metrics measures what snapshot saved, so list both or none"
     );
-    assert!(wrong("stages: [train, generate]", "stages: [train]").contains("`runs.run_0.stages` lacks generate"));
     assert!(
-        wrong("stages: [train, generate]", "stages: [train, generate, plot]")
+        wrong("stages: [train, evaluate, generate]", "stages: [train]").contains("`runs.run_0.stages` lacks generate")
+    );
+    assert!(
+        wrong("stages: [train, evaluate, generate]", "stages: [train, generate, plot]")
             .contains("plot, which has no job per run")
     );
-    assert!(wrong("stages: [train, generate]", "stages: [train, generat]").contains("did you mean `generate`?"));
+    assert!(
+        wrong("stages: [train, evaluate, generate]", "stages: [train, generat]").contains("did you mean `generate`?")
+    );
     assert!(wrong("  run_0:\n", "  ../run:\n").contains("`runs.../run`: it names a folder"));
     assert!(wrong("  run_0:\n", "  007:\n").contains("`runs.007`: it starts with a digit"));
     assert!(
@@ -306,23 +310,22 @@ fn a_label_survives_the_command_line() {
 
 #[test]
 fn runs_have_the_parts_that_their_parameters_give() {
-    use Part::{Quality, Similarity, Snapshots, Tracking};
+    use Part::{Evaluation, Quality, Similarity, Snapshots, Tracking};
     let runs = resolve("laptop", &[]).unwrap().specification().runs;
     let parts: Vec<&[Part]> = runs.iter().map(|run| run.parts.as_slice()).collect();
-    let expected: [&[Part]; 4] =
-        [&[], &[Tracking, Snapshots], &[Tracking, Snapshots, Similarity], &[Tracking, Snapshots, Similarity, Quality]];
-    assert_eq!(parts, expected);
+    let all = [Evaluation, Tracking, Snapshots, Similarity, Quality];
+    assert_eq!(parts, [1, 3, 4, 5].map(|count| &all[..count]));
 }
 
 #[test]
 fn every_job_comes_after_its_dependencies() {
     let counts = [
-        ("smoke", 1 + 2 * 14 + 2),
-        ("laptop", 1 + 8 * 14 + 2),
-        ("nanogpt", 1 + 3 * 14 + 2),
-        ("early", 1 + 3 * 14 + 2),
-        ("control", 3 + 3 * 3 * 4 + 2),
-        ("paper", 3 + 5 * 14 + 2),
+        ("smoke", 1 + 2 * 18 + 2),
+        ("laptop", 1 + 8 * 18 + 2),
+        ("nanogpt", 1 + 3 * 18 + 2),
+        ("early", 1 + 3 * 18 + 2),
+        ("control", 3 + 3 * 3 * 5 + 2),
+        ("paper", 3 + 5 * 18 + 2),
     ];
     for (profile, count) in counts {
         let jobs = jobs(profile);
@@ -402,10 +405,10 @@ fn commands_can_be_pasted() {
     let study = format!(
         r#"--study '{{"datasets":[{{"name":"shakespeare_char","seeds":[1337,1338,1339,1340,1341,1342,1343,1344],"steps":"0,50,100-2000/100","eval_interval":100}}],"runs":[{}]}}'"#,
         [
-            run(0, "Baseline", ""),
-            run(1, "Attention tracking", r#""tracking","snapshots""#),
-            run(2, "Cross-layer analysis", r#""tracking","snapshots","similarity""#),
-            run(3, "Generation quality", r#""tracking","snapshots","similarity","quality""#),
+            run(0, "Baseline", r#""evaluation""#),
+            run(1, "Attention tracking", r#""evaluation","tracking","snapshots""#),
+            run(2, "Cross-layer analysis", r#""evaluation","tracking","snapshots","similarity""#),
+            run(3, "Generation quality", r#""evaluation","tracking","snapshots","similarity","quality""#),
         ]
         .join(",")
     );

@@ -8,7 +8,7 @@ use declarations::Fault;
 use schemas::tables::{Evaluations, Results, Timings, TrainingLog};
 use schemas::{Artifacts, Key, Partition};
 use serde_json::{Map, Value as Json, json};
-use training_results::{best_val_loss, final_train_loss, inference_speed, total_secs};
+use training_results::{best_evaluation, final_train_loss, inference_speed, total_secs};
 
 use crate::files::partitions;
 
@@ -67,7 +67,7 @@ fn numbers(artifacts: &Artifacts, training: &Partition) -> Result<[Option<f64>; 
     let interval = evaluations.provenance.config.get("eval_interval").and_then(Json::as_u64).unwrap_or(1);
     Ok([
         final_train_loss(&log, &evaluations.rows),
-        best_val_loss(&evaluations.rows, u32::try_from(interval).unwrap_or(1)),
+        best_evaluation(&evaluations.rows, u32::try_from(interval).unwrap_or(1)).map(|row| row.val_loss),
         Some(total_secs(&timings("train")?)),
         inference_speed(&generated, last),
     ])

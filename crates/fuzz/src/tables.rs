@@ -38,9 +38,11 @@ const TABLES: &[Of] = every_table![
     Attention,
     Corpus,
     Vocabulary,
+    TextNotes,
     SemanticSpace,
     TrainingLog,
     Evaluations,
+    SplitLosses,
     Timings,
     Tracking,
     Checkpoints,
@@ -182,6 +184,7 @@ fn row(columns: &[Column], number: u16) -> Value {
 fn value(data_type: &DataType, number: u16) -> Value {
     match data_type {
         DataType::Utf8 => format!("é{number}").into(),
+        DataType::Binary => format!("é{number}").into_bytes().into(),
         DataType::Float32 | DataType::Float64 => (f64::from(number) / 4.0).into(),
         DataType::List(element) => (0..=number).map(|number| value(element.data_type(), number)).collect(),
         _ => number.into(),

@@ -20,24 +20,23 @@ fn read(data: &[u8]) {
     assert_eq!(parts.iter().map(Text::characters).sum::<usize>(), text.characters(), "no character is lost");
     let chunks = text.chunks(1 + usize::from(*train));
     assert_eq!(chunks.iter().map(Text::characters).sum::<usize>(), text.characters());
-    let segments = splits.train.segments(1 + usize::from(*val));
+    let segments = splits.train.segments(1 + usize::from(*val)).taken;
     // Slow, so not always: a table of all code points; a singular value decomposition.
     if bytes.len() % 16 == 1 {
         let vocabulary = Vocabulary::of(&splits).expect("a short text has few symbols");
         for part in parts {
             let tokens = vocabulary.encode(part);
-            let symbols: Vec<u32> =
-                tokens.iter().map(|row| vocabulary.rows()[usize::from(row.token)].code_point).collect();
-            let own: Vec<u32> = match part {
-                Text::Utf8(text) => text.chars().map(u32::from).collect(),
-                Text::Bytes(bytes) => bytes.iter().map(|byte| u32::from(*byte)).collect(),
+            let bytes = tokens.iter().flat_map(|row| vocabulary.rows()[usize::from(row.token)].bytes.iter().copied());
+            let own = match part {
+                Text::Utf8(text) => text.as_bytes(),
+                Text::Bytes(bytes) => bytes,
             };
-            assert!(symbols == own, "the tokens are not the text");
+            assert!(bytes.eq(own.iter().copied()), "the tokens are not the text");
         }
     }
     if bytes.len() % 16 == 2 {
         assert!(segments.len() <= MOST_SEGMENTS);
-        let space = semantic_space(&segments);
+        let space = semantic_space(&segments).rows;
         assert!(space.iter().all(|row| row.idf.is_finite() && row.loadings.iter().all(|value| value.is_finite())));
     }
 }

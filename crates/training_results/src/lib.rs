@@ -16,11 +16,12 @@ pub fn final_train_loss(log: &[TrainingLog], evaluations: &[Evaluations]) -> Opt
     }
 }
 
-/// The lowest validation loss over evaluations at multiples of the interval: those at other steps, which checkpoints add,
-/// would give runs with more checkpoints more chances. None if there is none.
-pub fn best_val_loss(evaluations: &[Evaluations], eval_interval: u32) -> Option<f64> {
-    let regular = evaluations.iter().filter(|row| eval_interval > 0 && row.step.is_multiple_of(eval_interval));
-    regular.map(|row| row.val_loss).reduce(f64::min)
+/// The evaluation with the lowest validation loss, the first of equal ones, over multiples of the interval and the last step:
+/// those at other steps, which checkpoints add, would give runs with more checkpoints more chances. None if there is none.
+pub fn best_evaluation(evaluations: &[Evaluations], eval_interval: u32) -> Option<&Evaluations> {
+    let last = evaluations.iter().map(|row| row.step).max();
+    let regular = evaluations.iter().filter(|row| row.step.is_multiple_of(eval_interval) || Some(row.step) == last);
+    regular.min_by(|one, other| one.val_loss.total_cmp(&other.val_loss).then(one.step.cmp(&other.step)))
 }
 
 /// The time of all activities, in seconds.

@@ -9,7 +9,7 @@ use declarations::{Fault, Inputs, Part, Reads, Study, StudyDataset, StudyRun};
 use schemas::enums::TextSource;
 use schemas::tables::{
     Baselines, Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers,
-    SampleScores, Timings, TrainingLog,
+    SampleScores, SplitLosses, Timings, TrainingLog,
 };
 use schemas::{Key, Loaded, Partition, Source, Table};
 
@@ -39,9 +39,9 @@ pub struct Run {
     pub parts: Vec<Part>,
     /// Its trainings.
     pub seeds: Vec<Seed>,
-    /// The files behind `seeds`, except timings and the training log.
+    /// The files behind `seeds`, except timings, the training log and the losses over whole splits.
     pub learned: Vec<Source>,
-    /// The files behind `training_log`, `evaluations` and the timings.
+    /// The files behind `training_log`, `evaluations`, `split_losses` and the timings.
     pub measured: Vec<Source>,
 }
 
@@ -74,6 +74,8 @@ pub struct Seed {
     pub training_log: Vec<TrainingLog>,
     /// `evaluations`.
     pub evaluations: Vec<Evaluations>,
+    /// `split_losses`.
+    pub split_losses: Vec<SplitLosses>,
     /// `timings` of training.
     pub train_timings: Vec<Timings>,
     /// The run whose training this is, if it is another with the same parameters.
@@ -170,6 +172,9 @@ impl Training<'_> {
         seed.generate_timings = self.rows("generate", measured)?;
         seed.evaluations = self.rows("", measured)?;
         learned.push(self.inputs.source::<Evaluations>(&self.partition())?);
+        if self.run.has(Part::Evaluation) {
+            seed.split_losses = self.rows("", measured)?;
+        }
         if self.run.has(Part::Snapshots) {
             self.covers::<Evaluations>(seed.evaluations.iter().map(|row| row.step))?;
             // Windows of one character leave nothing to average, so the tables on attention may be empty.

@@ -1,8 +1,9 @@
 //! The table of results.
 
 use declarations::Fault;
+use schemas::enums::Split;
 use schemas::tables::Results;
-use training_results::{best_val_loss, final_train_loss, inference_speed, total_secs};
+use training_results::{best_evaluation, final_train_loss, inference_speed, total_secs};
 
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::standard_error;
@@ -33,8 +34,8 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         "neither training_log nor evaluations has rows: rerun `train`",
     )?;
     let (best_val_loss_mean, best_val_loss_stderr) = over_seeds(
-        &|seed| best_val_loss(&seed.evaluations, dataset.eval_interval),
-        "evaluations has no row at a multiple of eval_interval: rerun `train`, or correct eval_interval",
+        &|seed| Some(best_evaluation(&seed.evaluations, dataset.eval_interval)?.val_loss),
+        "evaluations has no row at a multiple of eval_interval or at the last step: rerun `train`, or correct eval_interval",
     )?;
     let (total_train_time_secs_mean, total_train_time_secs_stderr) =
         over_seeds(&|seed| Some(total_secs(&seed.train_timings)), "")?;
@@ -42,6 +43,10 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         &|seed| inference_speed(&seed.generate_timings, seed.last_step()),
         "timings of `generate` has no time spent at the last step: rerun `generate`",
     )?;
+    let best_evaluation = |seed: &Seed| best_evaluation(&seed.evaluations, dataset.eval_interval).map(|row| row.step);
+    let best_val_loss_steps = run.seeds.iter().filter_map(best_evaluation).collect();
+    let [(split_val_loss_mean, split_val_loss_stderr), (split_test_loss_mean, split_test_loss_stderr)] =
+        [Split::Val, Split::Test].map(|split| split_loss(run, split));
     Ok(Results {
         dataset: dataset.name.clone(),
         run: run.name.clone(),
@@ -52,6 +57,11 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         final_train_loss_stderr,
         best_val_loss_mean,
         best_val_loss_stderr,
+        best_val_loss_steps,
+        split_val_loss_mean,
+        split_val_loss_stderr,
+        split_test_loss_mean,
+        split_test_loss_stderr,
         total_train_time_secs_mean,
         total_train_time_secs_stderr,
         inference_tokens_per_sec_mean,
@@ -69,6 +79,19 @@ fn training_of(run: &Run) -> String {
         }
     }
     runs.join(", ")
+}
+
+/// The mean loss of the last checkpoint over a whole split and its standard error; none unless every seed has it.
+fn split_loss(run: &Run, split: Split) -> (Option<f64>, Option<f64>) {
+    let of_seed = |seed: &Seed| {
+        let last = seed.last_step();
+        let row = seed.split_losses.iter().find(|row| row.split == split && row.step == last);
+        row.map(|row| row.loss_nats)
+    };
+    match run.seeds.iter().map(of_seed).collect::<Option<Vec<f64>>>() {
+        Some(losses) if !losses.is_empty() => (Some(mean(&losses) + 0.0), standard_error(&losses)),
+        _ => (None, None),
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +122,8 @@ mod tests {
         assert_eq!([&rows[0], &rows[1]].map(|row| row.training_of.as_str()), ["run_0, run_1", "run_2"]);
         assert_eq!((row.final_train_loss_mean, row.final_train_loss_stderr), (24.0, Some(0.5)));
         assert_eq!((row.best_val_loss_mean, row.best_val_loss_stderr), (2.0, Some(0.0)));
+        assert_eq!(row.best_val_loss_steps, [0, 0], "the first of equal ones");
+        assert_eq!((row.split_val_loss_mean, row.split_test_loss_mean), (None, None), "nothing was evaluated");
         assert_eq!(row.total_train_time_secs_mean, 1.0);
         // Each of 10 samples took half a second for 500 characters; other steps do not count.
         assert_eq!(row.inference_tokens_per_sec_mean, 1000.0);

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::alphabet::Alphabet;
+use schemas::Alphabet;
+use schemas::alphabet::Parts;
 
 /// Length of the n-grams of `novelty_16`.
 const LENGTH: usize = 16;
@@ -20,6 +21,8 @@ pub struct CorpusSearch<'alphabet> {
     recent: Vec<u16>,
     /// The letters that the last part ended in, since a word can span two parts.
     unfinished: String,
+    /// A character can span two parts, too.
+    parts: Parts,
 }
 
 impl<'alphabet> CorpusSearch<'alphabet> {
@@ -32,6 +35,7 @@ impl<'alphabet> CorpusSearch<'alphabet> {
             words: HashMap::new(),
             recent: Vec::new(),
             unfinished: String::new(),
+            parts: Parts::default(),
         };
         for text in texts {
             for (hash, gram) in grams(text) {
@@ -55,7 +59,7 @@ impl<'alphabet> CorpusSearch<'alphabet> {
         }
         self.recent.drain(..self.recent.len().saturating_sub(LENGTH - 1));
 
-        self.unfinished.push_str(&self.alphabet.decode(tokens));
+        self.unfinished += &self.parts.decode(self.alphabet, tokens);
         let tail = self.unfinished.trim_end_matches(term_weighting::is_letter).len();
         let tail = self.unfinished.split_off(tail);
         self.mark_words();
@@ -64,6 +68,7 @@ impl<'alphabet> CorpusSearch<'alphabet> {
 
     /// What was found, once the whole train split was read.
     pub fn finish(mut self) -> KnownText {
+        self.unfinished += &std::mem::take(&mut self.parts).finish();
         self.mark_words();
         KnownText { grams: self.grams, words: self.words }
     }
@@ -159,7 +164,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::alphabet::tests::alphabet;
+    use schemas::tables::Vocabulary;
+
+    fn alphabet(symbols: &str) -> Alphabet {
+        Alphabet::new(&Vocabulary::of_characters(symbols, 1))
+    }
 
     fn search(alphabet: &Alphabet, texts: &[&[u16]], parts: &[&[u16]]) -> KnownText {
         let mut search = CorpusSearch::new(alphabet, texts.iter().copied());
@@ -187,6 +196,21 @@ mod tests {
         // and the last are there.
         assert_eq!(search(&alphabet, &[&text], &parts).novelty_16(&text), Some(2.0 / 6.0));
         assert_eq!(known.novelty_16(&text[..15]), None);
+    }
+
+    #[test]
+    fn words_of_bytes_are_those_of_their_characters() {
+        let rows: Vec<Vocabulary> = (0..=u8::MAX).map(|byte| Vocabulary::row(byte.into(), vec![byte], 1)).collect();
+        let alphabet = Alphabet::new(&rows);
+        let encode = |text: &str| alphabet.encode(text).expect("every byte is known");
+        let (split, text) = (encode("zażółć gęślą jaźń"), encode("Zażółć jaź"));
+        // In parts that part characters, as every cut between two bytes does here or there.
+        for length in 1..split.len() {
+            let parts: Vec<&[u16]> = split.chunks(length).collect();
+            let known = search(&alphabet, &[&text, &split], &parts);
+            assert_eq!(known.word_validity(&alphabet.decode(&text)), Some(0.5), "in parts of {length}");
+            assert_eq!(known.novelty_16(&split), Some(0.0));
+        }
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! Reads `vocabulary`, `checkpoints` and, with `--score` or `--track`, `corpus` and `semantic_space`; writes `samples`, `timings`
 //! and, with these flags, `sample_scores`, `sample_attention` and `sample_layers`.
 
-pub mod alphabet;
 pub mod coherence;
 pub mod corpus_search;
 pub mod generation;
@@ -18,13 +17,12 @@ pub mod writing;
 
 use cli::Terminal;
 use declarations::generate::Generate;
-use declarations::{Fault, Inputs, Job, Stage};
+use declarations::{Facts, Fault, Inputs, Job, Stage, TextFacts};
 use model::{DistinctWeights, Model};
 use schemas::enums::{Split, TextSource};
 use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
-use schemas::{Partition, Reader, Source};
+use schemas::{Alphabet, Partition, Reader, Source};
 
-use crate::alphabet::Alphabet;
 use crate::corpus_search::CorpusSearch;
 use crate::scoring::{MODEL, ScoredText, VALIDATION};
 use crate::trigram::TrigramCounts;
@@ -57,6 +55,7 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
 
     let writer = Writer { parameters, seed: job.seed(), alphabet: &alphabet, prompt: &prompt, windows: &windows };
     let mut written = Written::default();
+    let mut warned = false;
     let mut sources = vec![vocabulary.source.clone()];
     let texts = writer.sampled(parameters.steps.iter().len()) + writer.fed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
@@ -74,6 +73,13 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
             )));
         }
         sources.push(checkpoint.source);
+        if !warned {
+            let val = validation.as_ref().map_or(usize::MAX, |(tokens, _)| tokens.len());
+            let text = TextFacts { alphabet: alphabet.clone(), val, ..TextFacts::default() };
+            let block_size = u32::try_from(model.config().block_size).ok();
+            terminal.warn(job, &Facts { block_size, text: Some(&text) });
+            warned = true;
+        }
         writer.generate(&model, step, step == last, &progress, &mut written)?;
     }
     drop(progress);
@@ -150,14 +156,15 @@ impl Scorer {
                 step: Some(row.step),
                 source: MODEL,
                 sample: row.sample,
+                bytes: alphabet.bytes(&row.tokens),
                 tokens: row.tokens.clone(),
                 text: row.text.clone(),
             })
             .collect();
         let mut add = |source, tokens: Vec<Vec<u16>>| {
             texts.extend((0..).zip(tokens).map(|(sample, tokens)| {
-                let text = alphabet.decode(&tokens);
-                ScoredText { step: None, source, sample, tokens, text }
+                let (bytes, text) = (alphabet.bytes(&tokens), alphabet.decode(&tokens));
+                ScoredText { step: None, source, sample, tokens, bytes, text }
             }));
         };
         add(VALIDATION, windows.iter().map(|window| window.to_vec()).collect());

@@ -24,7 +24,9 @@ pub struct ScoredText {
     pub sample: u16,
     /// Its tokens.
     pub tokens: Vec<u16>,
-    /// Its characters.
+    /// Their bytes.
+    pub bytes: Vec<u8>,
+    /// These as text.
     pub text: String,
 }
 
@@ -53,7 +55,7 @@ fn score_text(text: &ScoredText, space: &SemanticSpace, known: &KnownText) -> Sa
         repetition_8: repetition(tokens, 8),
         repetition_16: repetition(tokens, 16),
         coherence: space.coherence(&text.text),
-        compression_ratio: compression_ratio(&text.text),
+        compression_ratio: compression_ratio(&text.bytes),
         novelty_16: known.novelty_16(tokens),
         word_validity: known.word_validity(&text.text),
         quality: None,

@@ -6,10 +6,10 @@ use declarations::Fault;
 use declarations::generate::Parameters;
 use model::{Decoder, Model};
 use random_streams::stream;
+use schemas::Alphabet;
 use schemas::enums::Activity;
 use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
 
-use crate::alphabet::Alphabet;
 use crate::generation::{Sampling, feed, sample};
 use crate::scoring::{MODEL, VALIDATION};
 use crate::tracked::Tracked;
@@ -83,6 +83,7 @@ impl Writer<'_> {
         let mut streams: Vec<_> = (0..samples).map(key).collect();
         let mut tracked = Tracked::new(batch, config.n_layer, config.n_head);
 
+        let unit = self.alphabet.unit();
         let started = Instant::now();
         let mut done = 0;
         let mut decoder = Decoder::new(model, batch, context_policy, track && !last);
@@ -93,8 +94,8 @@ impl Writer<'_> {
             |prediction| {
                 tracked.observe(&prediction.attention);
                 done += u64::from(samples);
-                progress
-                    .note(format!("step {step} · {:.0} characters/s", done as f64 / started.elapsed().as_secs_f64()));
+                let speed = done as f64 / started.elapsed().as_secs_f64();
+                progress.note(format!("step {step} · {speed:.0} {unit}s/s"));
                 progress.advance(u64::from(samples));
             },
         );
@@ -147,6 +148,7 @@ impl Writer<'_> {
                 step,
                 sample,
                 prompt: self.alphabet.decode(self.prompt),
+                prompt_tokens: self.prompt.to_vec(),
                 text: self.alphabet.decode(&tokens),
                 tokens,
                 temperature,

@@ -1,11 +1,10 @@
 //! Every score against an independent implementation in Python (`python/metrics_golden.py`), for the same texts, train split and
 //! semantic space.
 
-use generate::alphabet::Alphabet;
 use generate::coherence::SemanticSpace;
 use generate::corpus_search::CorpusSearch;
 use generate::scoring::{MODEL, ScoredText, VALIDATION, score};
-use schemas::tables;
+use schemas::{Alphabet, tables};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -35,26 +34,17 @@ struct Text {
     scores: Map<String, Value>,
 }
 
-fn alphabet(symbols: &str) -> Alphabet {
-    let row = |(token, symbol): (usize, char)| tables::Vocabulary {
-        token: token as u16,
-        symbol: symbol.to_string(),
-        code_point: symbol.into(),
-        train_count: 0,
-    };
-    Alphabet::new(&symbols.chars().enumerate().map(row).collect::<Vec<_>>())
-}
-
 #[test]
 fn the_same_texts_score_the_same() {
     let golden: Golden = serde_json::from_str(include_str!("golden/texts.json")).expect("a golden file");
-    let alphabet = alphabet(&golden.symbols);
+    let alphabet = Alphabet::new(&tables::Vocabulary::of_characters(&golden.symbols, 0));
     let tokens = |text: &str| alphabet.encode(text).expect("symbols of the alphabet");
     let scored = |(sample, text): (usize, &Text)| ScoredText {
         step: None,
         source: if text.source == VALIDATION.as_str() { VALIDATION } else { MODEL },
         sample: sample as u16,
         tokens: tokens(&text.text),
+        bytes: text.text.clone().into_bytes(),
         text: text.text.clone(),
     };
     let texts: Vec<ScoredText> = golden.texts.iter().enumerate().map(scored).collect();

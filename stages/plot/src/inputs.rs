@@ -6,9 +6,9 @@ use schemas::attention::Window;
 use schemas::enums::WindowKind;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleAttention, SampleScores, Samples, TrainingLog, Windows,
+    Results, SampleAttention, SampleScores, Samples, TrainingLog, Vocabulary, Windows,
 };
-use schemas::{Measure, Partition, Provenance, Table, Uniform};
+use schemas::{Alphabet, Measure, Partition, Provenance, Table, Uniform, Unit};
 
 /// The tables behind figures and report.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Inputs {
 pub struct Dataset {
     /// Its seeds and steps.
     pub study: StudyDataset,
+    /// Its symbols, which label tokens.
+    pub alphabet: Alphabet,
     /// The snapshots that attention maps and matrices of layers are asked for; none where these choose.
     pub chosen_steps: Option<Steps>,
     /// Losses of every run, in the order of the study.
@@ -158,6 +160,11 @@ impl Inputs {
         let datasets = datasets.collect::<Result<_, _>>()?;
         Ok(Self { results, datasets, missing: parameters.study.missing.clone() })
     }
+
+    /// What a token is in each dataset.
+    pub fn units(&self) -> Vec<Unit> {
+        self.datasets.iter().map(|dataset| dataset.alphabet.unit()).collect()
+    }
 }
 
 /// Reads a dataset's tables and collects their provenance.
@@ -234,12 +241,14 @@ impl Dataset {
             None => Vec::new(),
         };
         let findings = tables.read::<Findings>(&Partition::dataset(&dataset.name))?;
+        let alphabet = Alphabet::new(&tables.read::<Vocabulary>(&Partition::dataset(&dataset.name))?.rows);
         let mut sources = reader.sources;
         sources.push(Source { run: None, provenance: findings.provenance });
         let (study, findings) = (dataset.clone(), findings.rows);
         let chosen_steps = parameters.steps.is_some().then_some(map_steps);
         Ok(Self {
             study,
+            alphabet,
             chosen_steps,
             losses,
             attention,

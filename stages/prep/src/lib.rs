@@ -1,10 +1,11 @@
 //! The stage `prep`: turns a text into the tokens of its splits (`corpus`), their symbols (`vocabulary`) and the latent semantic
-//! space in which generated texts are scored (`semantic_space`).
+//! space in which generated texts are scored (`semantic_space`), and notes what will matter of it (`text_notes`).
 
 pub mod control;
 pub mod dataset;
 pub mod digest;
 pub mod download;
+pub mod notes;
 pub mod reading;
 pub mod semantic_space;
 mod source;
@@ -19,11 +20,13 @@ use cli::Terminal;
 use declarations::prep::{Prep, Settings};
 use declarations::{Encoding, Fault, Job, Stage};
 use rayon::prelude::*;
-use schemas::tables::{Corpus, SemanticSpace};
-use schemas::{Provenance, Source, Writer};
+use schemas::tables::{Corpus, TextNotes};
+use schemas::{Alphabet, Provenance, Source, Writer};
 
 use crate::dataset::Origin;
+use crate::notes::Findings;
 use crate::reading::{Splits, Text};
+use crate::semantic_space::Space;
 use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
 
 /// Rows per row group of `corpus`.
@@ -46,7 +49,7 @@ fn check(settings: Settings) -> Result<(), Fault> {
     )))
 }
 
-/// Reads the text and writes `vocabulary`, `corpus` and `semantic_space`.
+/// Reads the text and writes `vocabulary`, `corpus`, `semantic_space` and `text_notes`.
 ///
 /// # Errors
 /// A parameter fault for an unknown dataset or impossible splits; an input fault for a text that is missing, not the expected one,
@@ -83,19 +86,25 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let provenance = Provenance::new(Prep::NAME, Prep::VERSION, footer(settings)?).from_inputs(sources);
     outputs.write(partition, &provenance, vocabulary.rows())?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
-    let mut space = Vec::new();
+    let (mut space, mut segments) = (Space::default(), [0; 2]);
     rayon::in_place_scope(|scope| {
         scope.spawn(|_| {
-            space = semantic_space::semantic_space(&splits.train.segments(semantic_space::MOST_SEGMENTS));
+            let of_train = splits.train.segments(semantic_space::MOST_SEGMENTS);
+            segments = [of_train.all, of_train.taken.len()];
+            space = semantic_space::semantic_space(&of_train.taken);
         });
         splits.named().into_iter().try_for_each(|(split, part)| {
             let writer = outputs.create::<Corpus>(&partition.clone().split(split), &provenance)?;
             write_tokens(part, &vocabulary, writer, |characters| progress.advance(characters))
         })
     })?;
-    outputs.write(partition, &provenance, &space)?;
+    outputs.write(partition, &provenance, &space.rows)?;
+    let notes: Vec<TextNotes> =
+        Findings { bytes: &bytes, splits: &splits, vocabulary: &vocabulary, space: &space, segments }.notes();
+    outputs.write(partition, &provenance, &notes)?;
     drop(progress);
-    terminal.say(summary(&name, sizes, vocabulary.rows().len(), &space));
+    terminal.say(summary(&name, sizes, &vocabulary, &space));
+    notes.iter().for_each(|note| terminal.say(format!("{name}: {}", note.message)));
     Ok(())
 }
 
@@ -201,11 +210,13 @@ fn bytes(
 }
 
 /// A one-line summary of the dataset.
-fn summary(name: &str, sizes: [usize; 3], symbols: usize, space: &[SemanticSpace]) -> String {
+fn summary(name: &str, sizes: [usize; 3], vocabulary: &Vocabulary, space: &Space) -> String {
     let [train, val, test] = sizes;
-    let (words, dimensions) = (space.len(), space.first().map_or(0, |row| row.loadings.len()));
+    let (words, dimensions) = (space.rows.len(), space.rows.first().map_or(0, |row| row.loadings.len()));
+    let alphabet = Alphabet::new(vocabulary.rows());
+    let (unit, symbols) = (alphabet.unit(), alphabet.len());
     format!(
-        "{name}: {} characters of {symbols} symbols ({train} train, {val} val, {test} test), {words} words in {dimensions} \
+        "{name}: {} {unit}s of {symbols} symbols ({train} train, {val} val, {test} test), {words} words in {dimensions} \
          dimensions",
         train + val + test
     )

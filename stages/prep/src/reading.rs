@@ -78,27 +78,39 @@ impl<'text> Text<'text> {
         }
     }
 
-    /// At most `most` of the text's segments, evenly spaced: of `n` segments those with numbers `⌊i·n/most⌋`, `i` below `most`; all
-    /// of them if `n` is not larger.
-    pub fn segments(&self, most: usize) -> Vec<Cow<'text, str>> {
+    /// The text's segments, at most `most` of them and evenly spaced: of `n` segments those with numbers `⌊i·n/most⌋`, `i` below
+    /// `most`; all of them if `n` is not larger. Bytes are read as UTF-8, with U+FFFD for what is none.
+    pub fn segments(&self, most: usize) -> Segments<'text> {
+        let text = match self {
+            Text::Utf8(text) => Cow::Borrowed(*text),
+            Text::Bytes(bytes) => String::from_utf8_lossy(bytes),
+        };
         let spaced = |count: usize| {
             let taken = count.min(most);
             (0..taken).map(move |segment| segment * count / taken)
         };
-        match self {
-            Text::Utf8(text) => {
+        match text {
+            Cow::Borrowed(text) => {
                 let all = term_weighting::segments(text);
-                spaced(all.len()).map(|segment| Cow::Borrowed(all[segment])).collect()
+                let taken = spaced(all.len()).map(|segment| Cow::Borrowed(all[segment])).collect();
+                Segments { all: all.len(), taken }
             }
-            Text::Bytes(bytes) => {
-                let segment = |segment: usize| {
-                    let rest = &bytes[segment * term_weighting::SEGMENT_LENGTH..];
-                    rest.iter().take(term_weighting::SEGMENT_LENGTH).map(|&byte| char::from(byte)).collect::<String>()
-                };
-                spaced(term_weighting::segment_count(bytes.len())).map(|number| Cow::Owned(segment(number))).collect()
+            Cow::Owned(text) => {
+                let all = term_weighting::segments(&text);
+                let taken = spaced(all.len()).map(|segment| Cow::Owned(all[segment].to_owned())).collect();
+                Segments { all: all.len(), taken }
             }
         }
     }
+}
+
+/// Segments of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segments<'text> {
+    /// How many the text has.
+    pub all: usize,
+    /// Those that are looked at.
+    pub taken: Vec<Cow<'text, str>>,
 }
 
 /// The three splits of a text, which follow each other.
@@ -160,13 +172,15 @@ mod tests {
         let text: String = (0..10).map(|digit| digit.to_string().repeat(100)).collect();
         for (most, expected) in [(4, "0257"), (10, "0123456789"), (99, "0123456789")] {
             for text in [Text::Utf8(&text), Text::Bytes(text.as_bytes())] {
-                let firsts: String = text.segments(most).iter().map(|segment| &segment[..1]).collect();
+                let firsts: String = text.segments(most).taken.iter().map(|segment| &segment[..1]).collect();
                 assert_eq!(firsts, expected);
             }
         }
         let short = [b'a'; 149];
-        assert_eq!(Text::Bytes(&short).segments(5).len(), 1);
-        assert_eq!(Text::Bytes(&[0xe9; 60]).segments(5), ["é".repeat(60)]);
+        assert_eq!((Text::Bytes(&short).segments(5).all, Text::Bytes(&short).segments(5).taken.len()), (1, 1));
+        // 60 characters are 120 bytes; half a character more is not one.
+        let bytes = ["é".repeat(60).as_bytes(), &[0xc3]].concat();
+        assert_eq!(Text::Bytes(&bytes).segments(5).taken, [format!("{}\u{fffd}", "é".repeat(60))]);
     }
 
     proptest! {

@@ -25,8 +25,8 @@ pub const DIMENSIONS: usize = 64;
 /// An entry of the matrix is `(1 + ln count)·(1 + ln((1 + N)/(1 + df)))`, where `count` is the number of occurrences of the word
 /// in the segment, `df` the number of segments with the word and `N` that of all segments; rows are then scaled to unit length.
 /// Segments without words give no rows; without words the table is empty.
-pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
-    let (words, counted) = count(segments);
+pub fn semantic_space(segments: &[Cow<'_, str>]) -> Space {
+    let (words, counted, [occurrences, distinct]) = count(segments);
     let mut containing = vec![0; words.len()];
     for (word, _) in counted.iter().flatten() {
         containing[*word as usize] += 1;
@@ -45,11 +45,25 @@ pub fn semantic_space(segments: &[Cow<'_, str>]) -> Vec<SemanticSpace> {
     let svd = truncated_svd(&Sparse::from_rows(words.len(), counted.iter().map(row)), DIMENSIONS);
     let loadings = |word: usize| svd.vectors.iter().map(|vector| vector[word]).collect();
     let words = words.into_iter().enumerate();
-    words.map(|(number, word)| SemanticSpace { word, idf: idf[number], loadings: loadings(number) }).collect()
+    let rows =
+        words.map(|(number, word)| SemanticSpace { word, idf: idf[number], loadings: loadings(number) }).collect();
+    Space { rows, occurrences, distinct }
 }
 
-/// The most frequent words, and for each segment with any of them their numbers, ascending, and counts.
-fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>) {
+/// A semantic space, and how many words the segments have.
+#[derive(Clone, Debug, Default)]
+pub struct Space {
+    /// Its rows.
+    pub rows: Vec<SemanticSpace>,
+    /// Words of the segments.
+    pub occurrences: usize,
+    /// Different ones among them.
+    pub distinct: usize,
+}
+
+/// The most frequent words; for each segment with any of them their numbers, ascending, and counts; and the number of all words and
+/// of different ones.
+fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>, [usize; 2]) {
     let found: Vec<HashMap<String, usize>> = segments
         .par_iter()
         .map(|segment| {
@@ -62,6 +76,7 @@ fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>) {
     for (word, count) in found.iter().flatten() {
         *totals.entry(word).or_default() += count;
     }
+    let of_words = [totals.values().sum(), totals.len()];
     let mut totals: Vec<(&str, usize)> = totals.into_iter().collect();
     totals.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
     totals.truncate(MOST_WORDS);
@@ -73,7 +88,7 @@ fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>) {
         numbered
     });
     let counted = counted.filter(|counts| !counts.is_empty()).collect();
-    (totals.into_iter().map(|(word, _)| word.to_owned()).collect(), counted)
+    (totals.into_iter().map(|(word, _)| word.to_owned()).collect(), counted, of_words)
 }
 
 #[cfg(test)]
@@ -82,7 +97,7 @@ mod tests {
 
     fn space(segments: &[&str]) -> Vec<SemanticSpace> {
         let segments: Vec<Cow<'_, str>> = segments.iter().map(|&segment| segment.into()).collect();
-        semantic_space(&segments)
+        semantic_space(&segments).rows
     }
 
     #[test]

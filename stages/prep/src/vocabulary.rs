@@ -1,4 +1,5 @@
-//! The vocabulary of a text: its symbols, numbered by code point, or the alphabet of a model that was trained elsewhere.
+//! The vocabulary of a text: its symbols, numbered by code point, or by value where they are bytes; or the alphabet of a model that
+//! was trained elsewhere.
 
 use schemas::tables::Corpus;
 
@@ -13,6 +14,7 @@ pub struct Vocabulary {
     rows: Vec<schemas::tables::Vocabulary>,
     /// The token of each code point.
     tokens: Vec<u16>,
+    unseen: [(u64, u64); 2],
 }
 
 impl Vocabulary {
@@ -22,9 +24,12 @@ impl Vocabulary {
     /// The number of symbols, if it is more than [`MOST_SYMBOLS`].
     pub fn of(splits: &Splits<'_>) -> Result<Self, usize> {
         let train = counts(&[splits.train]);
-        let rest = counts(&[splits.val, splits.test]);
-        let present: Vec<u32> =
-            (0..).zip(train.iter().zip(&rest)).filter(|(_, (a, b))| **a + **b > 0).map(|(point, _)| point).collect();
+        let rest = [counts(&[splits.val]), counts(&[splits.test])];
+        let present: Vec<u32> = (0..)
+            .zip(train.iter().zip(rest[0].iter().zip(&rest[1])))
+            .filter(|(_, (train, (val, test)))| **train + **val + **test > 0)
+            .map(|(point, _)| point)
+            .collect();
         if present.len() > MOST_SYMBOLS {
             return Err(present.len());
         }
@@ -33,11 +38,21 @@ impl Vocabulary {
             .zip(present)
             .map(|(token, code_point)| {
                 tokens[code_point as usize] = token;
-                let symbol = char::from_u32(code_point).expect("it was counted as a `char`").to_string();
-                schemas::tables::Vocabulary { token, symbol, code_point, train_count: train[code_point as usize] }
+                let bytes = match splits.train {
+                    Text::Utf8(_) => {
+                        char::from_u32(code_point).expect("it was counted as a `char`").to_string().into_bytes()
+                    }
+                    Text::Bytes(_) => vec![u8::try_from(code_point).expect("it was counted as a byte")],
+                };
+                schemas::tables::Vocabulary::row(token, bytes, train[code_point as usize])
             })
             .collect();
-        Ok(Self { rows, tokens })
+        Ok(Self { rows, tokens, unseen: rest.map(|counts| unseen(&train, &counts)) })
+    }
+
+    /// Of the validation and of the test split: the symbols that the train split lacks, and the positions that have them.
+    pub fn unseen(&self) -> [(u64, u64); 2] {
+        self.unseen
     }
 
     /// The vocabulary that an alphabet is, numbered by its order.
@@ -53,13 +68,15 @@ impl Vocabulary {
             .map(|(token, symbol)| {
                 let code_point = u32::from(*symbol);
                 (tokens[code_point as usize], known[code_point as usize]) = (token, true);
-                let train_count = train[code_point as usize];
-                schemas::tables::Vocabulary { token, symbol: symbol.to_string(), code_point, train_count }
+                schemas::tables::Vocabulary::row(token, symbol.to_string().into_bytes(), train[code_point as usize])
             })
             .collect();
         let parts = splits.named().map(|(_, part)| part);
         match parts.iter().flat_map(Text::code_points).enumerate().find(|(_, point)| !known[*point as usize]) {
-            None => Ok(Self { rows, tokens }),
+            None => {
+                let unseen = [splits.val, splits.test].map(|split| unseen(&train, &counts(&[split])));
+                Ok(Self { rows, tokens, unseen })
+            }
             Some((position, point)) => Err((char::from_u32(point).unwrap_or_default(), position)),
         }
     }
@@ -77,6 +94,12 @@ impl Vocabulary {
             Text::Bytes(bytes) => bytes.iter().map(|&byte| row(byte.into())).collect(),
         }
     }
+}
+
+/// The symbols that the train split lacks and another one has, and how often that has them, from the counts of both.
+fn unseen(train: &[u64], other: &[u64]) -> (u64, u64) {
+    let unseen = train.iter().zip(other).filter(|(train, count)| **train == 0 && **count > 0);
+    unseen.fold((0, 0), |(symbols, positions), (_, count)| (symbols + 1, positions + count))
 }
 
 /// The number of occurrences of each Unicode code point.
@@ -108,10 +131,21 @@ mod tests {
             .iter()
             .map(|row| (row.token, row.symbol.as_str(), row.code_point, row.train_count))
             .collect();
-        assert_eq!(rows, [(0, " ", 32, 2), (1, "a", 97, 1), (2, "b", 98, 2), (3, "é", 233, 1), (4, "€", 8364, 0)]);
+        assert_eq!(
+            rows,
+            [
+                (0, " ", Some(32), 2),
+                (1, "a", Some(97), 1),
+                (2, "b", Some(98), 2),
+                (3, "é", Some(233), 1),
+                (4, "€", Some(8364), 0)
+            ]
+        );
         assert_eq!(tokens(&vocabulary, splits.train), [2, 3, 0, 1, 0, 2]);
         assert_eq!(tokens(&vocabulary, splits.val), [2, 4]);
         assert!(tokens(&vocabulary, splits.test).is_empty());
+        assert_eq!(vocabulary.unseen(), [(1, 1), (0, 0)]);
+        assert!(vocabulary.rows().iter().all(|row| row.bytes == row.symbol.as_bytes()));
     }
 
     #[test]
@@ -120,17 +154,21 @@ mod tests {
         let vocabulary = Vocabulary::with_alphabet(&splits, &['€', 'z', 'b', ' ', 'a', 'é']).expect("all are in it");
         let counts: Vec<_> = vocabulary.rows().iter().map(|row| (row.symbol.as_str(), row.train_count)).collect();
         assert_eq!(counts, [("€", 0), ("z", 0), ("b", 2), (" ", 2), ("a", 1), ("é", 1)]);
+        assert_eq!(vocabulary.unseen(), [(1, 1), (0, 0)]);
         assert_eq!(tokens(&vocabulary, splits.val), [2, 0]);
         let refused = Vocabulary::with_alphabet(&splits, &['b', ' ', 'a', 'é']).map(|_| ());
         assert_eq!(refused, Err(('€', 7)));
     }
 
     #[test]
-    fn a_byte_is_its_latin_1_character() {
-        let splits = Splits::of(Text::Bytes(&[0xc3, 0xa9, 0xff, 0]), 0.5, 0.5);
+    fn a_byte_that_is_no_character_is_escaped() {
+        let splits = Splits::of(Text::Bytes(&[0xc3, 0xa9, b'a', 0]), 0.5, 0.5);
         let vocabulary = Vocabulary::of(&splits).expect("few symbols");
-        let symbols: String = vocabulary.rows().iter().map(|row| row.symbol.as_str()).collect();
-        assert_eq!(symbols, "\0©Ãÿ");
+        let rows: Vec<_> =
+            vocabulary.rows().iter().map(|row| (row.symbol.as_str(), row.bytes.as_slice(), row.code_point)).collect();
+        let expected: [(&str, &[u8], u32); 4] =
+            [("\0", &[0], 0), ("a", b"a", 97), ("\\xa9", &[0xa9], 0xa9), ("\\xc3", &[0xc3], 0xc3)];
+        assert_eq!(rows, expected.map(|(symbol, bytes, value)| (symbol, bytes, Some(value))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use declarations::prep::Prep;
 use declarations::{Fault, Job, Kind};
 use schemas::enums::Split;
 use schemas::tables::{Corpus, SemanticSpace, Vocabulary};
-use schemas::{Artifacts, Partition, Table};
+use schemas::{Alphabet, Artifacts, Partition, Table};
 
 fn run(root: &Path, flags: &[&str]) -> Result<(), Fault> {
     let root = root.to_str().expect("the folder's name is text");
@@ -28,9 +28,8 @@ fn rows<T: Table>(root: &Path, dataset: &str) -> Vec<T> {
 }
 
 fn text_of(root: &Path, dataset: &str) -> String {
-    let symbols: Vec<String> = rows::<Vocabulary>(root, dataset).into_iter().map(|row| row.symbol).collect();
     let splits = [Split::Train, Split::Val, Split::Test].map(|split| tokens(root, dataset, split));
-    splits.iter().flatten().map(|&token| symbols[usize::from(token)].as_str()).collect()
+    Alphabet::new(&rows::<Vocabulary>(root, dataset)).decode(&splits.concat())
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -96,7 +95,7 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
         files(root.path()).iter().map(|file| fs::read(file).expect("a table")).collect::<Vec<_>>()
     });
     assert!(written[0] == written[1]);
-    assert_eq!(written[0].len(), 6, "the text, vocabulary, semantic space and three splits");
+    assert_eq!(written[0].len(), 7, "the text, vocabulary, semantic space, notes and three splits");
 }
 
 #[test]
@@ -117,9 +116,11 @@ fn tokens_of_a_custom_text_decode_to_it() {
     assert!(words.contains(&"ångström".to_owned()), "{words:?}");
 
     run(root.path(), &["--dataset", "own_bytes", "--source", source, "--encoding", "bytes"]).expect("any bytes");
-    let latin_1: String = text.bytes().map(char::from).collect();
-    assert_eq!(text_of(root.path(), "own_bytes"), latin_1);
-    assert!(rows::<Vocabulary>(root.path(), "own_bytes").iter().all(|row| row.code_point < 256));
+    assert_eq!(text_of(root.path(), "own_bytes"), text);
+    let of_bytes: Vec<String> =
+        rows::<SemanticSpace>(root.path(), "own_bytes").into_iter().map(|row| row.word).collect();
+    assert!(of_bytes.contains(&"schläft".to_owned()), "{of_bytes:?}");
+    assert!(rows::<Vocabulary>(root.path(), "own_bytes").iter().all(|row| row.bytes.len() == 1));
 }
 
 #[test]

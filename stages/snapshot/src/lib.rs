@@ -8,13 +8,13 @@ mod probe;
 
 use cli::Terminal;
 use declarations::snapshot::Snapshot;
-use declarations::{Fault, Job};
+use declarations::{Facts, Fault, Job, TextFacts};
 use model::{DistinctWeights, GptConfig, Model, Observation};
 use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::enums::{Split, WindowKind};
 use schemas::tables::{Attention, Checkpoints, Corpus, HeadOutputs, Vocabulary, Windows};
-use schemas::{Source, Writer};
+use schemas::{Alphabet, Source, Writer};
 
 use crate::probe::ProbeText;
 
@@ -30,6 +30,7 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
     let val = inputs.read::<Corpus>(&partition.clone().split(Split::Val))?;
     let text_sources = [&vocabulary.source, &val.source];
+    let alphabet = Alphabet::new(&vocabulary.rows);
     let provenance = job.provenance();
 
     let count = u64::from(parameters.val_windows) + u64::from(parameters.repeat_windows);
@@ -47,8 +48,11 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
         check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
         if windows.is_empty() {
             // The block size is known from the first checkpoint on.
-            let text = ProbeText { dataset: &job.dataset(), vocabulary: &vocabulary.rows, val: &tokens };
+            let text = ProbeText { dataset: &job.dataset(), alphabet: &alphabet, val: &tokens };
             windows = probe::windows(&text, parameters, model.config().block_size)?;
+            let text = TextFacts { alphabet: alphabet.clone(), val: tokens.len(), ..TextFacts::default() };
+            let block_size = u32::try_from(model.config().block_size).ok();
+            terminal.warn(job, &Facts { block_size, text: Some(&text) });
         }
         let sources = text_sources.into_iter().chain([&checkpoint.source]);
         let mut writer = outputs.create::<Attention>(&at, &provenance.from_inputs(sources))?;
@@ -68,8 +72,8 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     outputs.write(partition, &provenance.from_inputs(sources), &head_outputs)?;
     drop(progress);
     let steps = parameters.steps.iter().len();
-    let length = windows.first().map_or(0, |window| window.tokens.len());
-    terminal.say(format!("recorded the attention of {steps} checkpoints in {count} windows of {length} characters"));
+    let (length, unit) = (windows.first().map_or(0, |window| window.tokens.len()), alphabet.unit());
+    terminal.say(format!("recorded the attention of {steps} checkpoints in {count} windows of {length} {unit}s"));
     Ok(())
 }
 

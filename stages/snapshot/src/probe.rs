@@ -3,15 +3,16 @@
 
 use declarations::Fault;
 use random_streams::SliceRandom;
+use schemas::Alphabet;
 use schemas::enums::WindowKind;
-use schemas::tables::{Vocabulary, Windows};
+use schemas::tables::Windows;
 
 use declarations::snapshot::Parameters;
 
 /// The text that probe windows are taken from.
 pub(crate) struct ProbeText<'a> {
     pub(crate) dataset: &'a str,
-    pub(crate) vocabulary: &'a [Vocabulary],
+    pub(crate) alphabet: &'a Alphabet,
     pub(crate) val: &'a [u16],
 }
 
@@ -21,25 +22,22 @@ pub(crate) struct ProbeText<'a> {
 /// An input fault if the split is shorter than a block, longer than the range of positions, or has tokens that are not in the
 /// vocabulary.
 pub(crate) fn windows(text: &ProbeText<'_>, parameters: &Parameters, block_size: usize) -> Result<Vec<Windows>, Fault> {
-    let ProbeText { dataset, vocabulary, val } = *text;
+    let ProbeText { dataset, alphabet, val } = *text;
     if val.len() < block_size {
         return Err(Fault::input(format!(
             "the val split has {} characters, fewer than the model's block_size {block_size}: prepare a longer text",
             val.len()
         )));
     }
-    let symbol = |token: &u16| {
-        let symbol = vocabulary.get(usize::from(*token)).map(|row| row.symbol.as_str());
-        symbol.ok_or_else(|| {
-            Fault::input(format!(
-                "the val split has the token {token}, and the vocabulary has only {} symbols: rerun `prep`",
-                vocabulary.len()
-            ))
-        })
-    };
+    if let Some(token) = val.iter().find(|token| usize::from(**token) >= alphabet.len()) {
+        return Err(Fault::input(format!(
+            "the val split has the token {token}, and the vocabulary has only {} symbols: rerun `prep`",
+            alphabet.len()
+        )));
+    }
     let mut windows = Vec::new();
     let mut push = |kind: WindowKind, start: usize, tokens: Vec<u16>| -> Result<(), Fault> {
-        let text = tokens.iter().map(symbol).collect::<Result<String, Fault>>()?;
+        let text = alphabet.decode(&tokens);
         let window = u16::try_from(windows.len()).expect("the declaration bounds the number of windows");
         let start = u32::try_from(start).map_err(|_| {
             Fault::input(format!(
@@ -56,10 +54,10 @@ pub(crate) fn windows(text: &ProbeText<'_>, parameters: &Parameters, block_size:
         push(WindowKind::Val, start, val[start..][..block_size].to_vec())?;
     }
     // No symbol occurs twice in a block, so that only the first copy predicts the second.
-    let length = (block_size / 2).min(vocabulary.len());
+    let length = (block_size / 2).min(alphabet.len());
     let repeats = if length == 0 { 0 } else { parameters.repeat_windows };
     for number in 0..repeats {
-        let mut symbols: Vec<u16> = (0..=u16::MAX).take(vocabulary.len()).collect();
+        let mut symbols: Vec<u16> = (0..=u16::MAX).take(alphabet.len()).collect();
         let mut stream =
             random_streams::stream("repeat windows", &[&dataset, &(block_size as u64), &u64::from(number)]);
         symbols.shuffle(&mut stream);
@@ -79,6 +77,7 @@ fn evenly_spaced(last: usize, count: u16) -> impl Iterator<Item = usize> {
 mod tests {
     use declarations::snapshot::Snapshot;
     use declarations::{Device, Stage};
+    use schemas::tables::Vocabulary;
 
     use super::*;
 
@@ -88,12 +87,10 @@ mod tests {
 
     fn made_with(parameters: &Parameters, block_size: usize, symbols: usize, val: usize) -> Vec<Windows> {
         let tokens = (0..=u16::MAX).take(symbols);
-        let vocabulary: Vec<_> = tokens
-            .clone()
-            .map(|token| Vocabulary { token, symbol: token.to_string(), code_point: 0, train_count: 0 })
-            .collect();
+        let rows: Vec<_> =
+            tokens.clone().map(|token| Vocabulary::row(token, token.to_string().into_bytes(), 0)).collect();
         let val: Vec<u16> = tokens.cycle().take(val).collect();
-        let text = ProbeText { dataset: "a dataset", vocabulary: &vocabulary, val: &val };
+        let text = ProbeText { dataset: "a dataset", alphabet: &Alphabet::new(&rows), val: &val };
         windows(&text, parameters, block_size).expect("windows")
     }
 

@@ -13,7 +13,7 @@ mod training;
 
 use cli::Terminal;
 use declarations::train::{Parameters, Train};
-use declarations::{Device, Fault, Job, Stage};
+use declarations::{Device, Facts, Fault, Job, Stage};
 use model::GptConfig;
 use schemas::Provenance;
 use schemas::enums::Split;
@@ -48,6 +48,7 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
         .shared_by(&job.shared_by);
     let mut history = History::new(job.outputs.clone(), partition.clone(), provenance, config);
     let texts = Texts::new(train.rows, val.rows, &config, seed)?;
+    terminal.warn(job, &Facts { block_size: Some(parameters.block_size), text: None });
     history.resume(parameters, terminal);
     Training { parameters, seed, texts: &texts, terminal }.run(history)
 }

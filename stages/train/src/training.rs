@@ -172,17 +172,20 @@ impl Training<'_> {
     }
 
     fn report(&self, history: &History) {
-        let interval = self.parameters.eval_interval;
+        let (interval, last) = (self.parameters.eval_interval, self.parameters.max_iters);
         let best = history
             .evaluations
             .iter()
-            .filter(|evaluation| evaluation.step.is_multiple_of(interval))
+            .filter(|evaluation| evaluation.step.is_multiple_of(interval) || evaluation.step == last)
             .min_by(|one, other| one.val_loss.total_cmp(&other.val_loss));
         let seconds: f64 = history.timings.iter().map(|timing| timing.wall_secs).sum();
         if let Some(best) = best {
-            let (steps, loss, at) = (self.parameters.max_iters, printed(best.val_loss, 4), best.step);
-            self.terminal
-                .say(format!("trained {steps} steps in {seconds:.0} s: best validation loss {loss} at step {at}"));
+            let Parameters { eval_iters, batch_size, .. } = *self.parameters;
+            let (loss, at) = (printed(best.val_loss, 4), best.step);
+            self.terminal.say(format!(
+                "trained {last} steps in {seconds:.0} s: best validation loss {loss} at step {at} ({eval_iters} × {batch_size} random \
+                 windows)"
+            ));
         }
     }
 }

@@ -11,7 +11,7 @@ stage! {
     example "correlate --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \
              \"runs\":[{\"name\":\"run_0\",\"label\":\"Baseline\",\"parts\":[]}]}'"
     derived {
-        /// The study's datasets and runs, as JSON; parts are tracking, snapshots, similarity and quality. `run_pipeline.sh
+        /// The study's datasets and runs, as JSON; parts are evaluation, tracking, snapshots, similarity and quality. `run_pipeline.sh
         /// --dry-run` prints it
         study: Study,
     }
@@ -23,6 +23,7 @@ stage! {
     reads {
         TrainingLog,
         Evaluations,
+        SplitLosses.when(|_, member| member.has(Part::Evaluation)),
         Timings.stages(&["train", "generate"]),
         HeadMetrics.when(|_, member| member.has(Part::Snapshots)),
         LayerMetrics.when(|_, member| member.has(Part::Snapshots)),

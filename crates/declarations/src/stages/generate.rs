@@ -2,7 +2,7 @@
 
 use schemas::enums::Split;
 
-use crate::{ContextPolicy, Invalid, Schedule, Steps, TrainingPlan, TrainingStage, cost, stage};
+use crate::{ContextPolicy, Facts, Invalid, Schedule, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
     /// Generate text from checkpoints, and score it
@@ -11,7 +11,7 @@ stage! {
     /// and, beside them, real text, shuffled real text and a trigram model's text are scored (sample_scores). With --track, the
     /// attention behind every character is averaged (sample_attention, sample_layers). The same seed gives the same text for any
     /// number of threads; with another --samples, the logits of a long text may differ in their last bits.
-    Generate "generate" results 1 per Training on device
+    Generate "generate" results 2 per Training on device
     example "generate --dataset shakespeare_char --run run_3 --seed 1337 --steps 0,500,2000 --score true --track true"
     derived {
         /// Steps whose checkpoints generate, such as 0,50,100-2000/100; the last one's speed is a result of the study
@@ -55,15 +55,13 @@ stage! {
             _ => Ok(()),
         }
     };
-    text |parameters, text| {
-        let is_unknown = |character: &char| !text.symbols.iter().any(|symbol| symbol.chars().eq([*character]));
-        match parameters.prompt.iter().flat_map(|prompt| prompt.chars()).find(is_unknown) {
-            Some(character) => {
-                Err(Invalid::new("prompt", format!("has {character:?}, which is not in the dataset's vocabulary")))
-            }
-            None => Ok(()),
+    text |parameters, text| match parameters.prompt.as_deref().map(|prompt| text.alphabet.encode(prompt)) {
+        Some(Err(character)) => {
+            Err(Invalid::new("prompt", format!("has {character:?}, which is not in the dataset's vocabulary")))
         }
+        _ => Ok(()),
     };
+    warn |parameters, facts| parameters.doubts(facts);
     reads {
         Vocabulary,
         Corpus.splits(|parameters| match (parameters.score, parameters.track) {
@@ -86,10 +84,37 @@ stage! {
 
 impl TrainingStage for Generate {
     fn derive(plan: &TrainingPlan<'_>) -> Derived {
-        let steps = match plan.sections.generate.steps {
-            Schedule::Last => [plan.sections.train.max_iters].into_iter().collect(),
-            Schedule::Snapshots => plan.steps.clone(),
+        Derived { steps: plan.checkpoints(plan.sections.generate.steps) }
+    }
+}
+
+impl Parameters {
+    /// What the text and the block size make of the prompt and of the texts that samples are compared with.
+    fn doubts(&self, facts: &Facts<'_>) -> Vec<Invalid> {
+        let mut found = Vec::new();
+        let tokens = |prompt: &str| match facts.text.map(|text| text.alphabet.encode(prompt)) {
+            Some(encoded) => encoded.map_or(0, |tokens| tokens.len()),
+            None => prompt.chars().count(),
         };
-        Derived { steps }
+        let beyond = self.prompt.as_deref().map(tokens).zip(facts.block_size);
+        if let Some((_, block_size)) = beyond.filter(|(given, block_size)| *given > *block_size as usize) {
+            found.push(Invalid::new(
+                "prompt",
+                format!("is longer than block_size, which is {block_size}: the model sees its last {block_size} tokens at most"),
+            ));
+        }
+        let Some(text) = facts.text else { return found };
+        let (unit, length) = (text.alphabet.unit(), self.length as usize);
+        if (self.score || self.track) && text.val < 2 * length {
+            let compared = match text.val < length {
+                true => format!("samples are compared with real text of {} {unit}s, which is shorter", text.val),
+                false => "the real texts that samples are compared with are nearly the same".to_owned(),
+            };
+            found.push(Invalid::new(
+                "length",
+                format!("is {length} {unit}s, and the validation split has {}: {compared}", text.val),
+            ));
+        }
+        found
     }
 }

@@ -1,6 +1,7 @@
 //! The declarations, one file per stage.
 
 pub mod correlate;
+pub mod evaluate;
 pub mod generate;
 pub mod import;
 pub mod metrics;

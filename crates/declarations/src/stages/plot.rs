@@ -20,7 +20,7 @@ stage! {
     example "plot --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \
              \"runs\":[{\"name\":\"run_0\",\"label\":\"Baseline\",\"parts\":[]}]}'"
     derived {
-        /// The study's datasets and runs, as JSON; parts are tracking, snapshots, similarity and quality. `run_pipeline.sh
+        /// The study's datasets and runs, as JSON; parts are evaluation, tracking, snapshots, similarity and quality. `run_pipeline.sh
         /// --dry-run` prints it
         study: Study,
     }
@@ -44,10 +44,10 @@ stage! {
     reads {
         Results,
         Findings,
+        Vocabulary,
         TrainingLog,
         Evaluations,
         HeadMatches.when(|_, member| member.has(Part::Snapshots)),
-        Vocabulary,
         Attention.when(|_, member| member.has(Part::Snapshots)).at(|_, member| member.steps()),
         Windows.when(|_, member| member.has(Part::Snapshots)),
         HeadMetrics.when(|_, member| member.has(Part::Snapshots)),

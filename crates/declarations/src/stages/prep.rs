@@ -10,7 +10,7 @@ stage! {
     ///
     /// shakespeare_char is built in; enwik8 and text8 are downloaded and verified; control_lag, control_copy and
     /// control_shuffled are made, with a known structure. Any other dataset needs --source.
-    Prep "prep" results 1 per Dataset
+    Prep "prep" results 2 per Dataset
     example "prep --dataset my_novel --source novel.txt --train-fraction 0.8 --val-fraction 0.1"
     derived {
         /// File that holds the text; for a built-in or downloaded dataset it must be that very text
@@ -36,9 +36,10 @@ stage! {
     }
     reads {}
     writes {
-        // The test split can be empty, and no stage reads it.
+        // The test split can be empty.
         Corpus.splits(|_| &[Split::Train, Split::Val, Split::Test]),
         Vocabulary,
+        TextNotes,
         SemanticSpace,
     }
     cost |_, _| Cost::small();

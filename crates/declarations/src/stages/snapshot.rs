@@ -2,11 +2,11 @@
 
 use schemas::enums::Split;
 
-use crate::{Invalid, Steps, TrainingPlan, TrainingStage, cost, stage};
+use crate::{Facts, Invalid, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
     /// Record the attention patterns of checkpoints in the same probe windows of text
-    Snapshot "snapshot" results 1 per Training on device
+    Snapshot "snapshot" results 2 per Training on device
     example "snapshot --dataset shakespeare_char --run run_1 --seed 1337 --steps 0,50,100-2000/100"
     derived {
         /// Steps whose checkpoints are recorded, such as 0,50,100-2000/100
@@ -33,6 +33,7 @@ stage! {
             false => Err(Invalid::new("repeat_windows", format!("and val_windows are {windows} windows: at most 65536"))),
         }
     };
+    warn |parameters, facts| parameters.doubts(facts);
     reads {
         Corpus.splits(|_| &[Split::Val]),
         Vocabulary,
@@ -44,6 +45,42 @@ stage! {
         HeadOutputs,
     }
     cost |parameters, training| cost::snapshot(parameters.steps.count(), training);
+}
+
+impl Parameters {
+    /// What the text and the block size make of the probe windows.
+    fn doubts(&self, facts: &Facts<'_>) -> Vec<Invalid> {
+        let Some((text, block_size)) = facts.text.zip(facts.block_size) else { return Vec::new() };
+        let (unit, symbols, windows) = (text.alphabet.unit(), text.alphabet.len(), u64::from(self.val_windows));
+        let mut found = Vec::new();
+        if text.val as u64 >= u64::from(block_size) && (text.val as u64) < windows * u64::from(block_size) {
+            let different = (text.val as u64 - u64::from(block_size) + 1).min(windows);
+            let what = if different < windows {
+                format!("only {different} of them differ")
+            } else {
+                "they overlap".to_owned()
+            };
+            found.push(Invalid::new(
+                "val_windows",
+                format!(
+                    "is {windows} windows of {block_size} {unit}s, and the validation split has {}: {what}, so that standard \
+                     errors over windows are too small",
+                    text.val
+                ),
+            ));
+        }
+        let block = block_size / 2;
+        if self.repeat_windows > 0 && symbols < block as usize {
+            found.push(Invalid::new(
+                "repeat_windows",
+                format!(
+                    "repeat a block of different symbols, and the text has {symbols}: blocks have {symbols} {unit}s where others \
+                     of this block_size have {block}, so induction scores do not compare with those of other texts"
+                ),
+            ));
+        }
+        found
+    }
 }
 
 impl TrainingStage for Snapshot {

@@ -4,7 +4,7 @@ use schemas::enums::Split;
 
 use serde_json::{Map, Value as Json};
 
-use crate::{Invalid, Part, Precision, Stage, Steps, TrainingPlan, TrainingStage, cost, stage};
+use crate::{Invalid, Precision, Stage, Steps, TrainingPlan, TrainingStage, cost, stage};
 
 stage! {
     /// Train one GPT on one text
@@ -95,6 +95,7 @@ stage! {
         );
         Err(Invalid::new("block_size", message))
     };
+    warn |parameters, _| parameters.contradictions();
     continues Parameters::continues;
     reads {
         Corpus.splits(|_| &[Split::Train, Split::Val]),
@@ -128,6 +129,51 @@ impl Parameters {
         step.is_multiple_of(self.log_interval) || step + 1 == self.max_iters
     }
 
+    /// Schedules that contradict each other: each can be trained with, and probably nobody means it.
+    fn contradictions(&self) -> Vec<Invalid> {
+        let Self { max_iters, warmup_iters, learning_rate, min_lr, eval_interval, log_interval, .. } = *self;
+        let decay = self.lr_decay_iters.unwrap_or(max_iters);
+        let mut found = Vec::new();
+        if warmup_iters >= max_iters {
+            found.push(Invalid::new(
+                "warmup_iters",
+                format!(
+                    "is {warmup_iters}, and the training ends at max_iters {max_iters}: the learning rate only rises"
+                ),
+            ));
+        } else if warmup_iters > decay {
+            found.push(Invalid::new(
+                "warmup_iters",
+                format!("is {warmup_iters}, and the decay ends at {decay}: the learning rate falls to min_lr at once"),
+            ));
+        }
+        if min_lr > learning_rate {
+            found.push(Invalid::new(
+                "min_lr",
+                format!("is {min_lr}, above learning_rate {learning_rate}: the learning rate rises after the warm-up"),
+            ));
+        }
+        if eval_interval > max_iters {
+            found.push(Invalid::new(
+                "eval_interval",
+                format!(
+                    "is {eval_interval}, and the training ends at max_iters {max_iters}: only kept checkpoints are evaluated, \
+                     the first and the last among them"
+                ),
+            ));
+        }
+        if log_interval > max_iters {
+            found.push(Invalid::new(
+                "log_interval",
+                format!(
+                    "is {log_interval}, and the training ends at max_iters {max_iters}: only the first and the last step \
+                     are logged"
+                ),
+            ));
+        }
+        found
+    }
+
     /// Whether this training goes on from one with the `config` `earlier`: it is the same but longer, its learning rate at
     /// every step is the same, and of the checkpoints that it keeps, the earlier one kept those of its own steps. What is logged,
     /// evaluated, tracked or kept by the earlier one only because it ended there is left out in the longer one.
@@ -155,8 +201,7 @@ impl TrainingStage for Train {
     /// The checkpoints that `snapshot` and `generate` read.
     fn derive(plan: &TrainingPlan<'_>) -> Derived {
         let last = plan.sections.train.max_iters;
-        let every = plan.has(Part::Snapshots) || plan.generates_at_snapshots();
-        let steps = if every { plan.steps.clone() } else { Steps::default() };
+        let steps = if plan.keeps_snapshots() { plan.steps.clone() } else { Steps::default() };
         Derived { checkpoint_steps: steps.iter().chain([0, last]).collect() }
     }
 }
@@ -181,6 +226,26 @@ mod tests {
         config.insert("vocab_size".to_owned(), json!(65));
         config.insert("seed".to_owned(), json!(1));
         Train::continues(&parameters(longer), &config)
+    }
+
+    #[test]
+    fn schedules_that_contradict_each_other_are_said() {
+        let said = |flags: &str| {
+            let found = Train::warnings(&parameters(flags), &crate::Facts::default());
+            found.into_iter().map(|warning| (warning.parameter, warning.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(said(""), []);
+        assert_eq!(said("--max-iters 100 --warmup-iters 99 --lr-decay-iters 99 --min-lr 1e-3"), []);
+        for (flags, parameter, message) in [
+            ("--max-iters 100", "warmup_iters", "the learning rate only rises"),
+            ("--lr-decay-iters 50", "warmup_iters", "the decay ends at 50"),
+            ("--min-lr 0.1", "min_lr", "is 0.1, above learning_rate 0.001"),
+            ("--eval-interval 2001", "eval_interval", "ends at max_iters 2000: only kept checkpoints"),
+            ("--log-interval 3000", "log_interval", "only the first and the last step"),
+        ] {
+            let [(found, text)] = &said(flags)[..] else { panic!("one warning of {flags}: {:?}", said(flags)) };
+            assert!(*found == parameter && text.contains(message), "{flags}: {text}");
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn tables_of_another_study_are_noted() {
     let said = scene.run_well(&[]);
     assert!(!said.out.contains("of another study"));
     let said = scene.run_well(&["--set", "seeds=[1338]", "--only", "prep"]);
-    said.has("note: the folder also has tables of another study (generate shakespeare_char/run_0/1337 and 13 more)");
+    said.has("note: the folder also has tables of another study (evaluate shakespeare_char/run_0/1337 and 17 more)");
 }
 
 #[test]
@@ -94,21 +94,52 @@ fn a_dry_run_runs_and_writes_nothing() {
     assert!(!scene.has("artifacts") && scene.ran().is_empty());
     said.has("prep shakespeare_char · run: never ran\n  programs/prep --artifacts artifacts/smoke");
     said.has("train shakespeare_char/run_0/1337 · run: prep shakespeare_char runs first");
-    said.has("1 of 31 jobs would run, and up to 16 that depend on them");
-    assert_eq!(said.out.matches(" · linked to ").count(), 14, "what does the same for another run");
+    said.has("1 of 39 jobs would run, and up to 19 that depend on them");
+    assert_eq!(said.out.matches(" · linked to ").count(), 19, "what does the same for another run");
     scene.run_well(&[]);
     scene.ran();
-    scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");
+    scene.run_well(&["--dry-run"]).has("0 of 39 jobs would run");
     let said = scene.run_well(&["--dry-run", "--set", "train.max_iters=10", "--run", "run_0", "--seed", "1337"]);
     said.has("train shakespeare_char/run_0/1337 · run: parameter max_iters changed: 20 → 10; parameter checkpoint_steps changed: 0,20 → 0,10\n");
     said.has("generate shakespeare_char/run_0/1337 · run if the output of train shakespeare_char/run_0/1337 changes");
-    said.has("1 of 5 jobs would run, and up to 3 that depend on them");
+    said.has("1 of 6 jobs would run, and up to 4 that depend on them");
     assert!(scene.ran().is_empty());
     // A closed standard output is no failure.
     let mut child = scene.command(&["--dry-run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let said = Said::of(child.wait_with_output().unwrap());
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_hardly_anyone_means_is_said_once() {
+    let scene = Scene::new();
+    let settings =
+        ["--set", "train.min_lr=1", "--set", "train.eval_interval=30", "--set", "generate.prompt=To be, or not to be"];
+    let said = scene.run_well(&[&["--dry-run"], &settings[..]].concat());
+    said.has(
+        "warning: --set train.min_lr=1: `train.min_lr` is 1, above learning_rate 0.001: the learning rate rises after the \
+         warm-up (shakespeare_char)\n",
+    );
+    said.has("`train.eval_interval` is 30, and the training ends at max_iters 20: only kept checkpoints are evaluated");
+    said.has("`generate.prompt` is longer than block_size, which is 16: the model sees its last 16 tokens at most");
+    assert_eq!(said.out.matches("warning: ").count(), 3, "each once, whatever the runs and seeds");
+    assert!(!scene.run_well(&["--dry-run"]).out.contains("warning"));
+}
+
+#[test]
+fn a_text_of_ones_own_is_a_dataset_in_a_folder_of_its_own() {
+    let scene = Scene::new();
+    fs::write(scene.path("my novel.txt"), "a text").unwrap();
+    let said = scene.run_well(&["--dry-run", "--text", "my novel.txt", "--text-encoding", "bytes"]);
+    said.has("prep my_novel · run: never ran\n  programs/prep --artifacts artifacts/smoke_my_novel --dataset my_novel");
+    said.has("--source 'my novel.txt' --encoding bytes");
+    said.has("1 of 39 jobs would run");
+    assert!(!said.out.contains("shakespeare_char"));
+    let said = scene.run(&["--dry-run", "--text", "none.txt"]);
+    assert_eq!(said.code, Some(3));
+    said.has("--text none.txt: there is no such file");
+    assert_eq!(scene.run(&["--text-encoding", "bytes"]).code, Some(2), "of which text");
 }
 
 #[test]

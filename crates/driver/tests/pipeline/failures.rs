@@ -72,7 +72,7 @@ fn a_damaged_lineage_is_set_aside_and_begun_anew() {
     scene.ran();
     let path = scene.path("artifacts/smoke/lineage/lineage.parquet");
     fs::write(&path, "damaged").unwrap();
-    scene.run_well(&["--dry-run"]).has("0 of 31 jobs would run");
+    scene.run_well(&["--dry-run"]).has("0 of 39 jobs would run");
     scene.run_well(&["status"]);
     let said = scene.run_well(&[]);
     said.has("note: artifacts/smoke/lineage/lineage.parquet ");
@@ -80,7 +80,7 @@ fn a_damaged_lineage_is_set_aside_and_begun_anew() {
     assert!(scene.ran().is_empty());
     assert_eq!(fs::read(scene.path("artifacts/smoke/.damaged/lineage-1.parquet")).unwrap(), b"damaged");
     let lineage = scene.lineage();
-    assert_eq!(lineage.len(), 31);
+    assert_eq!(lineage.len(), 39);
     assert!(lineage.iter().all(|row| row.status == schemas::enums::Status::Adopted));
 }
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use declarations::{Part, Study, StudyDataset, StudyRun};
 use random_streams::{ChaCha8Rng, RngExt, stream};
-use schemas::enums::{Activity, TextSource};
+use schemas::enums::{Activity, Split, TextSource};
 use schemas::tables::{
     Baselines, Checkpoints, Evaluations, HeadMetrics, LayerMetrics, LayerSimilarity, SampleAttention, SampleLayers,
-    SampleScores, Timings, TrainingLog,
+    SampleScores, SplitLosses, Timings, TrainingLog,
 };
 use schemas::{Artifacts, Partition, Provenance, Table};
 
@@ -22,12 +22,12 @@ pub(crate) fn study() -> Study {
         steps: "0-120/10".parse().expect("steps"),
         eval_interval: 20,
     };
-    let parts = [Part::Tracking, Part::Snapshots, Part::Similarity, Part::Quality];
+    let parts = [Part::Evaluation, Part::Tracking, Part::Snapshots, Part::Similarity, Part::Quality];
     let runs = [
-        ("run_0", "Baseline", 0),
-        ("run_1", "Tracking", 2),
-        ("run_2", "Similarity", 3),
-        ("run_3", "Generation quality", 4),
+        ("run_0", "Baseline", 1),
+        ("run_1", "Tracking", 3),
+        ("run_2", "Similarity", 4),
+        ("run_3", "Generation quality", 5),
     ];
     let run = |(name, label, count): (&str, &str, usize)| StudyRun {
         name: name.to_owned(),
@@ -111,6 +111,10 @@ impl Training<'_> {
         // Every run learns the same weights, as tracking is free.
         let weights = Checkpoints { tensor: "w".to_owned(), shape: vec![2], values: vec![1.0, 2.0] };
         self.put(&partition.clone().step(last), &[weights]);
+        if parts.contains(&Part::Evaluation) {
+            let split = |split, loss_nats| SplitLosses { step: last, split, loss_nats, ..SplitLosses::default() };
+            self.put(&partition, &[split(Split::Val, 1.75), split(Split::Test, 1.5)]);
+        }
         if parts.contains(&Part::Snapshots) {
             self.snapshots();
         }

@@ -40,13 +40,7 @@ pub(crate) fn inputs_of(
             text(split.as_str(), length, symbols).into_iter().map(|token| Corpus { token }).collect();
         artifacts.write(&node().split(split), &made, &rows)?;
     }
-    let symbol = |(token, symbol): (usize, char)| Vocabulary {
-        token: token as u16,
-        symbol: symbol.to_string(),
-        code_point: symbol.into(),
-        train_count: 300,
-    };
-    artifacts.write(&node(), &made, &symbols.chars().enumerate().map(symbol).collect::<Vec<_>>())?;
+    artifacts.write(&node(), &made, &Vocabulary::of_characters(symbols, 300))?;
     let word = |(word, loadings): &(&str, [f64; 2])| SemanticSpace {
         word: (*word).to_owned(),
         idf: 1.5,

@@ -17,9 +17,8 @@ pub(crate) fn write(root: &Path) {
     let artifacts = Artifacts::new(root);
     let dataset = Partition::dataset("letters");
     let prep = Provenance::new("prep", 1, serde_json::json!({}));
-    let symbol =
-        |(token, code_point): (u16, u32)| Vocabulary { token, symbol: token.to_string(), code_point, train_count: 1 };
-    let vocabulary: Vec<_> = (0..).zip(97..102).map(symbol).collect();
+    let symbol = |(token, letter): (u16, u8)| Vocabulary::row(token, vec![letter], 1);
+    let vocabulary: Vec<_> = (0..).zip(b'a'..b'f').map(symbol).collect();
     artifacts.write(&dataset, &prep, &vocabulary).expect("a vocabulary");
     for (split, length) in [(Split::Train, 250), (Split::Val, 200)] {
         let rows: Vec<_> = (0..length).map(|at| Corpus { token: at * at % 5 }).collect();

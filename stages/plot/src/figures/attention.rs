@@ -44,7 +44,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
         let x = Scale::of_steps(&dataset.study.steps);
         let y = Scale::around(values);
         let panel = Panel { left: look.axis_left(), top, right, bottom: top + height, x, y };
-        let label = axis_label(&measure.quantity);
+        let label = axis_label(&measure.quantity, dataset.alphabet.unit());
         let x = (index + 1 == METRICS.len()).then_some(steps_label(&dataset.study.steps));
         panel.frame(&mut figure, Labels { x, y: Some(&label), ..Labels::default() });
         if let Some(uniform) = uniform {

@@ -88,7 +88,8 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
         let uniform = attention.uniform(measure);
         let (low, high) = range(of_seed.iter().filter_map(measure.get).chain(uniform)).unwrap_or((0.0, 1.0));
         let scale = Scale::new(low, high);
-        heading_and_scale(&mut figure, &panel, measure, &scale, uniform);
+        let label = axis_label(&measure.quantity, dataset.alphabet.unit());
+        heading_and_scale(&mut figure, &panel, &label, &scale, uniform);
         figure.data.row([measure.name().into(), UNIFORM.into(), Cell::Empty, Cell::Empty, uniform.into()]);
         for layer in 0..layout.layers {
             let values = values(of_seed, layer, measure);
@@ -156,17 +157,10 @@ fn raster(
 }
 
 /// The metric's name, and below it its colour scale between its lowest and highest value.
-fn heading_and_scale(
-    figure: &mut Figure,
-    panel: &Panel,
-    measure: &Measure<HeadMetrics>,
-    scale: &Scale,
-    uniform: Option<f64>,
-) {
-    let label = axis_label(&measure.quantity);
+fn heading_and_scale(figure: &mut Figure, panel: &Panel, label: &str, scale: &Scale, uniform: Option<f64>) {
     let room = (panel.right - panel.left + 40.0).min(figure.look.right() - panel.left);
-    let font = style::NOTE.bold().fit(&label, room);
-    figure.text(&label, (panel.left, panel.top - Layout::HEAD + 26.0), font, Align::Start);
+    let font = style::NOTE.bold().fit(label, room);
+    figure.text(label, (panel.left, panel.top - Layout::HEAD + 26.0), font, Align::Start);
     let [low, high] = [scale.low(), scale.high()].map(|value| number::significant(value, 3));
     let middle = panel.top - 24.0;
     let (from, to) = (panel.left + style::TICK.width(&low) + 8.0, panel.right - style::TICK.width(&high) - 8.0);

@@ -71,7 +71,7 @@ pub fn figure(dataset: &Dataset, look: Look, split: Split) -> Figure {
     let steps = &dataset.study.steps;
     let last = groups.iter().flat_map(|group| &group.curve).map(|point| point.step).max().unwrap_or(0);
     let from = last / 4;
-    let label = axis_label(&measure.quantity);
+    let label = axis_label(&measure.quantity, dataset.alphabet.unit());
     let enlarged = format!("from step {}", number::integer(from));
     for ((left, right, top), (first, heading)) in places.into_iter().zip([(0, "all steps"), (from, enlarged.as_str())])
     {

@@ -87,8 +87,11 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Opt
         name: FigureName::AttentionMaps,
         title: "Attention patterns",
         subtitle: format!(
-            "{} · {}, seed {seed} · one window of {} characters of validation text",
-            dataset.study.name, attention.run, first.queries
+            "{} · {}, seed {seed} · one window of {} {}s of validation text",
+            dataset.study.name,
+            attention.run,
+            first.queries,
+            dataset.alphabet.unit()
         ),
         caption,
         columns: &["step", "layer", "head", "query", "key", "weight"],

@@ -29,6 +29,13 @@ pub fn all(dataset: &Dataset) -> Vec<Figure> {
 
 /// A figure; none without the tables that it needs.
 pub fn figure(name: FigureName, dataset: &Dataset, look: Look) -> Option<Figure> {
+    let mut figure = draw(name, dataset, look)?;
+    // Captions speak of characters, which in a dataset of bytes are none.
+    figure.caption = dataset.alphabet.unit().in_place_of_character(&figure.caption);
+    Some(figure)
+}
+
+fn draw(name: FigureName, dataset: &Dataset, look: Look) -> Option<Figure> {
     let attention = dataset.attention.as_ref();
     let quality = dataset.quality.as_ref();
     match name {
@@ -44,7 +51,7 @@ pub fn figure(name: FigureName, dataset: &Dataset, look: Look) -> Option<Figure>
         FigureName::LayerSimilarity => {
             dataset.similarity.as_ref().map(|similarity| similarity::figure(dataset, similarity, look))
         }
-        FigureName::GenerationQuality => quality.and_then(|quality| quality::figure(dataset, quality, look)),
+        FigureName::GenerationQuality => quality.map(|quality| quality::figure(dataset, quality, look)),
         FigureName::QualityAttention => quality.map(|quality| quality_attention::figure(dataset, quality, look)),
         FigureName::Correlations => attention.map(|_| correlations::figure(dataset, look)),
         FigureName::Findings => Some(findings::figure(dataset, look)),

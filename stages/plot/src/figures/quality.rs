@@ -29,8 +29,12 @@ struct Strip {
     distances: Vec<f64>,
 }
 
-/// Draws the figure; none if no text has a score.
-pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Option<Figure> {
+/// What is said where no text has a quality.
+const NO_QUALITY: &str = "No text has a quality, which is a distance from real texts in their standard deviations: that takes several real \
+                          texts that differ, and the validation split has fewer.";
+
+/// Draws the figure, which says so if no text has a score.
+pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Figure {
     // Quality is negative: a logarithmic axis needs the distance.
     let distance = |row: &SampleScores| row.quality.map(|quality| -quality).filter(|distance| *distance > 0.0);
     let model = |row: &&SampleScores| row.source == TextSource::Model;
@@ -50,7 +54,7 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Option<
         .collect();
     let rows = quality.rows.iter().flatten().filter(model);
     let samples: Vec<(u32, f64)> = rows.filter_map(|row| Some((row.step?, distance(row)?))).collect();
-    let last = samples.iter().map(|(step, _)| *step).max()?;
+    let last = samples.iter().map(|(step, _)| *step).max();
 
     let heading = Heading {
         name: FigureName::GenerationQuality,
@@ -71,6 +75,13 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Option<
     let height = look.either(662.0, 380.0);
     let (top, below) = (48.0, 48.0 + height + 150.0);
     let mut figure = Figure::new(look, heading, look.either(top, below) + height + 88.0);
+    let Some(last) = last else {
+        for (line, text) in style::NOTE.wrap(NO_QUALITY, look.right() - look.axis_left()).iter().enumerate() {
+            let y = top + style::NOTE.size * style::LINE * line as f64;
+            figure.text(text, (look.axis_left(), y), style::NOTE, Align::Start);
+        }
+        return figure;
+    };
 
     let all = references.iter().flat_map(|strip| strip.distances.iter().copied());
     let y = Scale::around_logarithmic(samples.iter().map(|(_, distance)| *distance).chain(all)).negated();
@@ -135,7 +146,7 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Option<
             figure.data.row(["single texts".into(), source, Cell::Empty, (-distance).into(), Cell::Empty]);
         }
     }
-    Some(figure)
+    figure
 }
 
 /// Draws the model's mean over seeds with its standard error.

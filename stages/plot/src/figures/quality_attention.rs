@@ -58,7 +58,7 @@ pub fn figure(dataset: &Dataset, quality: &QualityTables, look: Look) -> Figure 
         let last = samples.iter().map(|sample| sample.step).max();
         let finals: Vec<Sample> = samples.iter().filter(|sample| Some(sample.step) == last).copied().collect();
         let means = means(&samples);
-        let label = axis_label(&measure.quantity);
+        let label = axis_label(&measure.quantity, dataset.alphabet.unit());
         let top = top + row * (place * look.either(1, 2)) as f64;
         let panel = |left: f64, right: f64, top: f64, of: &[Sample]| Panel {
             left,

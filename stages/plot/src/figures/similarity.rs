@@ -56,7 +56,7 @@ pub fn figure(dataset: &Dataset, similarity: &SimilarityTables, look: Look) -> F
     for (place, step) in steps.iter().enumerate() {
         matrices.draw(&mut figure, place, *step, &pairs, &scale);
     }
-    let label = axis_label(&LayerSimilarity::js_similarity.quantity);
+    let label = axis_label(&LayerSimilarity::js_similarity.quantity, dataset.alphabet.unit());
     let bar = ColorBar {
         left: matrices.left,
         right: matrices.left + look.either(520.0, 400.0),

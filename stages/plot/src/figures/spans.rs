@@ -51,7 +51,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
         let all: Vec<&HeadMetrics> = attention.head_metrics.iter().flatten().collect();
         let uniform = attention.uniform(measure);
         let y = Scale::from_zero(all.iter().filter_map(|row| (measure.get)(row)).chain(uniform));
-        let label = axis_label(&measure.quantity);
+        let label = axis_label(&measure.quantity, dataset.alphabet.unit());
         let top = 46.0 + row * (place * look.either(1, 2)) as f64;
         let x = Scale::of_steps(&dataset.study.steps);
         let over = Panel { left, top, right: middle, bottom: top + height, x, y };

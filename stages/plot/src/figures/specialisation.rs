@@ -36,7 +36,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
     legend(&mut figure, 8.0, &entries);
     let Some(rows) = attention.head_metrics.first() else { return figure };
     for (metric, measure) in METRICS.into_iter().enumerate() {
-        let (label, uniform) = (axis_label(&measure.quantity), attention.uniform(measure));
+        let (label, uniform) = (axis_label(&measure.quantity, dataset.alphabet.unit()), attention.uniform(measure));
         let y = Scale::from_zero(rows.iter().filter_map(measure.get).chain(uniform));
         figure.data.row([measure.name().into(), UNIFORM.into(), Cell::Empty, Cell::Empty, uniform.into()]);
         for layer in 0..attention.layers() {

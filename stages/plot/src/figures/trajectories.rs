@@ -63,7 +63,7 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
     legend(&mut figure, 8.0, &entries);
     let matches: Vec<Option<Matching>> = (0..attention.layers()).map(|layer| Matching::of(attention, layer)).collect();
     for (metric, (measure, from_zero)) in METRICS.into_iter().enumerate() {
-        let (label, uniform) = (axis_label(&measure.quantity), attention.uniform(measure));
+        let (label, uniform) = (axis_label(&measure.quantity, dataset.alphabet.unit()), attention.uniform(measure));
         let values = attention.head_metrics.iter().flatten().filter_map(measure.get).chain(uniform);
         let y = if from_zero { Scale::from_zero(values) } else { Scale::around(values) };
         let empty = || Cell::Empty;

@@ -23,7 +23,7 @@ pub(super) fn list(dataset: &Dataset) -> Markup {
                 dataset.attention.as_ref().and_then(|attention| Some((attention.val_windows, attention.window.as_ref()?))) {
                 li {
                     "Attention metrics are measured on " (number::integer(windows)) " windows of "
-                    (number::integer(window.tokens.len())) " characters of validation text, the same at every step and \
+                    (number::integer(window.tokens.len())) " " (dataset.alphabet.unit()) "s of validation text, the same at every step and \
                      seed."
                 }
             }

@@ -137,7 +137,7 @@ fn overview(inputs: &Inputs) -> Markup {
                 (findings::summary(&dataset.findings))
             }
         }
-        section #results { h2 { "Results" } (results::table(&inputs.results)) }
+        section #results { h2 { "Results" } (results::table(&inputs.results, &inputs.units())) }
         h2 { "Where to look next" }
         ul.next {
             @for (id, title, about) in VIEWS.iter().skip(1) {

@@ -34,7 +34,7 @@ pub(super) fn table(dataset: &Dataset) -> Option<Markup> {
                 value.map_or_else(|| number::MISSING.to_owned(), |value| number::significant(value, 2))
             };
             Some(html! {
-                td { (axis_label(&measure.quantity)) }
+                td { (axis_label(&measure.quantity, dataset.alphabet.unit())) }
                 td.number { (number::decimals(mean, places)) }
                 td.number { (error(deviation)) }
                 td.number { (error(windows)) }

@@ -66,15 +66,8 @@ fn share(number: u16, of: u16) -> f64 {
 /// Writes all tables that the stage reads.
 pub(crate) fn write(artifacts: &Artifacts, study: &Study) {
     for dataset in &study.datasets {
-        let vocabulary: Vec<Vocabulary> = (0..)
-            .zip(SYMBOLS)
-            .map(|(token, symbol)| Vocabulary {
-                token,
-                symbol: symbol.to_owned(),
-                code_point: symbol.chars().next().map_or(0, u32::from),
-                train_count: 9,
-            })
-            .collect();
+        let symbol = |(token, symbol): (u16, &str)| Vocabulary::row(token, symbol.as_bytes().to_vec(), 9);
+        let vocabulary: Vec<Vocabulary> = (0..).zip(SYMBOLS).map(symbol).collect();
         let made = Provenance::new("prep", 1, serde_json::json!({}));
         artifacts.write(&Partition::dataset(&dataset.name), &made, &vocabulary).expect("written");
         for run in &study.runs {
@@ -282,6 +275,7 @@ fn generation(artifacts: &Artifacts, dataset: &StudyDataset, partition: &Partiti
             step,
             sample,
             prompt: " ".into(),
+            prompt_tokens: vec![1],
             text: text(step),
             tokens: vec![1, 2],
             temperature: 0.8,
@@ -384,6 +378,11 @@ fn conclusions(artifacts: &Artifacts, study: &Study, dataset: &StudyDataset) {
         .iter()
         .enumerate()
         .map(|(number, run)| Results {
+            best_val_loss_steps: vec![2000; dataset.seeds.len()],
+            split_val_loss_mean: None,
+            split_val_loss_stderr: None,
+            split_test_loss_mean: None,
+            split_test_loss_stderr: None,
             dataset: dataset.name.clone(),
             run: run.name.clone(),
             label: run.label.clone(),

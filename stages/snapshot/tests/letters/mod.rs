@@ -18,8 +18,7 @@ pub(crate) fn write(root: &Path, config: GptConfig, symbols: u32) {
     let artifacts = Artifacts::new(root);
     let dataset = Partition::dataset("letters");
     let prep = Provenance::new("prep", 1, serde_json::json!({}));
-    let symbol =
-        |(token, code_point): (u16, u32)| Vocabulary { token, symbol: token.to_string(), code_point, train_count: 1 };
+    let symbol = |(token, _): (u16, u32)| Vocabulary::row(token, token.to_string().into_bytes(), 1);
     let vocabulary: Vec<_> = (0..=u16::MAX).zip(0..symbols).map(symbol).collect();
     artifacts.write(&dataset, &prep, &vocabulary).expect("a vocabulary");
     let val: Vec<_> = (0..200).map(|at| Corpus { token: at * at % 5 }).collect();

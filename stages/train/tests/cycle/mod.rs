@@ -14,12 +14,7 @@ pub(crate) fn write(root: &Path) {
     let artifacts = Artifacts::new(root);
     let dataset = Partition::dataset("cycle");
     let provenance = Provenance::new("prep", 1, serde_json::json!({}));
-    let symbol = |token: u16| Vocabulary {
-        token,
-        symbol: char::from(b'a' + token as u8).to_string(),
-        code_point: u32::from(b'a') + u32::from(token),
-        train_count: 1,
-    };
+    let symbol = |token: u16| Vocabulary::row(token, vec![b'a' + token as u8], 1);
     let vocabulary: Vec<_> = (0..SYMBOLS).map(symbol).collect();
     artifacts.write(&dataset, &provenance, &vocabulary).expect("the vocabulary is written");
     let mut stream = random_streams::stream("a test's text", &[]);
