@@ -127,12 +127,12 @@ class Report:
     def text(self, stored_columns):
         """The report. `stored_columns` are the folder's tables, each with its columns; columns that were neither compared
         nor left out for a reason are reported too."""
-        lines = [f"{'table':<17}{'column':<27}{'rows':>10}{'largest abs':>13}{'largest rel':>13}  tolerance"]
+        lines = [f"{'table':<20}{'column':<27}{'rows':>10}{'largest abs':>13}{'largest rel':>13}  tolerance"]
         order = list(stored_columns)
         for (table, name), column in sorted(self.columns.items(), key=lambda item: order.index(item[0][0])):
             verdict = f"FAILED ({column.failed} rows)" if column.failed else "ok"
             numbers = f"{column.rows:>10}{column.absolute:>13.1e}{column.relative:>13.1e}"
-            lines.append(f"{table:<17}{name:<27}{numbers}  {column.tolerance!s:<18}{verdict}")
+            lines.append(f"{table:<20}{name:<27}{numbers}  {column.tolerance!s:<18}{verdict}")
         lines.append("\nnot recomputed:")
         by_reason = {}
         for (table, name), reason in self.reasons.items():

@@ -74,7 +74,8 @@ for (const [width, colorScheme] of [[1280, "light"], [400, "light"], [1720, "dar
         for (const view of VIEWS) {
             await go(page, view);
             assert.equal(await page.locator("section[data-view]:visible").count(), 1);
-            const problems = await violations(page), wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            // Both themes and both layouts are among the other two.
+            const problems = width === 1280 ? [] : await violations(page), wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
             if (wider > 0) problems.push(`${wider} pixels too wide`);
             if (problems.length) found[view] = problems;
             if (SHOTS) await page.screenshot({ path: join(SHOTS, `${width}-${colorScheme}-${view}.png`), fullPage: view !== "figures" });
@@ -99,7 +100,11 @@ test("the slider moves the maps, whose pixels are the weights of the Parquet", a
         assert.ok(text.replace(",", "").startsWith(`step ${step} `), text);
         if (values.val_loss[step] !== undefined) assert.ok(text.endsWith(shown(values.val_loss[step])), text);
         for (const [head, weights] of Object.entries(values.attention[step] ?? {})) {
-            const pixels = await page.locator(`[data-head="${head}"] canvas`).evaluate((canvas) => [...new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)]);
+            const pixels = await page.locator(`[data-head="${head}"] canvas`).evaluate((canvas) => {
+                const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height }).getContext("2d", { willReadFrequently: true });
+                copy.drawImage(canvas, 0, 0);
+                return [...new Uint32Array(copy.getImageData(0, 0, canvas.width, canvas.height).data.buffer)];
+            });
             const side = Math.sqrt(pixels.length);
             if (side * (side + 1) / 2 !== weights.length) continue; // A reduced map.
             let at = 0;

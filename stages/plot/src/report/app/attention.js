@@ -123,24 +123,31 @@ export function mountAttention(root, app) {
 
     function other(at) {
         if (!app.state.compare) return null;
-        const found = { seed: at.seed, step: at.step, layer: at.head.layer, head: at.head.head };
+        const found = { training, seed: at.seed, step: at.step, layer: at.head.layer, head: at.head.head };
+        if (app.state.compare === "training") found.training = others()[Number(app.state.btraining)] ?? others()[0] ?? training;
         if (app.state.compare === "step") found.step = Math.max(0, training.steps.indexOf(Number(app.state.bstep || training.steps[0])));
         if (app.state.compare === "seed") found.seed = Math.max(0, training.seeds.indexOf(app.state.bseed || training.seeds[at.seed === 0 ? Math.min(1, training.seeds.length - 1) : 0]));
         if (app.state.compare === "head") Object.assign(found, headOf(app.state.bhead) ?? { layer: 0, head: 0 });
         return found;
     }
 
-    function describe(seed, step, layer, head) {
-        return `${headName(layer, head)}, step ${integer(training.steps[step])}, seed ${training.seeds[seed]}`;
+    /** The dataset's other trainings of a model of the same shape. */
+    function others() {
+        return dataset.trainings.filter((one) => one !== training && one.layers === training.layers && one.heads === training.heads);
+    }
+
+    function describe(seed, step, layer, head, of = training) {
+        return `${headName(layer, head)}, step ${integer(training.steps[step])}, seed ${training.seeds[seed]}${of === training ? "" : `, ${of.label()}`}`;
     }
 
     function drawCompare() {
-        const at = app.at(), kinds = [["", "nothing"], ["step", "another step"], ["seed", "another seed"], ["head", "another head"]].filter(([kind]) => kind !== "seed" || training.seeds.length > 1);
+        const at = app.at(), kinds = [["", "nothing"], ["step", "another step"], ["seed", "another seed"], ["head", "another head"], ["training", "another run"]].filter(([kind]) => (kind !== "seed" || training.seeds.length > 1) && (kind !== "training" || others().length > 0));
         const second = other(at);
         compareHost.replaceChildren(choice("Compare with", kinds, app.state.compare, (value) => app.set({ compare: value })));
         if (app.state.compare === "step") compareHost.append(choice("Step", training.steps.map((step) => [String(step), integer(step)]), String(training.steps[second.step]), (value) => app.set({ bstep: value })));
         if (app.state.compare === "seed") compareHost.append(choice("Other seed", training.seeds.map((seed) => [seed, seed]), training.seeds[second.seed], (value) => app.set({ bseed: value })));
         if (app.state.compare === "head") compareHost.append(choice("Other head", training.names.map((name) => [name, name]), headName(second.layer, second.head), (value) => app.set({ bhead: value })));
+        if (app.state.compare === "training") compareHost.append(choice("Other run", others().map((one, number) => [String(number), one.label()]), app.state.btraining, (value) => app.set({ btraining: value })));
         compareHost.append(exporter("this head", () => `attention_${dataset.name}_${headName(at.head.layer, at.head.head)}_step${training.steps[app.at().step]}`, detailSvg, detailRows));
     }
 
@@ -227,7 +234,7 @@ export function mountAttention(root, app) {
         for (const { kind, canvas, heading } of shownMaps) {
             if (kind === "one") { drawMap(canvas, current, maps.side, colours); heading.textContent = describe(at.seed, at.step, layer, head); }
             if (kind === "other") {
-                heading.textContent = describe(second.seed, second.step, second.layer, second.head);
+                heading.textContent = describe(second.seed, second.step, second.layer, second.head, second.training);
                 if (others) drawMap(canvas, others, maps.side, colours);
                 else { canvas.width = 1; heading.textContent += ": its maps of this window are not on this page"; }
             }
@@ -236,7 +243,7 @@ export function mountAttention(root, app) {
         highlight();
         for (const row of metricRows) {
             row.value.textContent = short(training.headValue(row.name, at.seed, at.step, layer, head));
-            if (row.second) row.second.textContent = second ? short(training.headValue(row.name, second.seed, second.step, second.layer, second.head)) : "";
+            if (row.second) row.second.textContent = second ? short(second.training.headValue(row.name, second.seed, second.step, second.layer, second.head)) : "";
             row.spark.cursor(training.steps[at.step]);
         }
         updateAttended();
@@ -264,7 +271,7 @@ export function mountAttention(root, app) {
         const at = app.at(), second = other(at), { tokens, uniform } = training.attended;
         const top = topAttended(shares, training.attendedAt(at.step, at.head.layer, at.head.head), uniform, app.state.rank);
         const key = [at.seed, at.head.name, app.state.rank, app.state.compare, app.state.bseed, app.state.bhead, app.state.bstep, ...top.map((one) => one.at)].join();
-        const secondShare = (one) => (second && otherShares ? otherShares[training.attendedAt(second.step, second.layer, second.head) + one.at] : null);
+        const secondShare = (one) => (second && otherShares ? otherShares[second.training.attendedAt(second.step, second.layer, second.head) + one.at] : null);
         if (key !== attendedKey) {
             attendedKey = key;
             const rank = (kind, label) => el("button", { type: "button", class: "quiet", "aria-pressed": String(app.state.rank === kind), onclick: () => app.set({ rank: kind }) }, label);
@@ -399,7 +406,7 @@ export function mountAttention(root, app) {
     let loading = 0;
     async function load() {
         const at = app.at(), second = other(at), mine = ++loading;
-        const [one, two, three, four] = await Promise.all([training.mapsAt(at.seed, at.window), second ? training.mapsAt(second.seed, at.window) : null, training.attendedBy(at.seed), second ? training.attendedBy(second.seed) : null]);
+        const [one, two, three, four] = await Promise.all([training.mapsAt(at.seed, at.window), second ? second.training.mapsAt(second.seed, at.window) : null, training.attendedBy(at.seed), second ? second.training.attendedBy(second.seed) : null]);
         if (mine !== loading) return;
         [maps, otherMaps, shares, otherShares] = [one, two, three, four];
         attendedKey = "";
@@ -436,7 +443,7 @@ export function mountAttention(root, app) {
         /** Follows a change of the state. */
         update(changed) {
             const any = (...keys) => keys.some((key) => changed.has(key));
-            if (any("seed", "window", "compare", "bseed", "head", "bhead", "scale") || !maps) {
+            if (any("seed", "window", "compare", "bseed", "btraining", "head", "bhead", "scale") || !maps) {
                 if (changed.has("scale")) colours = levels(dark, app.state.scale);
                 load();
                 return;

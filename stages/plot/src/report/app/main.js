@@ -114,6 +114,11 @@ for (const link of document.querySelectorAll("nav a[data-to], a[data-to]")) {
     });
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+});
+
 /** Shows what the link says. */
 function follow() {
     const next = parse(location.hash);

@@ -54,7 +54,7 @@ export function band(curve) {
 
 export async function mountStory(root, app) {
     const { training, dataset } = app.at();
-    if (!training) return;
+    if (!training || training.maps.length === 0) return;
     const dark = isDark(), width = Math.max(320, Math.min(root.clientWidth || 1080, 1180));
     const wide = width > 700, half = wide ? Math.floor(width / 2) - 12 : width;
     const losses = dataset.losses.find((losses) => training.runs.some((run) => losses.runs.includes(run.name))) ?? dataset.losses[0];
