@@ -159,10 +159,11 @@ impl Imported {
             val.mean
         )];
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        // An untrained model is a little worse than guessing.
         let guess = (vocab_size as f64).ln();
-        if vocab_size > 1 && val.mean > guess {
+        if vocab_size > 1 && val.mean > 1.1 * guess {
             lines.push(format!(
-                "note: a loss above {guess:.2} is worse than guessing: are the dataset's text and `vocabulary` those that it was \
+                "note: guessing has a loss of {guess:.2}: are the dataset's text and `vocabulary` those that it was \
                  trained on?"
             ));
         }
