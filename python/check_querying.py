@@ -5,7 +5,7 @@ rows; runs its recipes, and compares what they make with the tables.
     python python/check_querying.py artifacts/laptop --write       # writes the page's answers and Rust anew
 
 The page asks about the last step and the first seed of artifacts/laptop; here these are replaced by those of the folder. Recipes
-that need PyTorch, nanoGPT's `model` or TransformerLens are skipped, and this is said, where these cannot be imported.
+that need PyTorch are skipped, and this is said, where it is not installed.
 """
 
 import argparse
@@ -181,15 +181,10 @@ def of_torch(names):
     return np.abs(maps - stored(names, config["n_layer"] - 1)).max(), 1e-5
 
 
-def of_lens(names):
-    return np.abs(names["lens_pattern"].detach().numpy() - names["pattern"]).max(), 1e-5
-
-
 RECIPES = {
     "One head's attention as a matrix": of_matrix,
     "A checkpoint as arrays": of_arrays,
     "A checkpoint in PyTorch": of_torch,
-    "A checkpoint in TransformerLens": of_lens,
 }
 
 
