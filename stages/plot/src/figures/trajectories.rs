@@ -85,8 +85,9 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
                 uniform_line(&mut figure, &panel, uniform);
             }
             let curves = matched_curves(dataset, attention, layer, measure);
-            draw(&mut figure, &panel, &curves, matching.is_none_or(|matching| matching.is_clear()));
-            rows(&mut figure, measure.name(), layer, &curves);
+            let means = matching.is_none_or(|matching| matching.is_clear());
+            draw(&mut figure, &panel, &curves, means);
+            rows(&mut figure, measure.name(), layer, &curves, means);
         }
     }
     grid.label_x(&mut figure, steps_label(&dataset.study.steps));
@@ -171,8 +172,14 @@ fn draw(figure: &mut Figure, panel: &Panel, curves: &Matched, means: bool) {
     }
 }
 
-fn rows(figure: &mut Figure, metric: &'static str, layer: usize, curves: &Matched) {
+/// The curves as numbers, and, where they are drawn, the means, which are of no seed.
+fn rows(figure: &mut Figure, metric: &'static str, layer: usize, curves: &Matched, means: bool) {
     for (head, seeds) in curves {
+        let all: Vec<Curve> = seeds.iter().map(|(_, curve)| curve.clone()).collect();
+        for point in series::over_seeds(&all).into_iter().filter(|_| means && seeds.len() > 1) {
+            let (step, mean) = (point.step.into(), point.mean.into());
+            figure.data.row([metric.into(), layer.into(), (*head).into(), Cell::Empty, step, mean]);
+        }
         for (seed, curve) in seeds {
             for (step, value) in curve {
                 let (seed, step, value) = ((*seed).into(), (*step).into(), (*value).into());
