@@ -229,10 +229,14 @@ test("first paint takes less than a second and a step of the slider less than 16
     const { page, done } = await opened(PAGE, "#attention?head=L1H0");
     await drawn(page, "attention");
     const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
-    // The main thread's processor time, script, style and layout together: it does not depend on what else the machine does.
+    // The main thread's processor time, so that it matters little what else the machine does: of script, style and layout, and with
+    // painting, which here is the processor's too.
     const devtools = await page.context().newCDPSession(page);
     await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
-    const busy = async () => (await devtools.send("Performance.getMetrics")).metrics.find((metric) => metric.name === "TaskDuration").value;
+    const busy = async () => {
+        const { metrics } = await devtools.send("Performance.getMetrics"), value = (name) => 1000 * metrics.find((metric) => metric.name === name).value;
+        return [value("ScriptDuration") + value("LayoutDuration") + value("RecalcStyleDuration"), value("TaskDuration")];
+    };
     const begun = await busy();
     const steps = await page.evaluate(async () => {
         const slider = document.querySelector("#attention .player input");
@@ -243,8 +247,8 @@ test("first paint takes less than a second and a step of the slider less than 16
         }
         return 2 * (Number(slider.max) + 1);
     });
-    const step = 1000 * (await busy() - begun) / steps;
-    console.log(`first paint ${paint.toFixed(0)} ms; a step of the slider ${step.toFixed(1)} ms of processor time, mean of ${steps}`);
+    const [step, painted] = (await busy()).map((time, at) => (time - begun[at]) / steps);
+    console.log(`first paint ${paint.toFixed(0)} ms; a step of the slider ${step.toFixed(1)} ms of processor time, ${painted.toFixed(1)} ms with painting, mean of ${steps}`);
     // A machine that is busy with other things paints later.
     assert.ok(paint < 1000 * PATIENCE, `first paint after ${paint} ms`);
     assert.ok(step < 16, `a step takes ${step} ms`);

@@ -5,7 +5,7 @@ import { deflateSync } from "node:zlib";
 import { arranged, topAttended } from "../../src/report/app/attention.js";
 import { extent, scaleOf } from "../../src/report/app/chart.js";
 import { fromBase64, inflate, sharesOf, triangle, weight } from "../../src/report/app/codec.js";
-import { distinct, levels, signed } from "../../src/report/app/colour.js";
+import { distinct, inkOn, levels, signed } from "../../src/report/app/colour.js";
 import { csv } from "../../src/report/app/export.js";
 import { crosses } from "../../src/report/app/heads.js";
 import { keyColumn, queryRow } from "../../src/report/app/maps.js";
@@ -79,6 +79,7 @@ test("scales, colours and files", () => {
     assert.equal(new Set(levels(false, "sqrt")).size > 200, true);
     assert.deepEqual([levels(true, "linear")[0], levels(true, "sqrt")[0]], [levels(true, "sqrt")[0], levels(true, "linear")[0]]);
     assert.notDeepEqual(signed(false, 0.5), signed(false, -0.5));
+    assert.deepEqual([inkOn("rgb(255,255,255)"), inkOn("rgb(0,0,60)"), inkOn("rgb(98,168,198)")], ["#000", "#fff", "#000"]);
     assert.equal(distinct(false, 7), distinct(false, 0));
     assert.equal(csv([["a", 'b"c'], [null, "x,y\n"]]), 'a,"b""c"\r\n,"x,y\n"\r\n');
     assert.deepEqual([frames(22), frames(2), frames(1)], [[0, 4, 8, 13, 17, 21], [0, 1], [0]]);

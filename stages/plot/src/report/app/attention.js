@@ -1,5 +1,5 @@
 // The view "Attention": maps of every head through training.
-import { levels, cssLevel, distinct, signed } from "./colour.js";
+import { cssLevel, distinct, inkOn, levels, signed } from "./colour.js";
 import { triangle, weight } from "./codec.js";
 import { legend, lineChart, sparkline } from "./chart.js";
 import { choice, el, isDark, svgEl, table } from "./dom.js";
@@ -202,8 +202,9 @@ export function mountAttention(root, app) {
         const values = forward ? keyColumn(current, of, maps.side) : queryRow(current, of);
         text.spans.forEach((span, position) => {
             const value = values[position];
-            span.style.background = value ? cssLevel(dark, Math.sqrt(value)) : "";
-            span.style.color = value ? (Math.sqrt(value) > (dark ? 0.62 : 0.5) ? (dark ? "#10161b" : "#fff") : "") : "";
+            const colour = value ? cssLevel(dark, Math.sqrt(value)) : "";
+            span.style.background = colour;
+            span.style.color = colour && inkOn(colour);
             span.classList.toggle("current", position === of);
             span.classList.toggle("after", forward ? position < of : position > of);
         });

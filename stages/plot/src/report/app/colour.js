@@ -28,6 +28,14 @@ export function cssLevel(dark, share) {
     return `rgb(${between(dark ? DARK : LIGHT, share).join(",")})`;
 }
 
+/** Black or white, whichever is easier to read on a colour of CSS, `rgb(r,g,b)`. */
+export function inkOn(colour) {
+    const linear = colour.match(/\d+/g).map((channel) => (channel / 255 <= 0.04045 ? channel / 255 / 12.92 : ((channel / 255 + 0.055) / 1.055) ** 2.4));
+    const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    // The contrast with white is 1.05 / (L + 0.05), with black (L + 0.05) / 0.05.
+    return (luminance + 0.05) ** 2 > 1.05 * 0.05 ? "#000" : "#fff";
+}
+
 /** Red, green and blue of a signed value from −1 to 1: blue below 0, vermilion above. */
 export function signed(dark, value) {
     const paper = dark ? DARK[0] : LIGHT[0];

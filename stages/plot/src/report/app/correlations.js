@@ -1,5 +1,5 @@
 // The view "Correlations": every tested pair, raw and partial side by side.
-import { signed } from "./colour.js";
+import { inkOn, signed } from "./colour.js";
 import { matrixChart } from "./chart.js";
 import { choice, el, isDark } from "./dom.js";
 import { exporter } from "./export.js";
@@ -35,7 +35,8 @@ export function mountCorrelations(root, app) {
                 const interval = kind === "spearman" && row.low !== null ? ` [${short(row.low)}, ${short(row.high)}]` : "";
                 // The test of the training scope is of the partial correlation.
                 const tested = scope === "generation" || kind === "partial";
-                return { color: `rgb(${signed(dark, value).join(",")})`, ink: !dark && Math.abs(value) > 0.6 ? "#fff" : dark && Math.abs(value) > 0.6 ? "#10161b" : undefined, text: correlation(value), strong: tested && row.q !== null && row.q <= LEVEL, title: `${label(x)} with ${label(y)}: ${short(value)}${interval}${tested ? `, p ${short(row.p)}, q ${short(row.q)}` : ""}, n ${row.n}` };
+                const color = `rgb(${signed(dark, value).join(",")})`;
+                return { color, ink: inkOn(color), text: correlation(value), strong: tested && row.q !== null && row.q <= LEVEL, title: `${label(x)} with ${label(y)}: ${short(value)}${interval}${tested ? `, p ${short(row.p)}, q ${short(row.q)}` : ""}, n ${row.n}` };
             })),
         }) }));
         host.replaceChildren(...charts.map(({ title, chart }) => el("figure", {}, el("figcaption", {}, title), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": title }, chart))));

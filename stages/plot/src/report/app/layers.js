@@ -1,5 +1,5 @@
 // The view "Layers": how alike the layers attend, at each snapshot.
-import { cssLevel, signed } from "./colour.js";
+import { cssLevel, inkOn } from "./colour.js";
 import { matrixChart } from "./chart.js";
 import { choice, el, isDark } from "./dom.js";
 import { exporter } from "./export.js";
@@ -41,8 +41,8 @@ export function mountLayers(root, app) {
             const cells = names.map((_, a) => names.map((_, b) => {
                 const found = value(at, a, b);
                 if (!found || found[0] === null) return null;
-                const at01 = share(found[0]);
-                return { color: cssLevel(dark, at01), ink: (at01 > 0.5) === dark ? "#10161b" : dark ? "#e6e8ea" : at01 > 0.5 ? "#fff" : "#22262b", text: short(found[0]), title: `layers ${a} and ${b}: ${short(found[0])}${found[1] === null ? "" : ` ± ${short(found[1])}`}` };
+                const color = cssLevel(dark, share(found[0]));
+                return { color, ink: inkOn(color), text: short(found[0]), title: `layers ${a} and ${b}: ${short(found[0])}${found[1] === null ? "" : ` ± ${short(found[1])}`}` };
             }));
             const chart = matrixChart({ title: `${app.study.label(metric)}, ${title}`, rows: names, columns: names.map((_, layer) => String(layer)), cells, size: 44, top: 34 });
             return { title, chart };
