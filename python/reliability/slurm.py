@@ -68,7 +68,7 @@ class OnCluster:
             self.references[settings] = folder
         return self.references[settings]
 
-    def submit(self, pipeline, folder, *flags, timeout=200):
+    def submit(self, pipeline, folder, *flags, timeout=600):
         return pipeline.run(folder, *flags, "--executor", "slurm", timeout=timeout, env=self.cluster.environment)
 
     def start(self, pipeline, folder, *flags):
@@ -160,9 +160,9 @@ class OnCluster:
         self.cluster.start_node(lost)
         self.cluster.said("scontrol", "update", f"NodeName={lost}", "State=RESUME")
         try:
-            code = driver.wait(150)
+            code = driver.wait(400)
         except subprocess.TimeoutExpired:
-            code = "none in 150 s"
+            code = "none in 400 s"
             driver.kill()
         output = first + said(driver)
         self.check(code == 0, f"kills: exit code {code}: {output[-2500:]}")
