@@ -5,6 +5,8 @@
 #   scripts/reliability.sh soak     1,000 jobs that do nothing, of which 10 % fail; and how long it takes when nothing is to be done
 #   scripts/reliability.sh faults   disk full, read-only folder, memory limit, second driver, no locks, power loss
 #   scripts/reliability.sh fuzz     every reader, fuzzed with coverage guidance, a minute each; needs a C++ compiler
+#   scripts/reliability.sh slurm    a Slurm cluster of this host: the same bytes as a local run, also if jobs, nodes, controller and
+#                                   driver are killed; installs Debian's packages where it may
 #   scripts/reliability.sh all      all of these
 #
 # `scripts/reliability.sh kills --help` lists the options of a command. Some faults need Linux, root or strace; what cannot be
@@ -31,7 +33,7 @@ case " $* " in
 *" --help "* | *" -h "*) ;;
 *)
     cargo build --release --locked --quiet --bins
-    case "$1" in soak | all) cargo build --release --locked --quiet --example fake_stage ;; esac
+    case "$1" in soak | slurm | all) cargo build --release --locked --quiet --example fake_stage ;; esac
     ;;
 esac
 PYTHONPATH=python exec "$python" -m reliability --programs "$target/release" "$@"

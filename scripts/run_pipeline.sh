@@ -3,11 +3,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if ! command -v cargo >/dev/null; then
-    echo "error: cargo not found: install Rust from https://rustup.rs, open a new shell, and run this again" >&2
-    exit 2
-fi
-
 # `--features cuda` (or vulkan) must come first and is for the build; all other options are for the driver. The driver gets the
 # features too, for the command that it prints to resume.
 build=(cargo build --release --locked)
@@ -16,13 +11,23 @@ if [ "${1:-}" = --features ] && [ $# -ge 2 ]; then
     set -- --built-with "${@:2}"
 fi
 
+target=${CARGO_TARGET_DIR:-target}
+# On a node of a cluster nothing is built: tasks would do so at the same time, and there may be no compiler.
+if [ -n "${SLURM_JOB_ID:-}" ] && [ -x "$target/release/driver" ]; then
+    exec "$target/release/driver" "$@"
+fi
+
+if ! command -v cargo >/dev/null; then
+    echo "error: cargo not found: install Rust from https://rustup.rs, open a new shell, and run this again" >&2
+    exit 2
+fi
+
 # Cargo's errors and warnings, and that it waits for another build, but not what it compiles.
 quietly() {
     { "$@" 2>&1 >&3 | grep --line-buffered -vE '^ +(Compiling|Finished|Fresh|Dirty|Updating|Locking) ' >&2; } 3>&1
     return "${PIPESTATUS[0]}"
 }
 
-target=${CARGO_TARGET_DIR:-target}
 if [ -x "$target/release/driver" ]; then
     # Prints a line only if the build takes a while; usually nothing has changed.
     # The redirections keep `sleep` from holding the caller's pipes open.

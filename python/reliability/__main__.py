@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import faults, fuzz, kills, soak
+from . import faults, fuzz, kills, slurm, soak
 from .pipeline import ROOT
 
 
@@ -16,9 +16,9 @@ def main():
     parser.add_argument("--programs", default=ROOT / "target/release", type=Path, help="folder of the built programs")
     parser.add_argument("--work", type=Path, help="folder to work in, kept afterwards [a temporary one]")
     commands = parser.add_subparsers(dest="command", required=True)
-    for part in kills, soak, faults, fuzz:
+    for part in kills, soak, faults, fuzz, slurm:
         part.add(commands)
-    everything = commands.add_parser("all", help="kills, soak, faults and a minute of fuzzing per target")
+    everything = commands.add_parser("all", help="kills, soak, faults, a minute of fuzzing per target, and slurm")
     everything.set_defaults(run=None)
     given = parser.parse_args()
     work = given.work or Path(tempfile.mkdtemp(prefix="reliability-"))
@@ -28,7 +28,7 @@ def main():
         passed = given.run(given, work)
     else:
         passed = True
-        for command in "kills", "soak", "faults", "fuzz":
+        for command in "kills", "soak", "faults", "fuzz", "slurm":
             print(f"\n== {command}", flush=True)
             started = time.monotonic()
             each = parser.parse_args(["--programs", str(given.programs), command])

@@ -1,4 +1,5 @@
-//! Files that are complete or absent, also after a crash: temporary file, fsync, rename, fsync of the folder.
+//! Files that are complete or absent, also after a crash: temporary file, fsync, rename, fsync of the folder. Where a job may run
+//! twice at once, a [`Fence`] lets only the execution that began last commit.
 //!
 //! By hand and not over `tempfile`, for two reasons. The temporary file of a path always has the same name, so what a killed
 //! process leaves is replaced by the next one; under random names it would pile up. And it has the permissions that the
@@ -12,19 +13,25 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod fence;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+pub use fence::{FENCE, Fence};
+
 /// A file that gets its name on [`AtomicFile::commit`]. Dropped before, it leaves nothing.
 ///
-/// One process at a time may write a path: all use the same temporary name.
+/// One process at a time may write a path: all use the same temporary name. Processes behind a [`Fence`] have each their own, and
+/// only the one that owns the work commits.
 #[derive(Debug)]
 pub struct AtomicFile {
     target: PathBuf,
     temporary: PathBuf,
     file: File,
+    fence: Option<Fence>,
 }
 
 impl AtomicFile {
@@ -44,24 +51,29 @@ impl AtomicFile {
     /// # Errors
     /// Those of the operating system; the message names the file or folder.
     pub fn create_via(path: impl Into<PathBuf>, temporary: impl Into<PathBuf>) -> io::Result<Self> {
-        let (target, mut temporary) = (path.into(), temporary.into());
+        Self::create_behind(Fence::inherited(), path.into(), temporary.into())
+    }
+
+    fn create_behind(fence: Option<&Fence>, target: PathBuf, mut temporary: PathBuf) -> io::Result<Self> {
         create_folder(folder(&target))?;
         create_folder(folder(&temporary))?;
         if device(folder(&target))? != device(folder(&temporary))? {
             temporary = beside(&target);
         }
+        let temporary = of_owner(temporary, fence);
         let open = File::options().read(true).write(true).create(true).truncate(true).open(&temporary);
         let file = open.map_err(cannot("create", &temporary))?;
-        Ok(Self { target, temporary, file })
+        Ok(Self { target, temporary, file, fence: fence.cloned() })
     }
 
     /// Makes the file durable under its name, in place of one that had it.
     ///
     /// # Errors
-    /// Those of the operating system; the message names the file or folder.
+    /// Those of the operating system; the message names the file or folder. Or another execution has taken over the job that
+    /// this process works on, and nothing was replaced.
     pub fn commit(self) -> io::Result<()> {
         self.file.sync_all().map_err(cannot("write", &self.target))?;
-        fs::rename(&self.temporary, &self.target).map_err(cannot("replace", &self.target))?;
+        rename(self.fence.as_ref(), &self.temporary, &self.target)?;
         sync_folder(folder(&self.target))
     }
 }
@@ -114,21 +126,37 @@ pub fn write(path: impl Into<PathBuf>, bytes: &[u8]) -> io::Result<()> {
 /// Those of the operating system; the message names the file or folder. The path then holds what it held before, unless
 /// only the last fsync failed.
 pub fn link(existing: &Path, path: impl Into<PathBuf>, temporary: impl Into<PathBuf>) -> io::Result<()> {
-    let (target, temporary) = (path.into(), temporary.into());
+    let (target, plain, fence) = (path.into(), temporary.into(), Fence::inherited());
+    let temporary = of_owner(plain.clone(), fence);
     create_folder(folder(&target))?;
     create_folder(folder(&temporary))?;
     // A killed process may have left one.
     let _ = fs::remove_file(&temporary);
     if fs::hard_link(existing, &temporary).is_err() {
-        let mut file = AtomicFile::create_via(target, temporary)?;
+        let mut file = AtomicFile::create_via(target, plain)?;
         io::copy(&mut File::open(existing).map_err(cannot("read", existing))?, &mut file)?;
         return file.commit();
     }
-    let renamed = fs::rename(&temporary, &target).map_err(cannot("replace", &target));
+    let renamed = rename(fence, &temporary, &target);
     // It is still there if both names were of one file already.
     let _ = fs::remove_file(&temporary);
     renamed?;
     sync_folder(folder(&target))
+}
+
+/// Renames a file, behind a fence only while the work is owned.
+fn rename(fence: Option<&Fence>, temporary: &Path, target: &Path) -> io::Result<()> {
+    let rename = || fs::rename(temporary, target).map_err(cannot("replace", target));
+    fence.map_or_else(rename, |fence| fence.guard(rename))
+}
+
+/// A temporary name that no other owner of the work has.
+fn of_owner(temporary: PathBuf, fence: Option<&Fence>) -> PathBuf {
+    let Some(fence) = fence else { return temporary };
+    let mut name = temporary.into_os_string();
+    name.push(".");
+    name.push(fence.token());
+    name.into()
 }
 
 /// The folder of a path, which for a bare file name is the current one.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use declarations::{Encoding, Fault, StageName, Value, file_name, prep};
 
 use crate::experiment::Experiment;
+use crate::near::nearest;
 use crate::plan::{Job, quote};
 use crate::settings::Settings;
 use crate::study::{self, Study};
@@ -103,6 +104,14 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER", help_heading = "How")]
     pub jobs: Option<usize>,
 
+    /// What runs the jobs
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "local", help_heading = "How")]
+    pub executor: ExecutorKind,
+
+    /// Work in the folder at the same time as other runs of the pipeline, with a lock for each job; the default inside a job of Slurm
+    #[arg(long, help_heading = "How")]
+    pub shared: bool,
+
     /// Print the command of every job as it starts
     #[arg(long, short, help_heading = "How")]
     pub verbose: bool,
@@ -115,6 +124,10 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", default_value = "pipeline.yaml", help_heading = "Where", global = true)]
     pub file: PathBuf,
 
+    /// Folder that paths in the file are relative to [default: that of the file]
+    #[arg(long, value_name = "FOLDER", hide = true, global = true)]
+    pub relative_to: Option<PathBuf>,
+
     /// List the profiles, datasets and runs of pipeline.yaml
     #[arg(long, help_heading = "What")]
     pub list: bool,
@@ -126,6 +139,15 @@ pub struct Arguments {
     /// Folder of the stages' programs [default: the driver's own]
     #[arg(long, value_name = "FOLDER", hide = true, global = true)]
     pub programs: Option<PathBuf>,
+}
+
+/// What runs the jobs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ExecutorKind {
+    /// This machine
+    Local,
+    /// A cluster, by Slurm's sbatch: one array of tasks a stage, with the resources of `cluster` in pipeline.yaml
+    Slurm,
 }
 
 /// What makes a job stale beside its parameters and inputs.
@@ -169,6 +191,21 @@ pub enum Command {
     },
     /// Open the study's page in a browser, or print its path
     View,
+    /// End what --executor slurm has submitted; trainings save first
+    Cancel,
+    /// Run these jobs here and now, whoever else works in the folder; a job that another process runs is taken over. This is what a
+    /// task on a cluster does
+    Job {
+        /// The jobs' names, in the order in which they run
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<String>,
+        /// A job that failed for good, which the results do without; repeatable
+        #[arg(long, value_name = "JOB")]
+        failed: Vec<String>,
+        /// The array that this is a task of
+        #[arg(long, value_name = "NAME", hide = true)]
+        array: Option<String>,
+    },
     /// List files that this profile, with these settings, does not refer to, and remove them after a question or with --yes
     Clean {
         /// Remove them without asking
@@ -245,6 +282,19 @@ impl Arguments {
         utf8("the folder of the programs", folder)
     }
 
+    /// Whether other runs of the pipeline may work in the folder at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared || (self.executor == ExecutorKind::Local && std::env::var_os("SLURM_JOB_ID").is_some())
+    }
+
+    /// The jobs that failed for good.
+    pub(crate) fn failed(&self) -> BTreeSet<String> {
+        match &self.command {
+            Some(Command::Job { failed, .. }) => failed.iter().cloned().collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// The profile and settings, to be remembered.
     pub(crate) fn remembered(&self) -> Settings {
         Settings { profile: self.profile.clone(), settings: self.settings.clone() }
@@ -255,6 +305,9 @@ impl Arguments {
     /// # Errors
     /// A name is unknown, or no job is selected.
     pub(crate) fn select(&self, experiment: &Experiment, study: &Study, jobs: &[Job]) -> Result<Vec<bool>, Fault> {
+        if let Some(Command::Job { jobs: names, .. }) = &self.command {
+            return select_by_name(names, jobs);
+        }
         study::check_selected("--dataset", &self.datasets, &experiment.datasets)?;
         study::check_selected("--run", &self.runs, &experiment.runs)?;
         let not_in_profile = |flag: &str, value: &str, key: &str| {
@@ -315,6 +368,16 @@ fn dataset_name(file: &Path, is_known: impl Fn(&str) -> bool) -> String {
         name += "_text";
     }
     name
+}
+
+/// Selects jobs by their names.
+fn select_by_name(names: &[String], jobs: &[Job]) -> Result<Vec<bool>, Fault> {
+    let known: Vec<String> = jobs.iter().map(Job::name).collect();
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+        let near = nearest(name, known.iter().map(String::as_str));
+        return Err(Fault::parameter(format!("job {name}: the study has no such job{near}; --dry-run lists them")));
+    }
+    Ok(known.iter().map(|name| names.contains(name)).collect())
 }
 
 /// A path as text, for commands that are printed, recorded and pasted.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use declarations::Fault;
 
 use crate::arguments::Arguments;
+use crate::cluster::Journal;
 use crate::consent;
 use crate::display::print_plain;
 use crate::executor::Executor;
@@ -16,7 +17,9 @@ use crate::sql_views;
 use crate::state::State;
 
 /// What belongs to the driver: its records, and what it has put aside.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 11] = [
+    ".jobs",
+    ".slurm",
     ".lock",
     ".tmp",
     ".replaced",
@@ -42,7 +45,8 @@ impl Executor<'_> {
                 root.display()
             )));
         }
-        let _lock = crate::lock(root)?;
+        let _lock = crate::lock(root, crate::Access::Alone)?;
+        crate::refuse_active(root, &Journal::read(root)?)?;
         self.note_settings(arguments, print_plain);
         let unused = self.unused_files(root);
         if unused.is_empty() {

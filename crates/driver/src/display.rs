@@ -19,6 +19,7 @@ pub struct Display {
     started: Instant,
     overall_reported: Instant,
     warned: BTreeSet<String>,
+    silent: bool,
 }
 
 struct Bars {
@@ -48,13 +49,20 @@ impl Display {
             Bars { all, overall }
         });
         let (running, warned) = Default::default();
-        Self { bars, running, started: Instant::now(), overall_reported: Instant::now(), warned }
+        Self { bars, running, started: Instant::now(), overall_reported: Instant::now(), warned, silent: false }
+    }
+
+    /// A display that shows nothing, for tests.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self { silent: true, ..Self::new() }
     }
 
     /// Prints a line above the bars.
     pub fn print(&self, text: &str) {
         let text = printable(text);
         match &self.bars {
+            _ if self.silent => {}
             // A closed standard error is no failure.
             Some(bars) => drop(bars.all.println(&text)),
             None => drop(writeln!(std::io::stderr(), "{text}")),

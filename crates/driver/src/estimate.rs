@@ -31,9 +31,14 @@ impl Estimate {
         Self { pace, measured, seconds: 0.0, bytes: 0.0, memory: Vec::new() }
     }
 
+    /// The seconds of a job.
+    pub(crate) fn seconds(&self, job: &Job) -> f64 {
+        self.pace.seconds(job).unwrap_or(job.cost.seconds / job.threads() as f64)
+    }
+
     /// Adds a job.
     pub(crate) fn add(&mut self, job: &Job) {
-        self.seconds += self.pace.seconds(job).unwrap_or(job.cost.seconds / job.threads() as f64);
+        self.seconds += self.seconds(job);
         self.bytes += job.cost.bytes;
         self.memory.push(job.cost.memory);
     }

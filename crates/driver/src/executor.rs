@@ -41,7 +41,7 @@ pub struct Executor<'plan> {
 }
 
 /// How jobs run and what decides whether they do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whether up-to-date jobs are rerun.
     pub force: bool,
@@ -51,6 +51,8 @@ pub struct Options {
     pub fail_fast: bool,
     /// Whether commands are printed.
     pub verbose: bool,
+    /// Jobs that failed for good, which the results do without.
+    pub failed: BTreeSet<String>,
 }
 
 /// What is done with a job once its dependencies have finished.

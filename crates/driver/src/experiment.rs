@@ -7,6 +7,7 @@ use std::path::Path;
 use declarations::{StageName, prep, with_stages};
 use indexmap::IndexMap;
 
+use crate::cluster::ClusterConfig;
 use crate::origin::Lines;
 use serde::Deserialize;
 
@@ -22,6 +23,9 @@ with_stages! {
         pub seeds: Vec<u64>,
         /// The runs.
         pub runs: IndexMap<String, RunConfig>,
+        /// What jobs need on a cluster.
+        #[serde(default)]
+        pub cluster: ClusterConfig,
         /// Named sets of overrides.
         pub profiles: IndexMap<String, Profile>,
         /// The file and the line of each of its keys.
@@ -51,6 +55,8 @@ with_stages! {
         /// How many jobs run at once.
         #[serde(deserialize_with = "declarations::given")]
         pub jobs: Option<usize>,
+        /// What jobs need on a cluster.
+        pub cluster: ClusterConfig,
         /// Overrides for one dataset.
         pub per_dataset: IndexMap<String, DatasetChanges>,
     }

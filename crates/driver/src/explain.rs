@@ -9,6 +9,7 @@ use schemas::enums::Status;
 use schemas::{Artifacts, Footer};
 use serde_json::Value;
 
+use crate::cluster;
 use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::format::duration;
@@ -146,6 +147,8 @@ impl Executor<'_> {
     /// There is no such job, or it never ran.
     pub(crate) fn print_log(&self, name: &str) -> Result<Option<u8>, Fault> {
         let path = logs::path(Path::new(&self.root), name);
+        // A task that ended before it began with the job.
+        let path = if path.exists() { path } else { cluster::log(Path::new(&self.root), name).unwrap_or(path) };
         let text = fs::read_to_string(&path).map_err(|_| {
             let names: Vec<String> = self.jobs.iter().map(crate::plan::Job::name).collect();
             match names.iter().any(|known| known == name) {

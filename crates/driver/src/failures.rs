@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use declarations::Fault;
+use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGABRT, SIGKILL};
 use signal_hook::low_level::signal_name;
 
@@ -12,7 +13,7 @@ use crate::logs;
 use crate::plan::Job;
 
 /// A job that failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Failure {
     /// The job's name.
     pub job: String,
@@ -22,12 +23,15 @@ pub struct Failure {
     pub message: String,
     /// Its command, if it came to one.
     pub command: Option<String>,
+    /// Whether it was killed by a signal, or stopped: then it may end well if it is started again.
+    #[serde(default)]
+    pub killed: bool,
 }
 
 impl Failure {
     /// That of a job which the driver cannot run.
     pub(crate) fn of(job: &Job, fault: &Fault) -> Self {
-        Self { job: job.name(), code: fault.kind().code(), message: fault.to_string(), command: None }
+        Self { job: job.name(), code: fault.kind().code(), message: fault.to_string(), command: None, killed: false }
     }
 
     /// The failure for the list at the end of a run: message, command and log.

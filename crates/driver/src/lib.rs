@@ -7,6 +7,7 @@
 pub mod adopt;
 mod arguments;
 mod clean;
+pub mod cluster;
 mod consent;
 pub mod display;
 mod dry_run;
@@ -32,8 +33,10 @@ pub mod plan;
 mod process;
 pub mod progress;
 mod replaced;
+mod runner;
 pub mod scheduler;
 mod settings;
+mod shared;
 mod signals;
 pub mod sql_views;
 pub mod stale;
@@ -54,7 +57,8 @@ use declarations::{Fault, StageName};
 use schemas::{Artifacts, Footer, Partition, tables};
 
 pub use crate::arguments::Arguments;
-use crate::arguments::{Command, RerunTriggers, resume_command, utf8};
+use crate::arguments::{Command, ExecutorKind, RerunTriggers, resume_command, utf8};
+use crate::cluster::{Journal, take_over};
 use crate::display::{Display, print, print_error};
 use crate::executor::{Executor, Options};
 use crate::experiment::Experiment;
@@ -64,6 +68,7 @@ use crate::origin::Lines;
 use crate::plan::Job;
 use crate::scheduler::Outcome;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::state::State;
 use crate::study::Study;
 
@@ -81,14 +86,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         print(String::from_utf8_lossy(&script).trim_end());
         return Ok(0);
     }
-    let mut experiment = read(&arguments.file)?;
+    let mut experiment = read(&arguments.file, arguments.relative_to.as_deref())?;
     let own_text = arguments.add_text(&mut experiment)?;
     if arguments.list {
         print(&summary::entries(&experiment));
         return Ok(0);
     }
     let study = Study::resolve(&experiment, &arguments.profile, &arguments.settings)?;
-    let parallel_jobs = arguments.jobs.or(study.parallel_jobs);
+    let is_task = matches!(arguments.command, Some(Command::Job { .. }));
+    let parallel_jobs = arguments.jobs.or(if is_task { Some(1) } else { study.parallel_jobs });
     if parallel_jobs == Some(0) {
         return Err(Fault::parameter("--jobs must be at least 1"));
     }
@@ -108,6 +114,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
             rerun_on_program: arguments.rerun_triggers == RerunTriggers::Program,
             fail_fast: arguments.fail_fast,
             verbose: arguments.verbose,
+            failed: arguments.failed(),
         },
     };
     match &arguments.command {
@@ -118,6 +125,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Some(Command::Explain { artifact, compare }) => executor.explain(artifact, compare.as_deref()),
         Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
         Some(Command::View) => view::view(&executor.root).map(|()| None),
+        Some(Command::Cancel) => executor.cancel(),
+        Some(Command::Job { array, .. }) => executor.run_jobs(arguments, array.as_deref(), started),
         Some(Command::Clean { yes }) => executor.clean(arguments, *yes),
         // It was printed above, since it needs no study.
         Some(Command::Completions { .. }) => Ok(None),
@@ -131,13 +140,17 @@ impl Executor<'_> {
         let (mut state, history) = self.open()?;
         self.note_settings(arguments, display::print_plain);
         self.dry_run(&mut state, &history)?;
+        if arguments.executor == ExecutorKind::Slurm {
+            self.print_arrays(&mut state, &history)?;
+        }
         Ok(None)
     }
 
     /// What is recorded in the folder, to read only.
     fn open(&self) -> Result<(State, History), Fault> {
         let root = Path::new(&self.root);
-        let (state, history) = (State::open(root, false), History::open(Artifacts::new(root)));
+        let (mut state, history) = (State::open(root, false), History::open(Artifacts::new(root)));
+        state.adopt_all();
         refuse_foreign_files(self, &state, &history)?;
         Ok((state, history))
     }
@@ -145,12 +158,22 @@ impl Executor<'_> {
     fn run_study(&self, arguments: &Arguments, started: Instant) -> Result<Option<u8>, Fault> {
         let root = Path::new(&self.root);
         let artifacts = Artifacts::new(root);
-        let _lock = lock(root)?;
+        if arguments.is_shared() {
+            return self.run_shared(arguments, started);
+        }
+        let _lock = lock(root, Access::Alone)?;
+        let journal = Journal::read(root)?;
+        if arguments.executor == ExecutorKind::Local {
+            refuse_active(root, &journal)?;
+        }
         let (mut state, mut history) = (State::open(root, true), History::open(artifacts.clone()));
+        take_over(root, &mut state, &mut history, &journal);
         refuse_foreign_files(self, &state, &history)?;
         progress::clear(root);
         // Under the lock, so that no stage is writing.
-        if let Err(error) = artifacts.sweep() {
+        if !journal.is_active()
+            && let Err(error) = artifacts.sweep()
+        {
             print_error(&format!("note: {error}"));
         }
         if let Some(note) = history.set_aside()? {
@@ -164,13 +187,21 @@ impl Executor<'_> {
         }
         self.note_settings(arguments, print_error);
         let forecasts = self.forecast(&mut state, &history);
-        if let Some(doubts) = self.doubts(&forecasts, &state, &history) {
+        // That was asked for before.
+        if !journal.is_active()
+            && let Some(doubts) = self.doubts(&forecasts, &state, &history)
+        {
             consent::ask(&doubts, arguments.yes)?;
         }
         // Nothing is lost without it: a plain call then does not know that this one had other settings.
         let _ = arguments.remembered().write(root);
         let mut display = Display::new();
-        let outcome = self.run(&mut state, &mut history, &mut display);
+        let outcome = match arguments.executor {
+            ExecutorKind::Local => self.run(&mut state, &mut history, &mut display),
+            ExecutorKind::Slurm => {
+                self.run_on_cluster(arguments, journal, &forecasts, (&mut state, &mut history, &mut display))
+            }
+        };
         display.close();
         let outcome = outcome?;
         if let Err(error) = sql_views::write(&artifacts) {
@@ -181,6 +212,36 @@ impl Executor<'_> {
         }
         if let Some(note) = note_foreign_tables(self, &state) {
             print(&note);
+        }
+        Ok(Some(self.conclude(&outcome, arguments, started)))
+    }
+
+    /// Runs the selected jobs that are stale, each behind a lock of its own, in a folder in which other drivers do the same.
+    fn run_shared(&self, arguments: &Arguments, started: Instant) -> Result<Option<u8>, Fault> {
+        let root = Path::new(&self.root);
+        let artifacts = Artifacts::new(root);
+        let lock_of_many = lock(root, Access::Shared)?;
+        refuse_active(root, &Journal::read(root)?)?;
+        let mut state = State::open_shared(root, Shared::new(root, shared::random_word(), false));
+        state.adopt_all();
+        let mut history = History::open(artifacts.clone());
+        refuse_foreign_files(self, &state, &history)?;
+        let forecasts = self.forecast(&mut state, &history);
+        if let Some(doubts) = self.doubts(&forecasts, &state, &history) {
+            consent::ask(&doubts, arguments.yes)?;
+        }
+        let mut display = Display::new();
+        let outcome = self.run(&mut state, &mut history, &mut display);
+        display.close();
+        let outcome = outcome?;
+        drop((state, lock_of_many));
+        // The last one takes over what all have recorded; otherwise the next one that has the folder for itself.
+        if let Ok(_lock) = lock(root, Access::Alone) {
+            let mut state = State::open(root, true);
+            take_over(root, &mut state, &mut history, &Journal::default());
+        }
+        if let Err(fault) = print_results(self, &outcome.done, &artifacts) {
+            print_error(&format!("the results cannot be shown: {fault}"));
         }
         Ok(Some(self.conclude(&outcome, arguments, started)))
     }
@@ -223,7 +284,8 @@ impl Executor<'_> {
     }
 }
 
-fn read(path: &Path) -> Result<Experiment, Fault> {
+/// Reads the experiment, whose paths are relative to its file's folder, or to another.
+fn read(path: &Path, beside: Option<&Path>) -> Result<Experiment, Fault> {
     let name = utf8("--file", path)?;
     let text = fs::read_to_string(path).map_err(|error| {
         Fault::input(format!(
@@ -232,36 +294,66 @@ fn read(path: &Path) -> Result<Experiment, Fault> {
     })?;
     let mut experiment: Experiment = yaml::parse(&text, &name)?;
     experiment.lines = Lines::new(&text, &name);
-    experiment.place_sources(path.parent().unwrap_or(Path::new("")));
+    experiment.place_sources(beside.unwrap_or(path.parent().unwrap_or(Path::new(""))));
     Ok(experiment)
 }
 
+/// Whether a driver works in a folder alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Access {
+    /// Nobody else does.
+    Alone,
+    /// Others may, each with a lock for every job.
+    Shared,
+}
+
+/// Refuses to run jobs here that may be running on a cluster.
+pub(crate) fn refuse_active(root: &Path, journal: &Journal) -> Result<(), Fault> {
+    let (running, waiting) = journal.counts();
+    if running + waiting == 0 {
+        return Ok(());
+    }
+    Err(Fault::input(format!(
+        "{} tasks of {} are on a cluster, or were when that was last asked: --executor slurm goes on with them, `cancel` ends them",
+        running + waiting,
+        root.display()
+    )))
+}
+
 /// Locks the folder against other drivers until the file is dropped.
-fn lock(root: &Path) -> Result<File, Fault> {
+fn lock(root: &Path, access: Access) -> Result<File, Fault> {
     let fault = |error: std::io::Error| Fault::input(format!("cannot write in {}: {error}", root.display()));
     fs::create_dir_all(root).map_err(fault)?;
     let path = root.join(".lock");
     let mut file = File::options().create(true).read(true).append(true).open(&path).map_err(fault)?;
     // `status` looks at the lock for a moment.
-    let mut locked = file.try_lock();
+    let attempt = || match access {
+        Access::Alone => file.try_lock(),
+        Access::Shared => file.try_lock_shared(),
+    };
+    let mut locked = attempt();
     for _ in 0..10 {
         if !matches!(locked, Err(TryLockError::WouldBlock)) {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
-        locked = file.try_lock();
+        locked = attempt();
     }
     match locked {
         Ok(()) => {
             file.set_len(0).map_err(fault)?;
-            writeln!(file, "{}", std::process::id()).map_err(fault)?;
+            if access == Access::Alone {
+                writeln!(file, "{}", std::process::id()).map_err(fault)?;
+            }
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
+            // Several that share it have written nothing.
             let holder = fs::read_to_string(&path).unwrap_or_default();
+            let holder = Some(holder.trim()).filter(|holder| !holder.is_empty());
+            let holder = holder.map_or(String::new(), |holder| format!(" (process {holder})"));
             Err(Fault::input(format!(
-                "another run of the pipeline (process {}) has locked {}: wait for it, or use another folder (--artifacts)",
-                holder.trim(),
+                "another run of the pipeline{holder} has locked {}: wait for it, or use another folder (--artifacts)",
                 root.display()
             )))
         }

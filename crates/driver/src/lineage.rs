@@ -1,5 +1,6 @@
 //! The table `lineage`: every execution of a job.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -74,6 +75,16 @@ impl History {
     pub fn took(&self, job: &str) -> Option<f64> {
         let last = self.of(job).next_back()?;
         (last.status == Status::Done).then_some(last.wall_secs)
+    }
+
+    /// Adds those executions that are not in the table, since a driver may have been killed after it took some over.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add_new(&mut self, rows: impl IntoIterator<Item = Lineage>) -> Result<(), Fault> {
+        let key = |row: &Lineage| (row.node.clone(), row.fingerprint.clone(), row.started_at_secs.to_bits());
+        let known: BTreeSet<_> = self.rows.iter().map(key).collect();
+        self.add(rows.into_iter().filter(|row| !known.contains(&key(row))).collect::<Vec<_>>())
     }
 
     /// Adds executions and writes the table.

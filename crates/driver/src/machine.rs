@@ -20,6 +20,9 @@ impl Machine {
     /// This machine, for so many jobs at once, or for one on each core.
     pub fn new(parallel_jobs: Option<usize>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Slurm does not always bind a task to the cores that it gave it.
+        let given = |name| std::env::var(name).ok().and_then(|number| number.parse::<usize>().ok());
+        let cores = given("SLURM_CPUS_PER_TASK").filter(|given| *given > 0).map_or(cores, |given| given.min(cores));
         Self { cores, parallel_jobs: parallel_jobs.unwrap_or(cores), memory: available_memory() }
     }
 
@@ -54,6 +57,16 @@ fn control_groups() -> Vec<PathBuf> {
     let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     Path::new(group).ancestors().map(|group| Path::new("/sys/fs/cgroup").join(group)).collect()
+}
+
+/// The largest resident set of this process so far, in bytes.
+pub fn own_memory() -> f64 {
+    // SAFETY: a zeroed rusage is a valid rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live local.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
+    if result == 0 { usage.ru_maxrss as f64 * unit } else { 0.0 }
 }
 
 /// The bytes that can still be written in a folder or, if it does not exist yet, in the nearest one above it.

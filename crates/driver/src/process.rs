@@ -1,5 +1,6 @@
 //! A stage's process: started, read, signalled, reaped.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -49,13 +50,25 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program; its output and its exit arrive as events of `job`.
+    /// Starts a program with more variables in its environment; its output and its exit arrive as events of `job`.
     ///
     /// # Errors
     /// The program cannot be started.
-    pub(crate) fn start(job: usize, program: &Path, flags: &[String], events: Sender<Event>) -> Result<Self, Fault> {
+    pub(crate) fn start(
+        job: usize,
+        program: &Path,
+        flags: &[String],
+        variables: Vec<(OsString, OsString)>,
+        events: Sender<Event>,
+    ) -> Result<Self, Fault> {
         let mut command = Command::new(program);
-        command.args(flags).env(RELAY, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(flags)
+            .env(RELAY, "1")
+            .envs(variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let parent = std::process::id();
         let with_parent = move || die_with_parent(parent);
         // Out of the terminal's group, whose Ctrl-C is for the driver alone: it tells its stages once.
@@ -82,6 +95,11 @@ impl Process {
         });
         let pid = receiver.recv().map_err(|_| Fault::bug("the thread that starts a process panicked"))??;
         Ok(Self { pid: libc::pid_t::try_from(pid).map_err(|_| Fault::bug("a process id above i32::MAX"))? })
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> libc::pid_t {
+        self.pid
     }
 
     /// Asks the process to save and exit, by SIGINT: a service manager sends SIGTERM to all processes itself, and the same
@@ -200,7 +218,7 @@ mod tests {
     fn exited(script: &str, act: impl FnOnce(&Process)) -> Process {
         let (sender, events) = channel();
         let flags = ["-c", script].map(str::to_owned);
-        let process = Process::start(3, Path::new("/bin/sh"), &flags, sender).unwrap();
+        let process = Process::start(3, Path::new("/bin/sh"), &flags, vec![], sender).unwrap();
         act(&process);
         while !matches!(events.recv().unwrap(), Event::Exited { job: 3, .. }) {}
         process
@@ -232,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_program_that_cannot_be_started_is_named() {
-        let fault = Process::start(0, Path::new("/no/such/program"), &[], channel().0).unwrap_err();
+        let fault = Process::start(0, Path::new("/no/such/program"), &[], vec![], channel().0).unwrap_err();
         assert!(fault.to_string().starts_with("cannot start /no/such/program: "), "{fault}");
     }
 }

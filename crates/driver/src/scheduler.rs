@@ -4,7 +4,6 @@ mod exits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use cli::Notice;
@@ -18,14 +17,20 @@ use crate::lineage::History;
 use crate::logs::Log;
 use crate::pace::{Pace, from_seconds};
 use crate::plan::{self, Job};
-use crate::process::{Event, Process, keep_exited_children};
 use crate::progress::{self, Progress};
 use crate::replaced::Replaced;
+use crate::runner::{Array, Cancel, Command, Event, Local, Runner, What};
+use crate::shared;
 use crate::signals::Signals;
 use crate::state::{Record, State, Status};
 
 /// How long a stage may take to save and exit after it was asked to, before it is killed.
 const GRACE_PERIOD: Duration = Duration::from_secs(60);
+
+/// How long a job of another driver is left alone before it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is told, in a folder that is shared, how far a job is.
+const TELL: Duration = Duration::from_secs(10);
 
 /// How a run of the pipeline ended.
 pub struct Outcome {
@@ -63,7 +68,6 @@ struct Start {
 }
 
 struct Running {
-    process: Process,
     /// The job as it was started.
     job: Job,
     command: String,
@@ -87,8 +91,9 @@ impl Executor<'_> {
     /// An error of the driver itself; a failed job is part of the [`Outcome`].
     pub fn run(&self, state: &mut State, history: &mut History, display: &mut Display) -> Result<Outcome, Fault> {
         let signals = Signals::handle()?;
-        keep_exited_children();
-        self.note_stale(state, history, display);
+        if !state.is_shared() {
+            self.note_stale(state, history, display);
+        }
         let warned = self.warnings();
         warned.iter().for_each(|warning| display.print(warning));
         let selected = self.jobs.iter().zip(&self.selected).filter(|(_, selected)| **selected);
@@ -98,8 +103,11 @@ impl Executor<'_> {
         if self.options.force {
             state.mark_forced(names);
         }
-        let (sender, events) = channel();
-        let phase = |selected: &bool| if *selected { Phase::Waiting } else { Phase::NotSelected };
+        let phase = |(job, selected): (&Job, &bool)| match selected {
+            true => Phase::Waiting,
+            false if self.options.failed.contains(&job.name()) => Phase::Failed,
+            false => Phase::NotSelected,
+        };
         let scheduler = Scheduler {
             executor: self,
             critical_paths: self.critical_paths(),
@@ -107,10 +115,12 @@ impl Executor<'_> {
             state,
             history,
             display,
-            sender,
-            events,
-            phases: self.selected.iter().map(phase).collect(),
+            runner: Box::new(Local::new()),
+            phases: self.jobs.iter().zip(&self.selected).map(phase).collect(),
             running: BTreeMap::new(),
+            elsewhere: BTreeSet::new(),
+            waits_for: BTreeSet::new(),
+            looked: Instant::now(),
             pace: Pace::default(),
             signals,
             failures: Vec::new(),
@@ -130,10 +140,15 @@ struct Scheduler<'plan> {
     state: &'plan mut State,
     history: &'plan mut History,
     display: &'plan mut Display,
-    sender: Sender<Event>,
-    events: Receiver<Event>,
+    runner: Box<dyn Runner>,
     phases: Vec<Phase>,
     running: BTreeMap<usize, Running>,
+    /// Jobs that another driver runs in the same folder, which are looked at again now and then.
+    elsewhere: BTreeSet<usize>,
+    /// Those that were said to be waited for.
+    waits_for: BTreeSet<usize>,
+    /// When they were last looked at.
+    looked: Instant,
     pace: Pace,
     signals: Signals,
     failures: Vec<Failure>,
@@ -149,9 +164,12 @@ impl Scheduler<'_> {
     fn run(mut self) -> Result<Outcome, Fault> {
         let result = self.run_jobs();
         if result.is_err() {
-            self.running.values().for_each(|running| running.process.interrupt());
+            // The error that ended the run is the one to report.
+            let _ = self.cancel(Cancel::Interrupt);
         }
-        progress::clear(Path::new(&self.executor.root));
+        if !self.state.is_shared() {
+            progress::clear(Path::new(&self.executor.root));
+        }
         result?;
         self.record_adopted();
         self.state.save_hashes();
@@ -172,32 +190,48 @@ impl Scheduler<'_> {
             if !interrupted && !self.stops() {
                 self.start_ready();
             }
-            if self.running.is_empty() {
+            if self.running.is_empty() && (self.elsewhere.is_empty() || interrupted || self.stops()) {
                 return Ok(());
             }
+            if self.looked.elapsed() > LOOK_AGAIN {
+                self.looked = Instant::now();
+                self.elsewhere.clear();
+            }
             if interrupted {
-                let since = *interrupted_at.get_or_insert_with(|| {
-                    self.display.print("stopping: trainings save first; once more stops at once");
-                    self.running.values().for_each(|running| running.process.interrupt());
-                    Instant::now()
-                });
+                let since = match interrupted_at {
+                    Some(since) => since,
+                    None => {
+                        self.display.print("stopping: trainings save first; once more stops at once");
+                        self.cancel(Cancel::Interrupt)?;
+                        *interrupted_at.insert(Instant::now())
+                    }
+                };
                 if self.signals.repeated() || since.elapsed() > GRACE_PERIOD {
-                    self.running.values().for_each(|running| running.process.kill());
+                    self.cancel(Cancel::Kill)?;
                 }
             }
-            match self.events.recv_timeout(Duration::from_millis(100)) {
-                Ok(Event::Line { job, line }) => self.handle_line(job, line),
-                Ok(Event::Exited { job, wall }) => {
-                    if let Err(fault) = self.handle_exit(job, wall) {
-                        self.fail(job, Failure::of(&self.executor.jobs[job], &fault));
+            for Event { array: job, what, .. } in self.runner.poll(Duration::from_millis(100))? {
+                match what {
+                    What::Line(line) => self.handle_line(job, line),
+                    What::Exited(exit, wall) => {
+                        if let Err(fault) = self.handle_exit(job, exit, wall) {
+                            self.fail(job, Failure::of(&self.executor.jobs[job], &fault));
+                        }
                     }
+                    What::Named(_) | What::Waits | What::Started | What::Ended(_) => {}
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Fault::bug("the channel of events is closed")),
             }
             self.update_overall();
             self.warn_unsaved();
         }
+    }
+
+    /// Ends the commands of all jobs that run.
+    fn cancel(&mut self, how: Cancel) -> Result<(), Fault> {
+        for &job in self.running.keys() {
+            self.runner.cancel(job, how)?;
+        }
+        Ok(())
     }
 
     /// Whether no more jobs start, since one failed.
@@ -233,6 +267,7 @@ impl Scheduler<'_> {
         };
         let jobs = self.executor.jobs.iter().enumerate();
         jobs.filter(|(index, job)| self.phases[*index] == Phase::Waiting && is_ready(job))
+            .filter(|(index, _)| !self.elsewhere.contains(index))
             .filter(|(index, _)| !self.awaits_duplicate(*index))
             .map(|(index, _)| index)
             .collect()
@@ -252,6 +287,21 @@ impl Scheduler<'_> {
         let executor = self.executor;
         let name = executor.jobs[index].name();
         let Some(job) = self.possible(index)? else { return Ok(()) };
+        if !self.state.claim(&name)? {
+            if self.elsewhere.insert(index) && self.waits_for.insert(index) {
+                self.display.print(&format!("· {name} · another run of the pipeline has it: waiting"));
+            }
+            return Ok(());
+        }
+        if self.state.is_shared() {
+            // What they have just recorded is nowhere else yet.
+            let job = &executor.jobs[index];
+            for other in job.dependencies.iter().chain(&job.duplicates).map(|other| executor.jobs[*other].name()) {
+                if let Some(outcome) = shared::read(Path::new(&executor.root), &other) {
+                    self.state.adopt(&other, outcome);
+                }
+            }
+        }
         match executor.action(&job, self.state, self.history) {
             Ok(Action::Skip { reason, adopted }) => {
                 if let Some(record) = adopted {
@@ -262,6 +312,7 @@ impl Scheduler<'_> {
             }
             Ok(Action::Omit(reason)) => {
                 self.phases[index] = Phase::Omitted;
+                self.state.settle(&name, None);
                 self.display.print(&format!("· {name} · omitted: {reason}"));
             }
             Ok(Action::Restore { reason, cache_key }) => {
@@ -353,7 +404,7 @@ impl Scheduler<'_> {
 
     fn start(&mut self, index: usize, job: Job, start: Start) -> Result<(), Fault> {
         let executor = self.executor;
-        let Start { reason, threads, cache_key, program, replaced } = start;
+        let Start { reason, threads, cache_key, program: start_program, replaced } = start;
         let name = job.name();
         let command = job.command(&executor.programs);
         self.display.print(&format!("▸ {name} · {reason}"));
@@ -362,18 +413,23 @@ impl Scheduler<'_> {
         }
         let mut log = Log::open(Path::new(&executor.root), &name);
         log.write(&format!("▸ {reason}\n  {command}"));
-        let path = Path::new(&executor.programs).join(job.stage.word());
-        let process = Process::start(index, &path, &job.flags(), self.sender.clone())?;
+        let program = Path::new(&executor.programs).join(job.stage.word());
+        let of_job = Command { program, flags: job.flags(), fence: self.state.fence(&name).cloned() };
+        self.runner.spawn(&Array {
+            key: index,
+            name: name.clone(),
+            commands: vec![(0, of_job)],
+            ..Array::default()
+        })?;
         self.display.begin(index, &name);
         self.phases[index] = Phase::Running;
         let running = Running {
-            process,
             job,
             command,
             threads,
             log,
             cache_key,
-            program,
+            program: start_program,
             replaced,
             started_at: SystemTime::now(),
             started: Instant::now(),
@@ -396,16 +452,18 @@ impl Scheduler<'_> {
                         self.warned.insert(warning);
                     }
                 }
+                self.state.settle(&job.name(), None);
             }
             Err(fault) => {
-                let (code, message) = (fault.kind().code(), format!("the text does not fit: {fault}"));
-                self.fail(index, Failure { job: job.name(), code, message, command: None });
+                let message = format!("the text does not fit: {fault}");
+                self.fail(index, Failure { message, ..Failure::of(job, &fault) });
             }
         }
     }
 
     fn fail(&mut self, index: usize, failure: Failure) {
         self.phases[index] = Phase::Failed;
+        self.state.settle(&failure.job, Some(&failure));
         self.display.print(&format!("✗ {} · failed: {}", failure.job, failure.message));
         if self.executor.options.fail_fast && !self.running.is_empty() {
             self.display.print("finishing the jobs that run, then stopping (--fail-fast)");
@@ -494,10 +552,25 @@ impl Scheduler<'_> {
         let left = seconds.map(|seconds| from_seconds(seconds / executor.machine.parallel_jobs as f64));
         self.display.overall(done, selected, left);
         if self.reported.elapsed() >= progress::INTERVAL {
+            if self.state.is_shared() {
+                self.tell_shared();
+                return;
+            }
             self.reported = Instant::now();
             let running = self.running.values();
             let of = |running: &Running| (running.job.name(), running.progress.clone(), running.started.elapsed());
             progress::write(Path::new(&executor.root), done, selected, left, running.map(of));
+        }
+    }
+
+    /// Tells in a shared folder how far the jobs are.
+    fn tell_shared(&mut self) {
+        if self.reported.elapsed() >= TELL {
+            self.reported = Instant::now();
+            for running in self.running.values() {
+                let seconds = running.started.elapsed().as_secs_f64();
+                self.state.write_progress(&running.job.name(), &running.progress, seconds);
+            }
         }
     }
 }

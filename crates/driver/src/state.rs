@@ -9,12 +9,16 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use atomic_file::Fence;
 use declarations::Fault;
 use schemas::Artifacts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::failures::Failure;
 use crate::key::CacheKey;
+use crate::progress::Progress;
+use crate::shared::{self, Execution, Outcome, Shared};
 
 /// The status of a job.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -62,7 +66,7 @@ impl Record {
 
 /// A file's hash, with the metadata by which a change is noticed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-struct Hashed {
+pub(crate) struct Hashed {
     bytes: u64,
     modified_nanos: i128,
     inode: u64,
@@ -78,6 +82,10 @@ pub struct State {
     hashes: BTreeMap<String, Hashed>,
     hashes_changed: bool,
     unsaved: Option<String>,
+    /// Where other drivers work in the folder at the same time: then records go to each job's own file.
+    shared: Option<Shared>,
+    /// The files that were hashed since the last record of a shared folder.
+    fresh: BTreeMap<String, Hashed>,
 }
 
 const RECORDS: &str = ".state.json";
@@ -93,7 +101,104 @@ impl State {
             hashes: load(&root.join(HASHES)),
             hashes_changed: false,
             unsaved: None,
+            shared: None,
+            fresh: BTreeMap::new(),
         }
+    }
+
+    /// Reads the state of a folder that is shared with other drivers.
+    pub(crate) fn open_shared(root: &Path, shared: Shared) -> Self {
+        Self { shared: Some(shared), ..Self::open(root, true) }
+    }
+
+    /// Whether other drivers work in the folder at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Claims a job in a folder that is shared; whether it is this driver's now. Otherwise another one runs it.
+    ///
+    /// # Errors
+    /// The claim cannot be written.
+    pub(crate) fn claim(&mut self, job: &str) -> Result<bool, Fault> {
+        let Some(shared) = &mut self.shared else { return Ok(true) };
+        let Some(outcome) = shared.claim(job)? else { return Ok(false) };
+        self.adopt(job, outcome);
+        Ok(true)
+    }
+
+    /// Learns what others have recorded of all jobs and nobody has taken over yet.
+    pub(crate) fn adopt_all(&mut self) {
+        for (job, outcome) in shared::all(&self.root.clone()) {
+            self.adopt(&job, outcome);
+        }
+    }
+
+    /// Learns what another driver has recorded of a job in a shared folder.
+    pub(crate) fn adopt(&mut self, job: &str, outcome: Outcome) {
+        if let Some(record) = outcome.record {
+            self.records.insert(job.to_owned(), record);
+        }
+        self.hashes.extend(outcome.hashes);
+    }
+
+    /// What shows that this driver still owns a job; none where it works alone.
+    pub(crate) fn fence(&self, job: &str) -> Option<&Fence> {
+        self.shared.as_ref()?.fence(job)
+    }
+
+    /// Whether a job that was claimed is still this driver's.
+    pub(crate) fn owns(&self, job: &str) -> bool {
+        self.fence(job).is_none_or(|fence| fence.guard(|| Ok(())).is_ok())
+    }
+
+    /// Records in a shared folder that this execution of a job is over, and gives the job back.
+    pub(crate) fn settle(&mut self, job: &str, failure: Option<&Failure>) {
+        self.record_shared(job, |outcome| {
+            outcome.ended = true;
+            outcome.failure = failure.cloned();
+        });
+        if let Some(shared) = &mut self.shared {
+            shared.release(job);
+        }
+    }
+
+    /// Records an execution for the table `lineage` in a shared folder.
+    pub(crate) fn record_execution(&mut self, execution: Execution) {
+        let job = execution.node.clone();
+        self.record_shared(&job, |outcome| outcome.executions.push(execution));
+    }
+
+    /// Tells in a shared folder how far a job is.
+    pub(crate) fn write_progress(&self, job: &str, progress: &Progress, seconds: f64) {
+        if let Some(shared) = &self.shared {
+            shared.write_progress(job, progress, seconds);
+        }
+    }
+
+    fn record_shared(&mut self, job: &str, change: impl FnOnce(&mut Outcome)) {
+        let Some(shared) = &mut self.shared else { return };
+        let fresh = std::mem::take(&mut self.fresh);
+        let recorded = shared.record(job, |outcome| {
+            outcome.hashes.extend(fresh);
+            change(outcome);
+        });
+        if let Err(error) = recorded {
+            self.unsaved = Some(error.to_string());
+        }
+    }
+
+    /// Learns hashes that others computed.
+    pub(crate) fn learn(&mut self, hashes: BTreeMap<String, Hashed>) {
+        self.hashes_changed |= !hashes.is_empty();
+        self.hashes.extend(hashes);
+    }
+
+    /// Replaces the records of some jobs at once.
+    pub(crate) fn insert_all(&mut self, records: impl IntoIterator<Item = (String, Record)>) {
+        self.records.extend(records);
+        self.save_hashes();
+        self.save_records();
     }
 
     /// Reads the records again, which another driver writes. The hashes that were computed stay.
@@ -108,6 +213,7 @@ impl State {
 
     /// Replaces the record of a job.
     pub fn insert(&mut self, job: &str, record: Record) {
+        self.record_shared(job, |outcome| outcome.record = Some(record.clone()));
         self.records.insert(job.to_owned(), record);
         self.save_hashes();
         self.save_records();
@@ -115,6 +221,7 @@ impl State {
 
     /// Forgets a job.
     pub fn remove(&mut self, job: &str) {
+        self.record_shared(job, |outcome| outcome.record = None);
         self.records.remove(job);
         self.save_records();
     }
@@ -186,13 +293,17 @@ impl State {
         let mut hasher = blake3::Hasher::new();
         File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(fault)?;
         let blake3 = hasher.finalize().to_hex().to_string();
-        self.hashes.insert(key, Hashed { bytes, modified_nanos, inode, blake3: blake3.clone() });
+        let hashed = Hashed { bytes, modified_nanos, inode, blake3: blake3.clone() };
+        if self.shared.is_some() {
+            self.fresh.insert(key.clone(), hashed.clone());
+        }
+        self.hashes.insert(key, hashed);
         self.hashes_changed = true;
         Ok(Some(blake3))
     }
 
     fn save(&self, name: &str, value: &impl Serialize) -> Result<(), schemas::Error> {
-        if !self.writes {
+        if !self.writes || self.shared.is_some() {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(value).expect("plain data serialises");

@@ -10,6 +10,7 @@ use schemas::enums::Activity;
 use schemas::tables::{Evaluations, Timings, Tracking};
 use schemas::{Artifacts, Partition};
 
+use crate::cluster::Journal;
 use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::forecast::Forecast;
@@ -19,6 +20,7 @@ use crate::logs;
 use crate::pace::from_seconds;
 use crate::plan::Job;
 use crate::progress::{self, Progress, Report};
+use crate::shared;
 use crate::state::{State, Status};
 
 /// Most jobs of one kind that are listed.
@@ -40,6 +42,7 @@ impl Executor<'_> {
         loop {
             let report = is_locked(root).then(|| progress::read(root)).flatten();
             state.reload();
+            state.adopt_all();
             let text = self.status(&mut state, (is_locked(root), report.as_ref()), watch)?;
             if watch {
                 // Up and clear, so that the new text stands where the old one did.
@@ -56,9 +59,19 @@ impl Executor<'_> {
     /// The status, where a run of the pipeline may be going on and have reported how far it is.
     fn status(&self, state: &mut State, run: (bool, Option<&Report>), details: bool) -> Result<String, Fault> {
         let (is_running, report) = run;
-        let history = History::open(Artifacts::new(&self.root));
+        let root = Path::new(&self.root);
+        let history = History::open(Artifacts::new(root));
         let forecasts = self.forecast(state, &history);
-        let running = |job: &Job| report.and_then(|report| report.running.get(&job.name()));
+        let journal = Journal::read(root)?;
+        let is_shared = shared::any(root);
+        // Where several drivers work, each job has a report of its own.
+        let running = |name: &str, has_started: bool| {
+            let reported = report.and_then(|report| report.running.get(name).cloned());
+            let own = || {
+                (has_started && is_shared && (is_running || journal.runs(name))).then(|| shared::progress(root, name))
+            };
+            reported.or_else(|| own().flatten())
+        };
         let mut counts: BTreeMap<StageName, [usize; 4]> = BTreeMap::new();
         let (mut runs, mut stale, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for (job, forecast) in self.jobs.iter().zip(&forecasts) {
@@ -66,16 +79,16 @@ impl Executor<'_> {
             let name = job.name();
             let did_fail = state.record(&name).is_some_and(|record| record.status == Status::Failed);
             let has_started = state.record(&name).is_some_and(|record| record.status == Status::Started);
-            if let Some((progress, seconds)) = running(job) {
+            if let Some((progress, seconds)) = running(&name, has_started) {
                 count[1] += 1;
-                runs.push(self.running(job, progress, *seconds, details));
-            } else if has_started && is_running {
+                runs.push(self.running(job, &progress, seconds, details));
+            } else if has_started && (is_running || journal.runs(&name)) {
                 // It has not told how far it is.
                 count[1] += 1;
                 runs.push(name);
             } else if did_fail {
                 count[3] += 1;
-                failed.push(format!("{name} · log: {}", logs::path(Path::new(&self.root), &name).display()));
+                failed.push(format!("{name} · log: {}", logs::path(root, &name).display()));
             } else {
                 match forecast {
                     Some(Forecast::UpToDate(_) | Forecast::Restored(_) | Forecast::Waits(_)) => count[0] += 1,
@@ -100,6 +113,12 @@ impl Executor<'_> {
         }
         for (title, jobs) in [("running", runs), ("failed", failed), ("to do", stale)] {
             text += &list(title, &jobs);
+        }
+        if journal.is_active() {
+            let (running, waiting) = journal.counts();
+            text += &format!("on the cluster: {running} tasks run, {waiting} wait");
+            let ids = journal.arrays.values().filter_map(|array| array.id.clone()).collect::<Vec<_>>().join(", ");
+            text += &format!(" (arrays {ids})\n");
         }
         if let Some(Report { jobs: (done, all), seconds_left, .. }) = report {
             let left = seconds_left.map(|seconds| format!(" · about {} left", duration(from_seconds(seconds))));
@@ -174,5 +193,5 @@ fn list(title: &str, jobs: &[String]) -> String {
 /// Whether a run of the pipeline has locked the folder.
 fn is_locked(root: &Path) -> bool {
     let lock = File::open(root.join(".lock"));
-    lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }

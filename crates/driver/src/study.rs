@@ -5,6 +5,7 @@ use declarations::{
 };
 use indexmap::IndexMap;
 
+use crate::cluster::ClusterConfig;
 use crate::experiment::{Experiment, Profile, RunConfig, TrainedAs};
 use crate::import;
 use crate::near::unknown_key;
@@ -18,6 +19,8 @@ pub struct Study {
     pub datasets: Vec<Dataset>,
     /// How many jobs run at once, if that is set.
     pub parallel_jobs: Option<usize>,
+    /// What jobs need on a cluster.
+    pub cluster: ClusterConfig,
     /// The parameters of the stages without a job per training.
     pub sections: StudySections,
     /// Where the parameters were written.
@@ -93,17 +96,20 @@ impl Study {
 
         let mut sections = experiment.study_sections();
         let mut parallel_jobs = None;
+        let mut cluster = experiment.cluster.clone();
         let mut names: Vec<String> = experiment.datasets.keys().cloned().collect();
         let mut runs: Vec<String> = experiment.runs.keys().cloned().collect();
         for change in &changes {
             sections.change(*change);
             parallel_jobs = change.jobs.or(parallel_jobs);
+            cluster.change(&change.cluster);
             names = change.datasets.clone().unwrap_or(names);
             runs = change.runs.clone().unwrap_or(runs);
         }
         if parallel_jobs == Some(0) {
             return Err(Fault::parameter("`jobs` must be at least 1"));
         }
+        cluster.check()?;
         no_repetition("datasets", &names)?;
         no_repetition("runs", &runs)?;
         check_known("runs", &runs, &experiment.runs)?;
@@ -115,7 +121,7 @@ impl Study {
         }
         check_size(&datasets)?;
         let origin = Origin::new(experiment, profile_name, texts);
-        Ok(Self { datasets, parallel_jobs, sections, origin })
+        Ok(Self { datasets, parallel_jobs, cluster, sections, origin })
     }
 }
 

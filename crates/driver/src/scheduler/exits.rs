@@ -1,5 +1,6 @@
 //! What happens when a job exits: its record, its row in `lineage`, what it replaced.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -20,13 +21,22 @@ use crate::stale;
 use crate::state::{Record, Status};
 
 impl Scheduler<'_> {
-    pub(super) fn handle_exit(&mut self, index: usize, wall: Duration) -> Result<(), Fault> {
+    pub(super) fn handle_exit(&mut self, index: usize, exit: Exit, wall: Duration) -> Result<(), Fault> {
         let Some(mut running) = self.running.remove(&index) else { return Ok(()) };
         let executor = self.executor;
         let root = Path::new(&executor.root);
         let name = running.job.name();
-        let Exit { status, peak_rss_bytes } = running.process.reap()?;
+        let Exit { status, peak_rss_bytes } = exit;
         self.display.end(index);
+        if !self.state.owns(&name) {
+            // Whoever has the job now records how it ends.
+            self.phases[index] = Phase::Failed;
+            let message = "another execution has taken this job over, so this one recorded nothing".to_owned();
+            running.log.write(&format!("✗ {message}"));
+            self.display.print(&format!("✗ {name} · {message}"));
+            self.failures.push(Failure { job: name, code: 3, message, command: None, killed: false });
+            return Ok(());
+        }
         let results = stale::results(&running.job, root, self.state)?;
         let failure = match (status.success(), stale::missing(&running.job, &results)) {
             (true, None) => None,
@@ -85,7 +95,9 @@ impl Scheduler<'_> {
                 if let Some(fingerprint) = &running.replaced {
                     self.take_back(&running.job, fingerprint)?;
                 }
-                self.fail(index, Failure { job: name, code, message, command: Some(running.command) });
+                // By a signal, or since it was asked to stop: it may go on elsewhere, or in more memory.
+                let killed = status.signal().is_some() || matches!(status.code(), Some(130 | 143));
+                self.fail(index, Failure { job: name, code, message, command: Some(running.command), killed });
             }
         }
         Ok(())
@@ -113,6 +125,7 @@ impl Scheduler<'_> {
             started_at_secs: 0.0,
         });
         self.phases[index] = Phase::Done;
+        self.state.settle(&name, None);
         self.display
             .print(&format!("· {name} · linked to {}, which does the same", other.run.as_deref().unwrap_or_default()));
         Ok(())
@@ -120,7 +133,9 @@ impl Scheduler<'_> {
 
     /// Adds an execution to the table `lineage`.
     fn record(&mut self, row: Lineage) {
-        if let Err(fault) = self.history.add([row]) {
+        if self.state.is_shared() {
+            self.state.record_execution(row.into());
+        } else if let Err(fault) = self.history.add([row]) {
             self.display.warn(&format!("lineage is not recorded: {fault}"));
         }
     }
@@ -168,6 +183,9 @@ impl Scheduler<'_> {
     /// Records in the table `lineage` the jobs that are done and whose last execution is not: their tables were there, or an
     /// earlier driver was killed between its two records.
     pub(super) fn record_adopted(&mut self) {
+        if self.state.is_shared() {
+            return;
+        }
         let jobs = self.executor.jobs.iter().zip(&self.phases);
         let done = jobs.filter(|(_, phase)| **phase == Phase::Done).map(|(job, _)| job);
         let adopted = done.filter(|job| self.history.done(&job.name()).is_none()).map(|job| Lineage {

@@ -1,5 +1,6 @@
 //! The driver end to end, with shell scripts for stages.
 
+mod cluster;
 mod commands;
 mod failures;
 mod interruptions;
