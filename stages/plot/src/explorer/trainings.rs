@@ -76,28 +76,38 @@ impl DatasetTrainings {
         let reader = DatasetReader { tables, dataset };
         let vocabulary = tables.read::<Vocabulary>(&Partition::dataset(&dataset.name))?.rows;
         // A run is of the training for which its windows were written: under a link, of another run.
-        let mut groups: Vec<(Vec<Partition>, Vec<Windows>, Vec<(&StudyRun, RunTables)>)> = Vec::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
         for run in study.runs.iter().filter(|run| run.has(Part::Snapshots)) {
             let windows = dataset.seeds.iter().map(|&seed| tables.read::<Windows>(&reader.partition(run, seed)));
             let windows = windows.collect::<Result<Vec<_>, _>>()?;
             let written_for: Vec<_> = windows.iter().map(|loaded| loaded.written_for.clone()).collect();
             let of_run = (run, reader.run(run)?);
-            match groups.iter_mut().find(|(group, ..)| *group == written_for) {
-                Some((.., runs)) => runs.push(of_run),
+            match groups.iter_mut().find(|group| group.written_for == written_for) {
+                Some(group) => group.runs.push(of_run),
                 None => {
                     let first = windows.into_iter().next().map(|loaded| loaded.rows).unwrap_or_default();
-                    groups.push((written_for, first, vec![of_run]));
+                    groups.push(Group { written_for, windows: first, runs: vec![of_run] });
                 }
             }
         }
         let mut trainings = Vec::new();
-        for (_, windows, mut group) in groups {
+        for Group { windows, runs: mut group, .. } in groups {
             let runs = group.iter().map(|(run, _)| (run.name.clone(), run.label.clone())).collect();
             let Some((run, tables)) = group.pop() else { continue };
             trainings.push(Training { runs, windows, attention: reader.attention(run)?, tables });
         }
         Ok(Self { vocabulary, trainings })
     }
+}
+
+/// Runs that share a training.
+struct Group<'study> {
+    /// What their windows were written for, by seed.
+    written_for: Vec<Partition>,
+    /// The windows of the first seed.
+    windows: Vec<Windows>,
+    /// Each with its tables.
+    runs: Vec<(&'study StudyRun, RunTables)>,
 }
 
 struct DatasetReader<'study> {

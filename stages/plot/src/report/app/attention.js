@@ -210,7 +210,7 @@ export function mountAttention(root, app) {
         });
         const symbols = text.symbols;
         const best = values.map((value, position) => [value ?? -1, position]).sort((one, other) => other[0] - one[0]).slice(0, 3);
-        const list = best.filter(([value]) => value > 0).map(([value, position]) => `${spoken(symbols[position])} at ${position * maps.block} ${percent(value)}`).join(", ");
+        const list = best.filter(([value]) => value > 0).map(([value, position]) => `${spoken(symbols[position])} at ${position * maps.block} (${percent(value)})`).join(", ");
         const key = point?.key;
         said.textContent = key !== null && key !== undefined && !forward
             ? `Query ${of * maps.block} ${spoken(symbols[of])} → key ${key * maps.block} ${spoken(symbols[key])}: ${percent(values[key])}. Most: ${list}.`
