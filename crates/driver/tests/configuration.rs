@@ -169,13 +169,13 @@ fn inconsistent_settings_are_refused() {
         wrong("datasets: [shakespeare_char, enwik8, text8]", "datasets: [shakespeare, enwik8]")
             .starts_with("`profiles.paper.datasets`: there is no `shakespeare`")
     );
-    let runs = wrong("\n\n  nanogpt", "\n    runs: [run_4]\n\n  nanogpt");
+    let runs = wrong("\n\n  seeds:", "\n    runs: [run_4]\n\n  seeds:");
     assert!(runs.starts_with("`profiles.laptop.runs`: there is no `run_4`"), "{runs}");
     assert!(
         wrong("train: { tracking: true }               #", "train: { max_iters: 7 }               #")
             .contains("must be the same for all runs of a dataset")
     );
-    assert!(wrong("\n\n  nanogpt", "\n    jobs: 0\n\n  nanogpt").contains("`jobs` must be at least 1"));
+    assert!(wrong("\n\n  seeds:", "\n    jobs: 0\n\n  seeds:").contains("`jobs` must be at least 1"));
     assert!(
         wrong("seeds: [1337, 1338, 1339, 1340, 1341, 1342, 1343, 1344]", "seeds: [1337, 1337]")
             .contains("`seeds` has `1337` twice")
@@ -194,7 +194,7 @@ fn a_study_that_is_too_large_to_plan_is_refused_at_once() {
 fn unknown_profiles_and_settings_are_refused_by_name() {
     assert_eq!(
         resolve("labtop", &[]).unwrap_err(),
-        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, nanogpt, early, control, paper"
+        "--profile labtop: there is no `labtop` (did you mean `laptop`?); there are smoke, laptop, seeds, nanogpt, early, control, paper"
     );
     let setting = |setting: &str| resolve("laptop", &[setting]).unwrap_err();
     assert!(

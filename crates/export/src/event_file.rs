@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn an_event_by_hand() {
         let file = event_file(&[Scalars { step: 300, values: vec![("a".to_owned(), 1.5)] }]);
-        let second = &file[8 + 4 + 24 + 4..];
-        assert_eq!(second[..8], 23u64.to_le_bytes());
+        let second = &file[8 + 4 + 26 + 4..];
+        assert_eq!(second[..8], 24u64.to_le_bytes());
         let content = &second[12..second.len() - 4];
         let expected =
             [&[9][..], &300f64.to_le_bytes(), &[16, 0xac, 2], &[42, 10, 10, 8, 10, 1, b'a', 21], &1.5f32.to_le_bytes()]

@@ -144,6 +144,10 @@ impl<'bytes> Machine<'bytes> {
                     let number = self.line()?.parse().map_err(|_| UNBALANCED)?;
                     self.push(Object::Float(number));
                 }
+                b'V' => {
+                    let text = unescaped(self.bytes_of_line()?)?;
+                    self.push(Object::Text(text));
+                }
                 b'X' | b'T' => self.sized::<4>(text)?,
                 0x8c | b'U' => self.sized::<1>(text)?,
                 0x8d => self.sized::<8>(text)?,
@@ -257,11 +261,15 @@ impl<'bytes> Machine<'bytes> {
         Ok(())
     }
 
-    fn line(&mut self) -> Result<&'bytes str, String> {
+    fn bytes_of_line(&mut self) -> Result<&'bytes [u8], String> {
         let end = self.rest.iter().position(|byte| *byte == b'\n').ok_or(CUT)?;
         let (line, rest) = self.rest.split_at(end);
         self.rest = &rest[1..];
-        std::str::from_utf8(line).map_err(|_| UNBALANCED.to_owned())
+        Ok(line)
+    }
+
+    fn line(&mut self) -> Result<&'bytes str, String> {
+        std::str::from_utf8(self.bytes_of_line()?).map_err(|_| UNBALANCED.to_owned())
     }
 
     fn decimal(&mut self) -> Result<(), String> {
@@ -381,6 +389,29 @@ fn pairs(ids: &[Id]) -> Result<Vec<(Id, Id)>, String> {
     Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }
 
+/// Text in Python's `raw_unicode_escape`: Latin-1, and `\\u` or `\\U` before the four or eight hexadecimal digits of a code point.
+fn unescaped(line: &[u8]) -> Result<String, String> {
+    let mut text = String::new();
+    let mut rest = line;
+    while let [first, after @ ..] = rest {
+        let digits = match rest {
+            [b'\\', b'u', ..] => 4,
+            [b'\\', b'U', ..] => 8,
+            _ => 0,
+        };
+        if digits == 0 {
+            text.push(char::from(*first));
+            rest = after;
+            continue;
+        }
+        let code = rest.get(2..2 + digits).and_then(|code| std::str::from_utf8(code).ok()).ok_or(UNBALANCED)?;
+        let code = u32::from_str_radix(code, 16).ok().and_then(char::from_u32).ok_or(UNBALANCED)?;
+        text.push(code);
+        rest = &rest[2 + digits..];
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -410,6 +441,13 @@ mod tests {
         let lists: Vec<_> = pickle.elements(pickle.root()).expect("a list").collect();
         assert_eq!(lists.len(), 2);
         assert!(lists.iter().all(|list| pickle.elements(list).is_some_and(|list| list.eq([&Object::Int(1)]))));
+    }
+
+    #[test]
+    fn text_of_protocol_0_is_unescaped() {
+        // pickle.dumps('é€\U0001F600\\', 0) of Python 3.11.
+        let pickle = Pickle::parse(b"V\xe9\\u20ac\\U0001f600\\u005c\np0\n.").expect("a pickle");
+        assert_eq!(pickle.root(), &Object::Text("é€😀\\".to_owned()));
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn a_part_of_the_study_runs_without_the_rest() {
     said.has("run that first, or everything without --only");
     // Stages of the whole study are omitted where it is incomplete.
     let said = scene.run_well(&["--seed", "1338", "--run", "run_0"]);
-    assert_eq!(scene.ran().len(), 3);
+    assert_eq!(scene.ran().len(), 4);
     said.has("· correlate · omitted: it needs the whole study, and `");
     said.has("· plot · omitted: it needs correlate");
     let said = scene.run(&["--only", "correlate", "--seed", "1338"]);
@@ -201,7 +201,7 @@ fn a_mistyped_name_gets_a_suggestion() {
     let missing = scene.run(&["--file", "other.yaml"]);
     assert_eq!(missing.code, Some(3));
     missing.has("cannot read other.yaml");
-    scene.run_well(&["--list"]).has("run_3  Generation quality (train, snapshot, metrics, generate)");
+    scene.run_well(&["--list"]).has("run_3  Generation quality (train, evaluate, snapshot, metrics, generate)");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::scene::{Scene, signal};
 fn a_second_run_has_nothing_to_do() {
     let scene = Scene::new();
     let said = scene.run_well(&["--verbose"]);
-    assert_eq!(scene.ran().len(), 31);
+    assert_eq!(scene.ran().len(), 39);
     said.has("▸ prep shakespeare_char · run: never ran");
     said.has("  programs/prep --artifacts artifacts/smoke --dataset shakespeare_char --data data --threads");
     said.has("✓ train shakespeare_char/run_3/1338 · ");
@@ -89,7 +89,7 @@ fn a_custom_dataset_is_an_input() {
     fs::write(scene.path("min.txt"), "").unwrap();
     let said = scene.run(&flags);
     assert_eq!(said.code, Some(3));
-    said.has("datasets.mine.source: mine.txt is missing (did you mean `min.txt`?); give the text's path");
+    said.has("datasets.mine.source: mine.txt is missing (did you mean `min.txt`?); give the file's path");
     fs::write(scene.path("mine.txt"), "one").unwrap();
     scene.run_well(&flags).has("run: never ran");
     fs::write(scene.path("mine.txt"), "other").unwrap();

@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn results_have_errors_and_identical_losses_are_explained() {
         let html = table(&[result("run_0", 1.9, 100.0), result("run_1", 1.8, 900.0)], &[Unit::Byte]).into_string();
-        assert!(html.contains("nats per byte") && html.contains("(at steps 1,900 to 2,000)"));
+        assert!(html.contains("nats per byte") && html.contains("(at steps 1900 to 2000)"));
         assert!(html.contains("loss over the validation split") && !html.contains("loss over the test split"));
         assert!(
             html.contains("<td class=\"number\">1.800</td>") && html.contains("<td class=\"number\">900 ± 10</td>")
