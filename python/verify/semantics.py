@@ -123,7 +123,10 @@ def loadings(report, stored, weights, where):
             break
         group = vectors[:, first:end]
         if end - first == 1:
-            group = group * np.sign(group[np.abs(group).argmax(), 0])
+            # The largest loading is positive; which one that is, rounding decides where several are equal.
+            largest = np.abs(group) >= (1 - SAME) * np.abs(group).max()
+            oriented_by = group[np.abs(group).argmax(), 0] if largest.sum() == 1 else group[:, 0] @ stored[:, first]
+            group = group * np.sign(oriented_by)
         else:
             left, _, right = np.linalg.svd(group.T @ stored[:, first:end])
             group = group @ left @ right

@@ -389,7 +389,7 @@ fn pairs(ids: &[Id]) -> Result<Vec<(Id, Id)>, String> {
     Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }
 
-/// Text in Python's `raw_unicode_escape`: Latin-1, and `\\u` or `\\U` before the four or eight hexadecimal digits of a code point.
+/// Text in Python's `raw_unicode_escape`: Latin-1, and `\u` or `\U` before the four or eight hexadecimal digits of a code point.
 fn unescaped(line: &[u8]) -> Result<String, String> {
     let mut text = String::new();
     let mut rest = line;

@@ -91,7 +91,7 @@ fn stages(mock: &Mock<'_>) -> Vec<String> {
 
 #[test]
 fn a_study_is_one_array_a_stage_however_many_seeds_there_are() {
-    let every_stage = ["prep", "train", "snapshot", "metrics", "generate", "correlate", "plot"];
+    let every_stage = ["prep", "train", "evaluate", "snapshot", "metrics", "generate", "correlate", "plot"];
     for seeds in ["seeds=[1]", "seeds=[1,2,3]", "seeds=[1,2,3,4,5,6,7,8,9,10]"] {
         let scene = Scene::new(&[seeds, "datasets=[shakespeare_char, control_lag]"]);
         let mut mock = scene.mock(|_, _| Fate::Succeeds);
@@ -102,7 +102,7 @@ fn a_study_is_one_array_a_stage_however_many_seeds_there_are() {
         assert_eq!(mock.executed.len(), scene.jobs.len());
         // A second driver finds nothing to do.
         assert!(scene.is_done(&scene.run(&mut mock)));
-        assert_eq!(mock.taken.len(), 7);
+        assert_eq!(mock.taken.len(), every_stage.len());
     }
 }
 
@@ -116,7 +116,7 @@ fn more_trainings_than_an_array_may_have_share_its_tasks() {
     };
     for array_size in [1000, 4, 3, 1] {
         let planned = of(array_size);
-        assert_eq!(planned.len(), 7, "{array_size}");
+        assert_eq!(planned.len(), 8, "{array_size}");
         let largest = planned.iter().map(|array| array.tasks.len()).max().unwrap();
         assert!(largest <= array_size as usize, "{largest} tasks of {array_size}");
         assert_eq!(planned.iter().flat_map(|array| array.tasks.values()).flatten().count(), scene.jobs.len());

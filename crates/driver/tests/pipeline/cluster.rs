@@ -53,10 +53,10 @@ fn a_study_goes_through_a_cluster_in_one_submission_a_stage() {
     scene.writes_tables();
     let said = Said::of(scene.on_cluster(&[]).output().unwrap());
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert_eq!(scene.calls("sbatch"), 7);
+    assert_eq!(scene.calls("sbatch"), 8);
     assert_eq!((scene.count("train"), scene.count("correlate"), scene.count("plot")), (TRAININGS, 1, 1));
     said.has("✓ train shakespeare_char/run_0/1337");
-    said.has("Results (mean ± standard error over seeds");
+    said.has("Results on shakespeare_char: mean ± standard error over seeds");
     assert!(!scene.has("artifacts/smoke/.jobs"), "everything was taken over");
     // What was recorded on the nodes is the driver's record.
     let nodes: Vec<String> = scene.lineage().into_iter().map(|row| row.node).collect();
@@ -69,7 +69,7 @@ fn a_study_goes_through_a_cluster_in_one_submission_a_stage() {
     scene.run_well(&[]);
     assert!(scene.ran().is_empty());
     let again = Said::of(scene.on_cluster(&[]).output().unwrap());
-    assert_eq!((again.code, scene.calls("sbatch")), (Some(0), 7));
+    assert_eq!((again.code, scene.calls("sbatch")), (Some(0), 8));
 }
 
 #[test]

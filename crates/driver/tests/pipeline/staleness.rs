@@ -17,7 +17,7 @@ fn a_second_run_has_nothing_to_do() {
     said.has("−0.50 [−0.75, −0.25]");
     said.has("Report   artifacts/smoke/report/index.html");
     let lineage = scene.lineage();
-    assert_eq!(lineage.len(), 31);
+    assert_eq!(lineage.len(), 39);
     assert!(lineage.iter().all(
         |row| row.status == schemas::enums::Status::Done && row.peak_rss_bytes.is_some_and(|bytes| bytes > 100_000)
     ));
