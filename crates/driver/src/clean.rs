@@ -61,8 +61,14 @@ impl Executor<'_> {
         let listed = format!("{entries} not belong to this study ({})", size(bytes as f64));
         match consent::answer(&format!("{listed} and would be removed"), yes) {
             Some(true) => {}
-            Some(false) => return Ok(print_plain("nothing was removed")).map(|()| None),
-            None => return Ok(print_plain(&format!("{listed}; --yes removes what is listed"))).map(|()| None),
+            Some(false) => {
+                print_plain("nothing was removed");
+                return Ok(None);
+            }
+            None => {
+                print_plain(&format!("{listed}; --yes removes what is listed"));
+                return Ok(None);
+            }
         }
         for path in &unused {
             remove(path)?;

@@ -192,7 +192,9 @@ pub(crate) fn of_study(study: &Study, rest: declarations::Study, artifacts: &str
 /// Finds jobs that do the same for different runs: of the same stage and seed, with the same parameters, after jobs that do the
 /// same. Stages are deterministic, so their tables are equal but for the run in their paths.
 fn find_duplicates(jobs: &mut [Job]) {
-    let mut groups: BTreeMap<(StageName, Vec<Flag>, Vec<usize>, Vec<External>), Vec<usize>> = BTreeMap::new();
+    /// What decides what a job does: its stage, its flags but the run, the jobs before it, and files from outside.
+    type Work = (StageName, Vec<Flag>, Vec<usize>, Vec<External>);
+    let mut groups: BTreeMap<Work, Vec<usize>> = BTreeMap::new();
     // The first job that does the same as each one.
     let mut first: Vec<usize> = Vec::new();
     for (position, job) in jobs.iter().enumerate() {

@@ -30,12 +30,15 @@ pub fn results(artifacts: &Artifacts, width: Option<u16>) -> Result<String, Faul
 /// A terminal of fewer columns gets no labels of runs, and no training losses.
 const ENOUGH_FOR_LABELS: u16 = 120;
 
+/// A column of results: its heading, whether there is room for it, and what it has of a row.
+type Column<'results> = (&'results str, bool, &'results dyn Fn(&Results) -> Option<String>);
+
 fn of_results(results: &[Results], unit: Unit, width: Option<u16>) -> String {
     let is_wide = width.is_none_or(|width| width >= ENOUGH_FOR_LABELS);
     let several = results.iter().any(|row| row.dataset != results[0].dataset);
     let speed = format!("{unit}s/s");
     let split = |mean: Option<f64>, stderr| mean.map(|mean| mean_stderr(mean, stderr, 4));
-    let columns: [(&str, bool, &dyn Fn(&Results) -> Option<String>); 10] = [
+    let columns: [Column<'_>; 10] = [
         ("dataset", several, &|row| Some(row.dataset.clone())),
         ("run", true, &|row| Some(row.run.clone())),
         ("label", is_wide, &|row| Some(display::printable(&row.label).into_owned())),

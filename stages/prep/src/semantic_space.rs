@@ -26,7 +26,7 @@ pub const DIMENSIONS: usize = 64;
 /// in the segment, `df` the number of segments with the word and `N` that of all segments; rows are then scaled to unit length.
 /// Segments without words give no rows; without words the table is empty.
 pub fn semantic_space(segments: &[Cow<'_, str>]) -> Space {
-    let (words, counted, [occurrences, distinct]) = count(segments);
+    let Counted { words, segments: counted, occurrences, distinct } = count(segments);
     let mut containing = vec![0; words.len()];
     for (word, _) in counted.iter().flatten() {
         containing[*word as usize] += 1;
@@ -61,9 +61,19 @@ pub struct Space {
     pub distinct: usize,
 }
 
-/// The most frequent words; for each segment with any of them their numbers, ascending, and counts; and the number of all words and
-/// of different ones.
-fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>, [usize; 2]) {
+/// The words of segments.
+struct Counted {
+    /// The most frequent words.
+    words: Vec<String>,
+    /// For each segment with any of them their numbers, ascending, and counts.
+    segments: Vec<Vec<(u32, usize)>>,
+    /// All words.
+    occurrences: usize,
+    /// Different ones among them.
+    distinct: usize,
+}
+
+fn count(segments: &[Cow<'_, str>]) -> Counted {
     let found: Vec<HashMap<String, usize>> = segments
         .par_iter()
         .map(|segment| {
@@ -76,7 +86,7 @@ fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>, [us
     for (word, count) in found.iter().flatten() {
         *totals.entry(word).or_default() += count;
     }
-    let of_words = [totals.values().sum(), totals.len()];
+    let (occurrences, distinct) = (totals.values().sum(), totals.len());
     let mut totals: Vec<(&str, usize)> = totals.into_iter().collect();
     totals.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
     totals.truncate(MOST_WORDS);
@@ -87,8 +97,12 @@ fn count(segments: &[Cow<'_, str>]) -> (Vec<String>, Vec<Vec<(u32, usize)>>, [us
         numbered.sort_unstable();
         numbered
     });
-    let counted = counted.filter(|counts| !counts.is_empty()).collect();
-    (totals.into_iter().map(|(word, _)| word.to_owned()).collect(), counted, of_words)
+    Counted {
+        segments: counted.filter(|counts| !counts.is_empty()).collect(),
+        words: totals.into_iter().map(|(word, _)| word.to_owned()).collect(),
+        occurrences,
+        distinct,
+    }
 }
 
 #[cfg(test)]

@@ -27,12 +27,15 @@ pub(crate) enum Fate {
     IsLost,
 }
 
+/// What becomes of a job's execution of a number.
+type Fates<'test> = dyn Fn(&str, u32) -> Fate + 'test;
+
 /// The cluster.
 pub(crate) struct Mock<'test> {
     jobs: &'test [Job],
     root: PathBuf,
     /// What becomes of a job at its first, second, … execution.
-    fate: Box<dyn Fn(&str, u32) -> Fate + 'test>,
+    fate: Box<Fates<'test>>,
     arrays: BTreeMap<usize, (Array, BTreeMap<u32, Option<End>>)>,
     /// The tasks whose end was told.
     told: BTreeSet<(usize, u32)>,

@@ -25,7 +25,7 @@ fn a_second_run_has_nothing_to_do() {
     let said = scene.run_well(&[]);
     assert_eq!(scene.ran(), [""; 0]);
     said.has("· plot · up to date");
-    assert_eq!(scene.lineage().len(), 31);
+    assert_eq!(scene.lineage().len(), 39);
     fs::write(scene.path("artifacts/smoke/report/index.html"), "another").unwrap();
     scene.run_well(&[]).has("▸ plot · run: output report/index.html changed");
     assert_eq!(scene.ran().len(), 1);

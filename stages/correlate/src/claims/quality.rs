@@ -78,7 +78,7 @@ pub(super) fn quality_wants_stable_heads(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, variance of head entropy)",
         alternative: Alternative::Less(0.0),
     };
-    over_samples(&claim, case, |seed| head_entropy_variance(seed))
+    over_samples(&claim, case, head_entropy_variance)
 }
 
 /// `poor_is_overfocused`: poor samples have low entropy. Spearman's correlation of quality and `normalized_entropy` (mean over
@@ -102,7 +102,7 @@ pub(super) fn poor_is_dominated(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, dominant share per layer, averaged over layers)",
         alternative: Alternative::Less(0.0),
     };
-    over_samples(&claim, case, |seed| dominant_share(seed))
+    over_samples(&claim, case, dominant_share)
 }
 
 /// `shakespeare_strongest`: shakespeare_char has the strongest attention–quality correlation. The mean size of Spearman's
@@ -188,7 +188,7 @@ pub(super) fn quality_wants_layered_spans(case: Case<'_>) -> Evidence {
         statistic: "Spearman(quality, per-sample Spearman(layer, mean_distance))",
         alternative: Alternative::Greater(0.0),
     };
-    over_samples(&claim, case, |seed| span_gradient(seed))
+    over_samples(&claim, case, span_gradient)
 }
 
 /// `poor_is_inconsistent`: poor samples have inconsistent attention across layers. Spearman's correlation of quality and the

@@ -54,6 +54,8 @@ pub fn dataset(read: &DatasetTrainings, of: &Dataset, chunks: &mut Vec<Chunk>, b
         "seeds": of.study.seeds.iter().map(u64::to_string).collect::<Vec<_>>(),
         "steps": of.study.steps.as_slice(),
         "logSpaced": of.study.steps.is_log_spaced(),
+        // What a token is: a character, or a byte.
+        "unit": of.alphabet.unit().to_string(),
         "vocabulary": read.vocabulary.iter().map(|row| row.symbol.as_str()).collect::<Vec<_>>(),
         "losses": losses(of),
         "trainings": trainings,

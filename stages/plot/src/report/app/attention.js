@@ -399,7 +399,7 @@ export function mountAttention(root, app) {
         const at = app.at(), of = (which, color, label) => ({ points: losses.steps.map((step, number) => [step, losses[which][at.seed][number]]), color, label });
         const mean = lossCurve(losses, "val").map(([step, value]) => [step, value]);
         chartHost.replaceChildren(lineChart({
-            width: Math.max(300, Math.min(640, chartHost.clientWidth || 520)), height: 135, title: `Losses of seed ${training.seeds[at.seed]} over training`, yLabel: "loss (nats per character)", log: dataset.logSpaced, cursor: training.steps[at.step],
+            width: Math.max(300, Math.min(640, chartHost.clientWidth || 520)), height: 135, title: `Losses of seed ${training.seeds[at.seed]} over training`, yLabel: `loss (nats per ${dataset.unit})`, log: dataset.logSpaced, cursor: training.steps[at.step],
             lines: [{ points: mean, color: "var(--muted)", label: "val, mean", width: 1.2 }, of("train", distinct(dark, 1), "train"), of("val", distinct(dark, 0), "val")],
         }));
     }

@@ -61,7 +61,7 @@ export async function mountStory(root, app) {
     const loss = lossCurve(losses, "val"), entropy = layerCurves(training, "normalized_entropy");
     const seeds = training.seeds.length > 1 ? `mean of ${training.seeds.length} seeds, band ± 1 standard error` : "one seed";
     const first = lineChart({
-        width: half, height: 240, title: "Validation loss over training", yLabel: "validation loss (nats per character)", log: dataset.logSpaced,
+        width: half, height: 240, title: "Validation loss over training", yLabel: `validation loss (nats per ${dataset.unit})`, log: dataset.logSpaced,
         lines: [{ points: loss, band: band(loss), color: distinct(dark, 6) }],
     });
     const second = lineChart({
