@@ -38,7 +38,7 @@ fn measures() -> impl Iterator<Item = &'static Measure<HeadMetrics>> {
 /// share only their layer's drift have about √2.
 ///
 /// The best assignment always has a smaller distance than a random one, even where heads have no counterparts: a mean over matched
-/// heads is meaningful only if `distance` is below what matching gives by chance ([`Chance`]). With one seed nothing is matched.
+/// heads is meaningful only if `distance` is below what matching gives by chance (the mean over random matchings). With one seed nothing is matched.
 pub fn head_matches(run: &Run) -> Vec<HeadMatches> {
     let Some(first) = run.seeds.first() else { return Vec::new() };
     let trajectories = Trajectories::of(run);

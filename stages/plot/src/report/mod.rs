@@ -1,7 +1,7 @@
 //! `report/index.html`: the study on one self-contained page, to be explored.
 //!
 //! Templates of maud, which escapes every string that is not markup. The only strings taken as markup are the style sheet, the
-//! script, the data, whose `<` is escaped, and the figures' SVG. The script ([`script`]) shows the views of attention and sets
+//! script, the data, whose `<` is escaped, and the figures' SVG. The script (`script.rs`) shows the views of attention and sets
 //! text as text only; a policy in the page lets it request nothing and no other script run.
 
 mod correlations;
