@@ -28,7 +28,13 @@ from xml.etree import ElementTree
 import pyarrow.parquet as pq
 
 PER_TRAINING = ["train", "evaluate", "snapshot", "metrics", "generate"]  # the stages with one job per dataset, run and seed
-ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".html": b"</html>\n"}
+ENDS = {
+    ".png": b"\x00\x00\x00\x00IEND\xaeB`\x82",
+    ".html": b"</html>\n",
+    ".pdf": b"%%EOF",
+    ".csv": b"\n",
+    ".txt": b"\n",
+}
 
 
 def commands(artifacts, run):

@@ -15,7 +15,8 @@ STAGES = ("prep", "train", "evaluate", "snapshot", "metrics", "generate", "corre
 
 # What is made from clocks; all else has the same bytes in every run.
 CLOCKS = ("timings", "results", "lineage", "report")
-ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".svg": b"</svg>", ".html": b"</html>", ".sql": b";"}
+ENDS = {".png": b"\x00\x00\x00\x00IEND\xaeB`\x82", ".svg": b"</svg>", ".html": b"</html>", ".sql": b";", ".pdf": b"%%EOF"}
+LINES = {".csv", ".txt"}  # whose last line ends
 
 
 class Pipeline:
@@ -106,6 +107,8 @@ def damage(path):
         size = int.from_bytes(data[-8:-4], "little")
         whole = data[:4] == data[-4:] == b"PAR1" and 0 < size <= len(data) - 12
         return None if whole else f"no complete Parquet file ({len(data)} bytes)"
+    if path.suffix in LINES:
+        return None if data.endswith(b"\n") else f"cut off after {len(data)} bytes"
     if path.suffix not in ENDS:
         return "a file that no reader expects there"
     return None if data.rstrip(b"\n").endswith(ENDS[path.suffix]) else f"cut off after {len(data)} bytes"

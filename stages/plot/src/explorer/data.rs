@@ -9,7 +9,7 @@ use schemas::tables::{
     Correlations, Evaluations, HeadMetrics, HeadOutputs, LayerMetrics, LayerSimilarity, Onsets, SampleAttention,
     SampleScores, Windows,
 };
-use schemas::{Measure, Quantity, Table, Uniform};
+use schemas::{Measure, Quantity, Table, Uniform, Unit};
 use serde_json::{Value, json};
 
 use super::chunk::Chunk;
@@ -23,7 +23,10 @@ const SHOWN: usize = 600;
 
 /// The whole document, of the datasets' parts.
 pub fn study(inputs: &Inputs, datasets: Vec<Value>) -> Value {
-    let quantities = |quantities: Vec<Quantity>| quantities.iter().map(quantity).collect::<Vec<_>>();
+    let mut units = inputs.units();
+    units.dedup();
+    let unit = if let [only] = units[..] { only } else { Unit::Token };
+    let quantities = |of: Vec<Quantity>| of.iter().map(|of| quantity(of, unit)).collect::<Vec<_>>();
     json!({
         "datasets": datasets,
         "missing": inputs.missing,
@@ -63,8 +66,10 @@ pub fn dataset(read: &DatasetTrainings, of: &Dataset, chunks: &mut Vec<Chunk>, b
     }))
 }
 
-fn quantity(of: &Quantity) -> Value {
-    json!({ "name": of.name, "label": of.label, "unit": of.unit, "higher": of.higher })
+/// A quantity in datasets whose tokens are these.
+fn quantity(of: &Quantity, tokens: Unit) -> Value {
+    let unit = tokens.in_place_of_character(of.unit);
+    json!({ "name": of.name, "label": of.label, "unit": unit, "higher": of.higher })
 }
 
 /// Runs with the same losses are one entry.
