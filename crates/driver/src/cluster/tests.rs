@@ -89,20 +89,34 @@ fn stages(mock: &Mock<'_>) -> Vec<String> {
     mock.taken.iter().map(|(name, ..)| name.split('-').next().unwrap().to_owned()).collect()
 }
 
+/// The stages of the study, each of which is one array.
+const STAGES: [&str; 8] = ["prep", "train", "evaluate", "snapshot", "metrics", "generate", "correlate", "plot"];
+
+/// Runs a driver that is killed when every array is submitted.
+fn run_killed_after_submitting<'test>(scene: &'test Scene, mock: &mut Mock<'test>) {
+    mock.kill_at = Some((STAGES.len() as u32 + 1, false));
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let killed = catch_unwind(AssertUnwindSafe(|| scene.run(mock))).is_err();
+    std::panic::set_hook(hook);
+    assert!(killed);
+    assert_eq!(stages(mock), STAGES);
+    mock.kill_at = None;
+}
+
 #[test]
 fn a_study_is_one_array_a_stage_however_many_seeds_there_are() {
-    let every_stage = ["prep", "train", "evaluate", "snapshot", "metrics", "generate", "correlate", "plot"];
     for seeds in ["seeds=[1]", "seeds=[1,2,3]", "seeds=[1,2,3,4,5,6,7,8,9,10]"] {
         let scene = Scene::new(&[seeds, "datasets=[shakespeare_char, control_lag]"]);
         let mut mock = scene.mock(|_, _| Fate::Succeeds);
         let outcome = scene.run(&mut mock);
         assert!(scene.is_done(&outcome));
-        assert_eq!(stages(&mock), every_stage);
+        assert_eq!(stages(&mock), STAGES);
         assert!(mock.executed.values().all(|times| *times == 1));
         assert_eq!(mock.executed.len(), scene.jobs.len());
         // A second driver finds nothing to do.
         assert!(scene.is_done(&scene.run(&mut mock)));
-        assert_eq!(mock.taken.len(), every_stage.len());
+        assert_eq!(mock.taken.len(), STAGES.len());
     }
 }
 
@@ -116,7 +130,7 @@ fn more_trainings_than_an_array_may_have_share_its_tasks() {
     };
     for array_size in [1000, 4, 3, 1] {
         let planned = of(array_size);
-        assert_eq!(planned.len(), 8, "{array_size}");
+        assert_eq!(planned.len(), STAGES.len(), "{array_size}");
         let largest = planned.iter().map(|array| array.tasks.len()).max().unwrap();
         assert!(largest <= array_size as usize, "{largest} tasks of {array_size}");
         assert_eq!(planned.iter().flat_map(|array| array.tasks.values()).flatten().count(), scene.jobs.len());
@@ -210,12 +224,7 @@ fn a_cluster_that_does_not_answer_is_waited_for() {
 fn what_a_controller_that_crashed_has_forgotten_is_submitted_again() {
     let scene = Scene::new(&[]);
     let mut mock = scene.mock(|_, _| Fate::Succeeds);
-    mock.kill_at = Some((8, false));
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    catch_unwind(AssertUnwindSafe(|| scene.run(&mut mock))).err().expect("killed after seven submissions");
-    std::panic::set_hook(hook);
-    mock.kill_at = None;
+    run_killed_after_submitting(&scene, &mut mock);
     mock.forget("train");
     assert!(scene.is_done(&scene.run(&mut mock)));
     assert!(mock.executed.values().all(|times| *times == 1));
@@ -226,13 +235,8 @@ fn what_a_controller_that_crashed_has_forgotten_is_submitted_again() {
 fn what_its_user_cancels_is_not_submitted_again() {
     let scene = Scene::new(&[]);
     let mut mock = scene.mock(|_, _| Fate::Succeeds);
-    mock.kill_at = Some((8, false));
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    catch_unwind(AssertUnwindSafe(|| scene.run(&mut mock))).err().expect("killed after seven submissions");
-    std::panic::set_hook(hook);
-    mock.kill_at = None;
-    for key in 0..7 {
+    run_killed_after_submitting(&scene, &mut mock);
+    for key in 0..STAGES.len() {
         mock.cancel(key, Cancel::Interrupt).unwrap();
     }
     let outcome = scene.run(&mut mock);
