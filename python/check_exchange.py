@@ -126,19 +126,7 @@ def nanogpt_checkpoint(tensors, config, vocabulary):
 
 
 class Predictor(Gpt):
-    """The model with its logits."""
-
-    def logits(self, tokens):
-        x = self.tensors["transformer.wte.weight"][tokens] + self.tensors["transformer.wpe.weight"][: tokens.shape[1]]
-        from scipy.special import erf
-
-        for layer in range(self.layers):
-            block = f"transformer.h.{layer}"
-            weights, values = self.rows(block, x, 0)
-            x = x + self.linear(f"{block}.attn.c_proj", (weights @ values).transpose(0, 2, 1, 3).reshape(x.shape))
-            hidden = self.linear(f"{block}.mlp.c_fc", self.layer_norm(f"{block}.ln_2", x))
-            x = x + self.linear(f"{block}.mlp.c_proj", hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))))
-        return self.layer_norm("transformer.ln_f", x) @ self.tensors["transformer.wte.weight"].T
+    """The model with its loss."""
 
     def loss(self, text, windows):
         """Mean cross-entropy on evenly spaced windows."""
@@ -156,8 +144,8 @@ def close(what, found, expected):
     assert abs(found - expected) <= CLOSE * max(1, abs(expected)), f"{what}: {found} is not {expected}"
 
 
-def run(*command):
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def run(*command, folder=ROOT):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -250,6 +238,8 @@ def exported(work, tensors, config, alphabet):
     for name, array in tensors.items():
         assert np.array_equal(state[name], array) and np.array_equal(pickled["model"][name], array), name
     assert pickled["model"]["lm_head.weight"] is not None and pickled["iter_num"] == STEP
+    # Where nanoGPT's sample.py looks for the alphabet: data/mine/meta.pkl.
+    assert pickled["config"]["dataset"] == "mine"
     said = json.loads((out / "config.json").read_text())
     for key in ("n_layer", "n_head", "n_embd", "block_size", "bias"):
         assert said[key] == config[key] == pickled["model_args"][key], key

@@ -30,7 +30,8 @@ pub(crate) fn export(artifacts: &Artifacts, partition: &Partition, to: &Path) ->
         Err(Error::Missing { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let state = State { model, step, best_val_loss };
+    let dataset = partition.value(schemas::Key::Dataset).unwrap_or_default();
+    let state = State { model, step, best_val_loss, dataset };
     let symbols: Vec<String> = vocabulary.into_iter().map(|row| row.symbol).collect();
     let too_large = |error: std::io::Error| Fault::input(format!("the model is too large for a ckpt.pt: {error}"));
 

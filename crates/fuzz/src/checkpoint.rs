@@ -39,7 +39,7 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let tensors: Vec<Tensor> = shapes.into_iter().map(tensor).collect();
     let model = ModelArgs { n_layer: 1, n_head: 1, n_embd: 2, block_size: 2, vocab_size: 3, bias: false, dropout: 0.0 };
-    let state = State { model, step: 5, best_val_loss: Some(1.5) };
+    let state = State { model, step: 5, best_val_loss: Some(1.5), dataset: "my_text".to_owned() };
     vec![
         ckpt(&tensors, &state).expect("a small model"),
         safetensors(&tensors, &state).0,

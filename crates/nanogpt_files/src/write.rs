@@ -18,6 +18,8 @@ pub struct State {
     pub step: u32,
     /// The best validation loss, in nats per token; none if it is not known.
     pub best_val_loss: Option<f64>,
+    /// The name of its text: nanoGPT looks for the alphabet in `data/<dataset>/meta.pkl`.
+    pub dataset: String,
 }
 
 impl State {
@@ -35,6 +37,7 @@ impl State {
             ("iter_num", json!(self.step)),
             ("activation_function", json!("gelu")),
             ("tie_word_embeddings", json!(true)),
+            ("dataset", json!(self.dataset)),
         ]);
         said.extend(self.best_val_loss.map(|loss| ("best_val_loss", json!(loss))));
         said
@@ -141,7 +144,7 @@ fn pickled(tensors: &[Tensor], state: &State) -> std::io::Result<Vec<u8>> {
             Ok(())
         })?;
         let arguments = ["n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout"];
-        for (key, keys) in [("model_args", &arguments[..]), ("config", &arguments[..0])] {
+        for (key, keys) in [("model_args", &arguments[..]), ("config", &["dataset"][..])] {
             pickle.text(key)?;
             pickle.dictionary(|pickle| {
                 keys.iter().try_for_each(|key| {

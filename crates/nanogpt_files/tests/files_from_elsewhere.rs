@@ -9,7 +9,7 @@ const MODEL: ModelArgs =
     ModelArgs { n_layer: 1, n_head: 2, n_embd: 4, block_size: 3, vocab_size: 5, bias: false, dropout: 0.25 };
 
 fn state() -> State {
-    State { model: MODEL, step: 2000, best_val_loss: Some(1.5) }
+    State { model: MODEL, step: 2000, best_val_loss: Some(1.5), dataset: "my_text".to_owned() }
 }
 
 fn tensors() -> Vec<Tensor> {

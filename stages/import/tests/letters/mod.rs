@@ -39,7 +39,8 @@ pub(crate) fn tensors(weights: &Weights) -> Vec<Tensor> {
 pub(crate) fn write_ckpt(root: &Path, config: GptConfig, step: u32, tensors: &[Tensor]) {
     let GptConfig { n_layer, n_head, n_embd, block_size, vocab_size, bias, dropout } = config;
     let model = ModelArgs { n_layer, n_head, n_embd, block_size, vocab_size, bias, dropout };
-    let bytes = ckpt(tensors, &State { model, step, best_val_loss: Some(1.25) }).expect("a small model");
+    let bytes = ckpt(tensors, &State { model, step, best_val_loss: Some(1.25), dataset: "letters".to_owned() })
+        .expect("a small model");
     fs::write(root.join(format!("ckpt_{step}.pt")), bytes).expect("a file");
 }
 
