@@ -181,10 +181,16 @@ def of_torch(names):
     return np.abs(maps - stored(names, config["n_layer"] - 1)).max(), 1e-5
 
 
+def of_transformer_lens(names):
+    maps = (names["cache"][f"blocks.{layer}.attn.hook_pattern"][0].numpy() for layer in range(names["config"]["n_layer"]))
+    return max(np.abs(weights - stored(names, layer)).max() for layer, weights in enumerate(maps)), 1e-5
+
+
 RECIPES = {
     "One head's attention as a matrix": of_matrix,
     "A checkpoint as arrays": of_arrays,
     "A checkpoint in PyTorch": of_torch,
+    "A checkpoint in TransformerLens": of_transformer_lens,
 }
 
 
