@@ -12,6 +12,7 @@ import collections
 import csv
 import io
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -32,6 +33,7 @@ except ImportError:
     torch = None
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 DATASET, RUN, SEED, STEP = "shakespeare_char", "run_2", 1337, 20
 KEYS = {"dataset": DATASET, "run": RUN, "seed": SEED}
 # float32 against float64.
@@ -151,7 +153,7 @@ def run(*command, folder=ROOT):
 
 
 def pipeline(artifacts, *more):
-    return run("scripts/run_pipeline.sh", "--profile", "smoke", "--artifacts", artifacts, "--yes", *more)
+    return run(PROGRAMS / "driver", "--profile", "smoke", "--artifacts", artifacts, "--yes", *more)
 
 
 def imported(work, source, save):
@@ -228,8 +230,7 @@ class Reader(pickle.Unpickler):
 
 def exported(work, tensors, config, alphabet):
     """Reads everything that is exported."""
-    target = run("bash", "-c", 'echo -n "${CARGO_TARGET_DIR:-target}"')
-    program, artifacts = ROOT / target / "release/export", work / "artifacts"
+    program, artifacts = PROGRAMS / "export", work / "artifacts"
     place = ["--artifacts", artifacts, "--dataset", "mine", "--run", "run_3", "--seed", "7", "--step", str(STEP)]
     run(program, "checkpoint", *place, "--to", work / "out")
     out = work / "out"
@@ -305,7 +306,7 @@ def foreign(work, source):
         shutil.copytree(source / table / place, folder / table / place)
     files = sorted((folder / "attention").rglob("attention.parquet"))
     steps = sorted(int(file.parent.name.split("=")[1]) for file in files)
-    command = [ROOT / run("bash", "-c", 'echo -n "${CARGO_TARGET_DIR:-target}"') / "release/metrics", "--artifacts", folder]
+    command = [PROGRAMS / "metrics", "--artifacts", folder]
     command += ["--dataset", DATASET, "--run", RUN, "--seed", str(SEED), "--steps", ",".join(map(str, steps)), "--layer-similarity", "true"]
 
     def rewrite(file, **options):

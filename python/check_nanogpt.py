@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from check_exchange import DATASET, ROOT, pipeline, run
+from check_exchange import DATASET, PROGRAMS, ROOT, pipeline, run
 from verify.splits import token_losses
 from verify.store import Store
 
@@ -110,8 +110,7 @@ def to_nanogpt(work, nanogpt, smoke):
     """A model that was trained here, exported."""
     step = smoke.read("split_losses", **KEYS)["step"].max()
     keys = [part for key, value in {**KEYS, "step": step}.items() for part in (f"--{key}", str(value))]
-    target = run("bash", "-c", 'echo -n "${CARGO_TARGET_DIR:-target}"')
-    run(ROOT / target / "release/export", "checkpoint", "--artifacts", smoke.root, *keys, "--to", work / "exported")
+    run(PROGRAMS / "export", "checkpoint", "--artifacts", smoke.root, *keys, "--to", work / "exported")
     shutil.copy(work / "exported/meta.pkl", nanogpt / "data/shakespeare_char/meta.pkl")
     options = ["--device=cpu", "--dtype=float32", "--num_samples=1", "--max_new_tokens=80", f"--out_dir={work / 'exported'}"]
     said = run(sys.executable, "sample.py", *options, folder=nanogpt)

@@ -9,11 +9,16 @@
 #                                   driver are killed; installs Debian's packages where it may
 #   scripts/reliability.sh all      all of these
 #
-# `scripts/reliability.sh kills --help` lists the options of a command. Some faults need Linux, root or strace; what cannot be
+# `scripts/reliability.sh kills --help` lists the options of a command, before which `--built` uses the programs as they are. Some faults need Linux, root or strace; what cannot be
 # made is said and counted as skipped. Exit code 1 if anything was not as it must be. docs/reliability.md has results.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+build=true
+if [ "${1:-}" = --built ]; then
+    build=false
+    shift
+fi
 case "${1:-}" in
 "" | -h | --help)
     sed -n '2,/^set /{/^set /!s/^#\( \|$\)//p}' "$0"
@@ -29,11 +34,9 @@ elif ! python3 -c 'import pyarrow' 2>/dev/null; then
     echo "note: pyarrow is missing, so that timings, results and lineage are checked for being complete only" >&2
 fi
 target=${CARGO_TARGET_DIR:-target}
-case " $* " in
-*" --help "* | *" -h "*) ;;
-*)
+case " $* " in *" --help "* | *" -h "*) build=false ;; esac
+if $build; then
     cargo build --release --locked --quiet --bins
     case "$1" in soak | slurm | all) cargo build --release --locked --quiet --example fake_stage ;; esac
-    ;;
-esac
+fi
 PYTHONPATH=python exec "$python" -m reliability --programs "$target/release" "$@"

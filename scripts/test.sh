@@ -2,10 +2,11 @@
 # Runs the tests. Needs Rust 1.95, gcc and Python 3.11; takes 20 to 40 minutes on 2 cores the first time.
 #
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked without the crate
-#                             `schemas`, compared with those of its declared versions, and their numbers recomputed by a second implementation; every stage killed
-#                             many times, after which it must finish with the same bytes; a model that nanoGPT could have
-#                             saved, imported and exported; the metrics on datasets with a known structure; the page in a
-#                             headless Chromium; the questions of docs/querying.md in SQL, Python and Rust
+#                             `schemas`, compared with those of its declared versions, and their numbers recomputed by a second
+#                             implementation; every stage killed many times, after which it must finish with the same bytes; a
+#                             model that nanoGPT could have saved, imported and exported; texts that people bring; the metrics on
+#                             datasets with a known structure; the page in a headless Chromium; the questions of docs/querying.md
+#                             in SQL, Python and Rust. `query` is built beside the checks in Python
 #   scripts/test.sh --quick   only the crates' tests
 #
 # Prints at the end which checks passed and how long they took, and the number of tests and checks that passed and failed.
@@ -54,6 +55,11 @@ cargo_test() {
     cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee -a "$log"
 }
 
+# The program as it is: cargo may be busy with the query program.
+driver() {
+    "$target/release/driver" "$@"
+}
+
 # From scratch, so that no files of an earlier run remain.
 smoke() {
     rm -rf "$artifacts"
@@ -64,7 +70,7 @@ smoke() {
 adoption() {
     local folder=artifacts/adoption_test
     rm -rf "$folder" && mkdir -p "$folder" && cp -r "$artifacts"/[a-z]* "$folder" && rm -r "$folder/lineage" &&
-        ./scripts/run_pipeline.sh --profile smoke --artifacts "$folder" 2>&1 | tee "$log.adoption" &&
+        driver --profile smoke --artifacts "$folder" 2>&1 | tee "$log.adoption" &&
         [ "$(grep -c '^▸' "$log.adoption")" = 1 ] && grep -q '^▸ plot' "$log.adoption"
 }
 
@@ -72,7 +78,7 @@ adoption() {
 statistics() {
     local folder=artifacts/statistics_test
     rm -rf "$folder"
-    ./scripts/run_pipeline.sh --profile smoke --artifacts "$folder" --set 'seeds=[1,2,3]' --set train.n_layer=6 \
+    driver --profile smoke --artifacts "$folder" --set 'seeds=[1,2,3]' --set train.n_layer=6 \
         --set train.max_iters=60 --set snapshot.steps=0-60/5 --set generate.samples=5 &&
         python python/verify_tables.py "$folder" --only statistics
 }
@@ -80,7 +86,7 @@ statistics() {
 # One seed of the profile `control`, from scratch: under two minutes on 2 cores.
 controls() {
     rm -rf artifacts/control_test
-    ./scripts/run_pipeline.sh --profile control --set 'seeds=[1337]' --artifacts artifacts/control_test &&
+    driver --profile control --set 'seeds=[1337]' --artifacts artifacts/control_test &&
         python python/check_controls.py artifacts/control_test
 }
 
@@ -99,9 +105,24 @@ readme_queries() {
     [ -n "$blocks" ] && python - <<<"$blocks"
 }
 
+# Polars takes as long to build as everything else, and often one core is idle: the checks in Python go on meanwhile.
+query_program() {
+    cargo test --release --locked --no-fail-fast --package query && cargo build --release --locked --package query
+}
+
+# Waits for the query program, and repeats what was said.
+query_program_ended() {
+    wait "$query_program"
+    local status=$?
+    tee -a "$log" <"$log.query"
+    return "$status"
+}
+
 check "the crates' tests" cargo_test
 if ! $quick; then
     if check "smoke profile, end to end" smoke; then
+        query_program >"$log.query" 2>&1 &
+        query_program=$!
         if check "Python environment" environment; then
             check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
                 python python/check_tables.py --require-all "$artifacts"
@@ -115,16 +136,15 @@ if ! $quick; then
             check "correlations and findings of a larger study, recomputed" statistics
             check "every stage killed: no incomplete file, and the same bytes after a rerun" \
                 python python/check_kills.py "$artifacts"
-            check "the page in a browser, its values beside the Parquet" scripts/test_page.sh "$artifacts"
             check "texts that people bring: what is said of them, and their numbers recomputed" \
                 python python/check_texts.py "$target/release"
             check "controls: the metrics find what was planted, and nothing else" controls
         fi
         check "the README's Python blocks" readme_queries
-        check "tests of the query program" cargo_test --package query &&
-            check "query program" cargo build --release --locked --package query &&
-            check "docs/querying.md: the same rows by SQL, DuckDB, Python and Rust; its recipes" \
-                python python/check_querying.py artifacts/statistics_test
+        check "the query program: build and tests" query_program_ended
+        check "the page in a browser, its values beside the Parquet" scripts/test_page.sh "$artifacts"
+        check "docs/querying.md: the same rows by SQL, DuckDB, Python and Rust; its recipes" \
+            python python/check_querying.py artifacts/statistics_test
     fi
 fi
 
