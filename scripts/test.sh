@@ -142,6 +142,7 @@ if ! $quick; then
         fi
         check "the README's Python blocks" readme_queries
         check "the query program: build and tests" query_program_ended
+        check "docs/tutorial.md, every command" python python/check_tutorial.py
         check "the page in a browser, its values beside the Parquet" scripts/test_page.sh "$artifacts"
         check "docs/querying.md: the same rows by SQL, DuckDB, Python and Rust; its recipes" \
             python python/check_querying.py artifacts/statistics_test
