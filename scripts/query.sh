@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Asks SQL of the tables of a study: ./scripts/query.sh "SELECT * FROM results". `--help` lists the options, docs/querying.md shows
-# questions and answers. Builds the program `query` first; the first time that takes as long as the whole pipeline, because of
-# polars. DuckDB (`duckdb -init artifacts.sql` in the folder of the tables) answers the same SQL without a build.
+# Asks SQL of the tables of a study: ./scripts/query.sh "SELECT * FROM results". docs/querying.md shows questions and answers. Builds
+# the program `query` first; the first time that takes as long as the whole pipeline, because of polars; after that, `--help` lists
+# the options. DuckDB (`duckdb -init artifacts.sql` in the folder of the tables) answers the same SQL without a build.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -14,6 +14,9 @@ target=${CARGO_TARGET_DIR:-$root/target}
 build=(cargo build --release --locked --package query --manifest-path "$root/Cargo.toml")
 if [ -x "$target/release/query" ]; then
     build+=(--quiet)
+elif [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
+    sed -n '2,/^set /{/^set /!s/^#\( \|$\)//p}' "${BASH_SOURCE[0]}"
+    exit 0
 else
     echo "building polars, once: about 22 minutes of processor time" >&2
 fi

@@ -1,10 +1,4 @@
-"""Benchmarks the pipeline against PyTorch and NumPy on this machine.
-
-./scripts/benchmark.sh                       all parts but the curve: about an hour on 2 cores; writes docs/performance.md
-./scripts/benchmark.sh --only training       one part, only printed
-./scripts/benchmark.sh --only curve          loss curves over the first 500 steps of the study's model: under an hour
-./scripts/benchmark.sh --rounds 1            one round, for a quick estimate
-"""
+"""Benchmarks the pipeline against PyTorch and NumPy on this machine: see scripts/benchmark.sh."""
 
 import argparse
 import datetime
