@@ -179,6 +179,8 @@ fn cell(value: &AnyValue<'_>) -> String {
             let more = if more > 0 { format!(", … {more} more") } else { String::new() };
             format!("[{}{more}]", shown.join(", "))
         }
+        AnyValue::Binary(bytes) => cell_of_bytes(bytes),
+        AnyValue::BinaryOwned(bytes) => cell_of_bytes(bytes),
         other => {
             let escaped = |character: char| match character.is_control() {
                 true => character.escape_default().to_string(),
@@ -187,6 +189,11 @@ fn cell(value: &AnyValue<'_>) -> String {
             other.str_value().chars().map(escaped).collect()
         }
     }
+}
+
+/// Bytes as a person reads them: as text, what is no visible ASCII escaped.
+fn cell_of_bytes(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
 }
 
 /// A number with 6 significant digits.
@@ -220,6 +227,8 @@ fn json(value: &AnyValue<'_>) -> Value {
         // The shortest decimals that are this float32, and not those of the float64 of its value.
         AnyValue::Float32(number) => number.to_string().parse::<f64>().map_or(Value::Null, Value::from),
         AnyValue::List(list) => elements(list),
+        AnyValue::Binary(bytes) => Value::from(*bytes),
+        AnyValue::BinaryOwned(bytes) => Value::from(bytes.as_slice()),
         other => Value::from(other.str_value().into_owned()),
     }
 }

@@ -120,6 +120,8 @@ fn data_type(declared: &schemas::DataType) -> DataType {
         schemas::DataType::Float32 => DataType::Float32,
         schemas::DataType::Float64 => DataType::Float64,
         schemas::DataType::List(element) => DataType::List(Box::new(data_type(element.data_type()))),
-        _ => DataType::String,
+        schemas::DataType::Binary => DataType::Binary,
+        schemas::DataType::Utf8 => DataType::String,
+        other => unreachable!("no table declares a column of {other}"),
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use schemas::tables::{Attention, Evaluations, HeadMetrics, Results, Samples};
+use schemas::tables::{Attention, Evaluations, HeadMetrics, Results, Samples, Vocabulary};
 use schemas::{Artifacts, Partition, Provenance};
 use tempfile::TempDir;
 
@@ -32,6 +32,8 @@ impl Folder {
             let sample = Samples { step: 100, text: "a,\"b\"\n\tc".to_owned(), ..Samples::default() };
             artifacts.write(&partition, &provenance, &[sample]).unwrap();
         }
+        let symbols = [Vocabulary::row(0, b"\xc3".to_vec(), 3), Vocabulary::row(1, b"a".to_vec(), 4)];
+        artifacts.write(&Partition::dataset("007"), &provenance, &symbols).unwrap();
         artifacts.write(&Partition::study(), &provenance, &[Results { seeds: 2, ..Results::default() }]).unwrap();
         Self { root, _held: held }
     }
@@ -99,6 +101,14 @@ fn rows_that_are_left_out_are_counted() {
     let rows = "SELECT seed FROM head_metrics ORDER BY seed, head";
     assert!(folder.answer(&["--maxrows", "3", rows]).ends_with("(4 rows, 3 shown: --maxrows 0 shows all)\n"));
     assert_eq!(folder.answer(&["--maxrows", "3", "--format", "csv", rows]), "seed\n1\n1\n2\n");
+}
+
+#[test]
+fn bytes_are_shown_escaped_and_written_as_numbers() {
+    let folder = Folder::new();
+    assert!(folder.answer(&["SELECT * FROM vocabulary"]).contains(" \\xc3 "));
+    let json = folder.answer(&["--format", "ndjson", "SELECT bytes FROM vocabulary ORDER BY token"]);
+    assert_eq!(json, "{\"bytes\":[195]}\n{\"bytes\":[97]}\n");
 }
 
 #[test]
