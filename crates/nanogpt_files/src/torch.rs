@@ -84,14 +84,13 @@ impl TorchFile {
 
     /// The tensor that an object is; none if it is something else.
     pub(crate) fn tensor(&self, object: &Object) -> Option<Result<Stored, String>> {
-        let (name, arguments) = self.call(object)?;
-        match name {
-            "_rebuild_tensor_v2" => {
-                Some(self.stored(&arguments).unwrap_or_else(|| Err("is not understood".to_owned())))
-            }
-            "_rebuild_parameter" => self.tensor(arguments.first()?),
-            _ => None,
+        let (mut name, mut arguments) = self.call(object)?;
+        // A parameter holds a tensor and never another parameter: a file in which one holds itself would be read for ever.
+        if name == "_rebuild_parameter" {
+            (name, arguments) = self.call(arguments.first()?)?;
         }
+        let stored = || self.stored(&arguments).unwrap_or_else(|| Err("is not understood".to_owned()));
+        (name == "_rebuild_tensor_v2").then(stored)
     }
 
     fn call<'own>(&'own self, object: &'own Object) -> Option<(&'own str, Vec<&'own Object>)> {
@@ -139,9 +138,10 @@ impl TorchFile {
         let needed = last.and_then(|last| last.checked_add(1)?.checked_mul(stored.kind.size()));
         let (Some(count), Some(needed)) = (count, needed) else { return Err(refuse("is impossibly large".to_owned())) };
         let bytes = read(&mut self.archive, &entry, Some(needed)).map_err(&refuse)?;
-        let values = stored.kind.values(&bytes);
+        let mut values = stored.kind.values(&bytes);
         if contiguous(&stored.shape) == stored.strides {
-            return Ok(values[stored.offset..].to_vec());
+            values.drain(..stored.offset);
+            return Ok(values);
         }
         // Values can be repeated by a stride of 0, but no model's are.
         if count > values.len() {
@@ -160,7 +160,7 @@ impl TorchFile {
 }
 
 /// The strides of a row-major tensor.
-fn contiguous(shape: &[usize]) -> Vec<usize> {
+pub(crate) fn contiguous(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::torch::contiguous;
 use crate::{ModelArgs, Tensor};
 
 /// What a checkpoint says beside its tensors.
@@ -81,11 +82,12 @@ pub fn safetensors(tensors: &[Tensor], state: &State) -> (Vec<u8>, String) {
 /// `lm_head.weight` shares the storage of the token embedding. `torch.load` reads it with `weights_only=True`.
 ///
 /// # Errors
-/// A tensor is larger than a pickle of 32 bits can say.
+/// A name is longer than a pickle can say (4 GiB).
 pub fn ckpt(tensors: &[Tensor], state: &State) -> std::io::Result<Vec<u8>> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut entry = |name: &str, bytes: &[u8]| -> std::io::Result<()> {
+        let large = u32::try_from(bytes.len()).is_err();
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
         archive.start_file(format!("ckpt/{name}"), options).map_err(std::io::Error::other)?;
         archive.write_all(bytes)
     };
@@ -102,7 +104,7 @@ pub fn ckpt(tensors: &[Tensor], state: &State) -> std::io::Result<Vec<u8>> {
 /// nanoGPT's `meta.pkl`: `vocab_size`, `itos`, `stoi`.
 ///
 /// # Errors
-/// A symbol is larger than a pickle of 32 bits can say.
+/// A symbol is longer than a pickle can say (4 GiB).
 pub fn meta(symbols: &[String]) -> std::io::Result<Vec<u8>> {
     let mut pickle = Pickler(vec![0x80, 2]);
     pickle.dictionary(|pickle| {
@@ -216,11 +218,7 @@ impl Pickler {
         self.int(tensor.values.len())?;
         self.0.extend(b"tQ");
         self.int(0)?;
-        let mut strides = vec![1; tensor.shape.len()];
-        for axis in (1..strides.len()).rev() {
-            strides[axis - 1] = strides[axis] * tensor.shape[axis];
-        }
-        for sizes in [&tensor.shape, &strides] {
+        for sizes in [&tensor.shape, &contiguous(&tensor.shape)] {
             self.0.push(b'(');
             sizes.iter().try_for_each(|size| self.int(*size))?;
             self.0.push(b't');

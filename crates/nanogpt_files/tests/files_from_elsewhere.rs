@@ -1,6 +1,7 @@
 //! Files written here and read again, and files that other programs could have written.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use nanogpt_files::{Checkpoint, ModelArgs, State, Tensor, ckpt, safetensors};
@@ -107,6 +108,22 @@ fn prefixes_of_compiled_models_are_left_out() {
     compiled.iter_mut().for_each(|tensor| tensor.name = format!("module._orig_mod.{}", tensor.name));
     let mut read = open(folder.path(), &ckpt(&compiled, &state()).expect("small")).expect("a checkpoint");
     assert_eq!(read.tensors().expect("its tensors"), sorted(tensors()));
+}
+
+/// `_rebuild_parameter` of a list that holds the very call: no program writes this, and a reader must not follow it for ever.
+#[test]
+fn a_parameter_that_holds_itself_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = |text: &str| [&[b'X'][..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let parameter = b"ctorch._utils\n_rebuild_parameter\n]q\0Rq\x01h\0h\x01a0";
+    let pickle = [&b"\x80\x02}"[..], &text("model"), b"}", &text("transformer.wte.weight"), parameter, b"ss."].concat();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file("ckpt/data.pkl", stored).expect("an entry");
+    archive.write_all(&pickle).expect("a pickle");
+    let bytes = archive.finish().expect("an archive").into_inner();
+    let error = open(folder.path(), &bytes).map(drop).expect_err("no tensor");
+    assert!(error.contains("model"), "{error}");
 }
 
 #[test]
