@@ -65,6 +65,7 @@ impl GptConfig {
     /// # Errors
     /// [`Error::Config`] naming the hyper-parameter.
     pub fn validate(&self) -> Result<(), Error> {
+        // The tables number layers, heads, positions and symbols in 16 bits.
         const LARGEST: usize = 1 << 16;
         let sizes = [
             ("n_layer", self.n_layer),
@@ -75,12 +76,6 @@ impl GptConfig {
         ];
         if let Some((name, size)) = sizes.iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
             return Err(Error::Config(format!("{name} is {size}: give at least 1 and at most {LARGEST}")));
-        }
-        // The tables number layers, heads, positions and symbols in 16 bits.
-        let most = 1 << 16;
-        let numbered = sizes.iter().filter(|(name, _)| *name != "n_embd");
-        if let Some((name, size)) = numbered.into_iter().find(|(_, size)| *size > most) {
-            return Err(Error::Config(format!("{name} is {size}: it must be at most {most}")));
         }
         if !self.n_embd.is_multiple_of(self.n_head) {
             let (embd, heads) = (self.n_embd, self.n_head);

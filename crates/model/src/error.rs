@@ -24,7 +24,7 @@ pub enum Error {
 
     /// A checkpoint has a weight that is NaN or infinite.
     #[error(
-        "the checkpoint {path} has a weight that is NaN or infinite: its training diverged; rerun `train` with a lower --learning-rate"
+        "the checkpoint {path} has a weight that is NaN or infinite: its training diverged; rerun `train` with a lower learning_rate"
     )]
     NotFinite {
         /// The checkpoint.
@@ -42,6 +42,44 @@ pub enum Error {
         of: String,
     },
 
+    /// A model has another number of symbols than the dataset.
+    #[error(
+        "the model of {path} has {has} symbols and the vocabulary of the dataset has {expected}: `prep` was rerun on another text; rerun `train`"
+    )]
+    Symbols {
+        /// The checkpoint.
+        path: String,
+        /// The model's symbols.
+        has: usize,
+        /// The dataset's.
+        expected: usize,
+    },
+
+    /// Two checkpoints of a training have different shapes.
+    #[error(
+        "the checkpoint {path} has {has}, and {of} has {expected}: the checkpoints of a training have one shape; put other models into \
+         a run of their own"
+    )]
+    Shape {
+        /// The checkpoint.
+        path: String,
+        /// Its shape.
+        has: String,
+        /// The first checkpoint of the training.
+        of: String,
+        /// The shape of that.
+        expected: String,
+    },
+
+    /// A model computes NaN or infinity.
+    #[error(
+        "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower learning_rate"
+    )]
+    Diverged {
+        /// The step.
+        step: u32,
+    },
+
     /// The device is not available, or this build does not support it.
     #[error("{0}")]
     Device(String),
@@ -51,9 +89,13 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Config(_) | Error::Device(_) => Self::parameter(error.to_string()),
-            Error::Weights(_) | Error::Checkpoint { .. } | Error::NotFinite { .. } | Error::Copy { .. } => {
-                Self::input(error.to_string())
-            }
+            Error::Weights(_)
+            | Error::Checkpoint { .. }
+            | Error::NotFinite { .. }
+            | Error::Copy { .. }
+            | Error::Symbols { .. }
+            | Error::Shape { .. }
+            | Error::Diverged { .. } => Self::input(error.to_string()),
         }
     }
 }

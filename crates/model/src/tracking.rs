@@ -76,9 +76,10 @@ fn sequence_sums(config: &GptConfig, pass: &LayerPass, sequence: usize, head: us
         let scores =
             keys.chunks_exact(size).take(query + 1).map(|key| attention_metrics::inner_product(query_vector, key));
         softmax(scores, &mut row);
+        let entropy = attention_metrics::entropy_nats(&row);
         let values = [
-            attention_metrics::entropy_nats(&row),
-            attention_metrics::normalized_entropy(&row),
+            entropy,
+            attention_metrics::normalize_entropy(entropy, row.len()),
             attention_metrics::mean_distance(&row),
             attention_metrics::first_token_mass(&row),
         ];

@@ -7,11 +7,11 @@ mod windows;
 use cli::{Progress, Terminal};
 use declarations::evaluate::Evaluate;
 use declarations::{Facts, Fault, Job};
-use model::{DistinctWeights, Model};
+use model::{Model, Series};
 use rayon::prelude::*;
 use schemas::enums::Split;
 use schemas::tables::{Checkpoints, Corpus, SplitLosses, Vocabulary};
-use schemas::{Alphabet, Source};
+use schemas::Alphabet;
 
 use crate::windows::{Window, windows};
 
@@ -24,8 +24,8 @@ const MOST_LOGITS: usize = 1 << 24;
 /// Evaluates every step and writes the losses.
 ///
 /// # Errors
-/// A parameter fault for a device that is not supported or no steps; an input fault for a table that is missing or corrupt, a
-/// checkpoint whose vocabulary is not the dataset's, or a model that has diverged.
+/// A parameter fault for a device that is not supported; an input fault for a table that is missing or corrupt, a checkpoint whose
+/// vocabulary is not the dataset's, or a model that has diverged.
 pub fn run(job: &Job<Evaluate>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     model::check_device(parameters.device)?;
@@ -44,23 +44,17 @@ pub fn run(job: &Job<Evaluate>, terminal: &Terminal) -> Result<(), Fault> {
     }
     let positions: usize = splits.iter().map(|(_, tokens)| tokens.len() - 1).sum();
     let progress = terminal.progress("evaluate", positions as u64 * u64::from(parameters.steps.count()));
-    let (mut rows, mut distinct) = (Vec::new(), DistinctWeights::default());
+    let (mut rows, mut series) = (Vec::new(), Series::new(parameters.device, alphabet.len()));
     for step in parameters.steps.iter() {
         let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
-        distinct.add(step, &checkpoint)?;
-        let model = Model::load(parameters.device, &checkpoint)?;
-        check_vocabulary(&model, &alphabet, &checkpoint.source)?;
+        let model = series.load(step, &checkpoint)?;
         let block_size = model.config().block_size;
         if rows.is_empty() {
             terminal.warn(job, &Facts { block_size: u32::try_from(block_size).ok(), text: None });
         }
         for (split, tokens) in &splits {
-            let loss_nats = loss(&model, tokens, parameters.stride(block_size), &progress).ok_or_else(|| {
-                Fault::input(format!(
-                    "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower \
-                     --learning-rate"
-                ))
-            })?;
+            let loss_nats = loss(&model, tokens, parameters.stride(block_size), &progress)
+                .ok_or(model::Error::Diverged { step })?;
             let (predicted, bytes) = (tokens.len() - 1, alphabet.bytes(&tokens[1..]).len());
             let bits_per_symbol = loss_nats / std::f64::consts::LN_2;
             rows.push(SplitLosses {
@@ -137,18 +131,6 @@ fn check_tokens(split: Split, tokens: &[u16], alphabet: &Alphabet) -> Result<(),
             alphabet.len()
         ))),
     }
-}
-
-fn check_vocabulary(model: &Model, alphabet: &Alphabet, checkpoint: &Source) -> Result<(), Fault> {
-    let (expected, found) = (model.config().vocab_size, alphabet.len());
-    if expected == found {
-        return Ok(());
-    }
-    Err(Fault::input(format!(
-        "the model of {} has {expected} symbols and the vocabulary of the dataset has {found}: `prep` was rerun on another text; \
-         rerun `train`",
-        checkpoint.path
-    )))
 }
 
 /// A length as the table has it.

@@ -18,7 +18,7 @@ pub mod writing;
 use cli::Terminal;
 use declarations::generate::Generate;
 use declarations::{Facts, Fault, Inputs, Job, Stage, TextFacts};
-use model::{DistinctWeights, Model};
+use model::Series;
 use schemas::enums::{Split, TextSource};
 use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
 use schemas::{Alphabet, Partition, Reader, Source};
@@ -59,19 +59,10 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let mut sources = vec![vocabulary.source.clone()];
     let texts = writer.sampled(parameters.steps.iter().len()) + writer.fed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
-    let mut distinct = DistinctWeights::default();
+    let mut series = Series::new(parameters.device, alphabet.len());
     for step in parameters.steps.iter() {
         let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
-        distinct.add(step, &checkpoint)?;
-        let model = Model::load(parameters.device, &checkpoint)?;
-        let (symbols, expected) = (alphabet.len(), model.config().vocab_size);
-        if symbols != expected {
-            return Err(Fault::input(format!(
-                "the model of {} has {expected} symbols and the vocabulary of {} has {symbols}: rerun `train`",
-                checkpoint.source.path,
-                job.dataset()
-            )));
-        }
+        let model = series.load(step, &checkpoint)?;
         sources.push(checkpoint.source);
         if !warned {
             let val = validation.as_ref().map_or(usize::MAX, |(tokens, _)| tokens.len());

@@ -1,7 +1,7 @@
 //! Attention metrics over generated or fed texts.
 
 use attention_metrics::{
-    entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalized_entropy, renormalize,
+    entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalize_entropy, renormalize,
 };
 use model::HeadRow;
 use rayon::prelude::*;
@@ -115,9 +115,10 @@ impl TextSums {
             for (row, sums) in rows.iter().zip(&mut self.heads[layer * heads..]) {
                 renormalize(&row.weights, &mut weights);
                 mean.iter_mut().zip(&weights).for_each(|(mean, weight)| *mean += weight / heads as f64);
+                let entropy = entropy_nats(&weights);
                 let values = [
-                    entropy_nats(&weights),
-                    normalized_entropy(&weights),
+                    entropy,
+                    normalize_entropy(entropy, weights.len()),
                     mean_distance(&weights),
                     first_token_mass(&weights),
                     f64::from(row.output_norm),

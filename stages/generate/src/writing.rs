@@ -100,11 +100,7 @@ impl Writer<'_> {
             },
         );
         let wall_secs = started.elapsed().as_secs_f64() / f64::from(samples);
-        let texts = texts.ok_or_else(|| {
-            Fault::input(format!(
-                "the model of step {step} predicts NaN or infinity: its training diverged; rerun `train` with a lower learning_rate"
-            ))
-        })?;
+        let texts = texts.ok_or(model::Error::Diverged { step })?;
 
         let attend = |texts: &[Vec<u16>]| {
             let mut tracked = Tracked::new(texts.len(), config.n_layer, config.n_head);

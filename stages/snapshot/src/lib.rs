@@ -9,7 +9,7 @@ mod probe;
 use cli::Terminal;
 use declarations::snapshot::Snapshot;
 use declarations::{Facts, Fault, Job, TextFacts};
-use model::{DistinctWeights, GptConfig, Model, Observation};
+use model::{GptConfig, Model, Observation, Series};
 use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::enums::{Split, WindowKind};
@@ -21,8 +21,9 @@ use crate::probe::ProbeText;
 /// Records the attention of every step.
 ///
 /// # Errors
-/// A parameter fault for no steps, no windows or too many; an input fault for a checkpoint that is missing or corrupt, or whose
-/// vocabulary is not the dataset's.
+/// A parameter fault for a device that this build or machine lacks, and for more windows than the text has; an input fault for a
+/// checkpoint that is missing or corrupt, whose vocabulary is not the dataset's, whose shape is not that of the others, or which
+/// diverged.
 pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     model::check_device(parameters.device)?;
@@ -39,13 +40,11 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     let mut windows = Vec::new();
     let mut head_outputs = Vec::new();
     let mut checkpoints: Vec<Source> = Vec::new();
-    let mut distinct = DistinctWeights::default();
+    let mut series = Series::new(parameters.device, alphabet.len());
     for step in parameters.steps.iter() {
         let at = partition.clone().step(step);
         let checkpoint = inputs.read::<Checkpoints>(&at)?;
-        distinct.add(step, &checkpoint)?;
-        let model = Model::load(parameters.device, &checkpoint)?;
-        check_vocabulary(&model, &vocabulary.rows, &checkpoint.source)?;
+        let model = series.load(step, &checkpoint)?;
         if windows.is_empty() {
             // The block size is known from the first checkpoint on.
             let text = ProbeText { dataset: &job.dataset(), alphabet: &alphabet, val: &tokens };
@@ -59,9 +58,7 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
         let norms = record(&model, &windows, &mut writer, || progress.advance(1))?;
         let norms: Vec<HeadOutputs> = norms.means(step).collect();
         if norms.iter().any(|head| !head.output_norm.is_finite()) {
-            return Err(Fault::input(format!(
-                "the model of step {step} computes NaN or infinity: its training diverged; rerun `train` with a lower learning_rate"
-            )));
+            return Err(model::Error::Diverged { step }.into());
         }
         writer.finish()?;
         head_outputs.extend(norms);
@@ -108,18 +105,6 @@ fn record(
         }
     }
     Ok(norms)
-}
-
-fn check_vocabulary(model: &Model, vocabulary: &[Vocabulary], checkpoint: &Source) -> Result<(), Fault> {
-    let (expected, found) = (model.config().vocab_size, vocabulary.len());
-    if expected == found {
-        return Ok(());
-    }
-    let path = &checkpoint.path;
-    Err(Fault::input(format!(
-        "the model of {path} has {expected} symbols and the vocabulary of the dataset has {found}: `prep` was rerun on another \
-         text; rerun `train`"
-    )))
 }
 
 /// Sums of output norms per head of the model, over all queries of a window but the first.

@@ -74,6 +74,19 @@ fn a_model_that_diverged_has_no_attention() {
     assert!(!artifacts.has::<Attention>(&partition().step(10)) && !artifacts.has::<HeadOutputs>(&partition()));
 }
 
+#[test]
+fn checkpoints_of_different_shapes_are_refused() {
+    let folder = study(5);
+    let other = GptConfig { block_size: 4, ..CONFIG };
+    let provenance = Provenance::new("train", 1, serde_json::to_value(other).expect("a configuration"));
+    let rows = Weights::initial(other, 3).to_rows();
+    Artifacts::new(folder.path())
+        .write::<Checkpoints>(&partition().step(10), &provenance, &rows)
+        .expect("a checkpoint");
+    let said = run(&folder, &[]).expect_err("two shapes").to_string();
+    assert!(said.contains("step=10") && said.contains("block_size 4, and") && said.contains("block_size 9"), "{said}");
+}
+
 /// `prep` allows 65,536 symbols, all that a token can number.
 #[test]
 fn a_vocabulary_of_65536_symbols_has_windows_and_attention() {
