@@ -41,8 +41,11 @@ fn start<S: Stage>(
         Ok(stop) => terminal.listens(stop),
         Err(fault) => return exit(Err(fault), &terminal),
     }
-    // The pool can be made once, and nothing has made it before.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(job.execution.threads).build_global();
+    let threads = job.execution.threads;
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+        let fault = Fault::parameter(format!("cannot start {threads} threads ({error}): give fewer by --threads"));
+        return exit(Err(fault), &terminal);
+    }
     exit(work(&job, &terminal), &terminal)
 }
 

@@ -54,5 +54,5 @@ impl Stop {
 
 /// Listens to the signals.
 pub(crate) fn listen() -> Result<Stop, Fault> {
-    Stop::on_signals().map_err(|error| Fault::bug(format!("SIGINT and SIGTERM cannot be handled: {error}")))
+    Stop::on_signals().map_err(|error| Fault::input(format!("SIGINT and SIGTERM cannot be handled: {error}")))
 }
