@@ -163,13 +163,17 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// Whether a value lies in a range.
+/// Whether a value lies in a range. Infinity lies in none: no parameter has a meaning for it.
 ///
 /// # Errors
 /// What it must be, to follow the parameter's name in a message.
 pub fn check_range<T: Display + PartialOrd>(value: &T, range: &impl RangeBounds<T>) -> Result<(), String> {
-    if range.contains(value) {
+    let is_infinite = value.to_string() == f64::INFINITY.to_string();
+    if range.contains(value) && !is_infinite {
         return Ok(());
+    }
+    if is_infinite {
+        return Err("must be a finite number".to_owned());
     }
     let low = match range.start_bound() {
         Bound::Included(low) => Some(format!("at least {low}")),
@@ -183,4 +187,16 @@ pub fn check_range<T: Display + PartialOrd>(value: &T, range: &impl RangeBounds<
     };
     let range: Vec<_> = low.into_iter().chain(high).collect();
     Err(format!("is {value}: it must be {}", range.join(" and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn infinity_is_in_no_range() {
+        assert_eq!(check_range(&1.0, &(0.0..)), Ok(()));
+        assert_eq!(check_range(&f64::INFINITY, &(0.0..)), Err("must be a finite number".to_owned()));
+        assert_eq!(check_range(&-1.0, &(0.0..)), Err("is -1: it must be at least 0".to_owned()));
+    }
 }

@@ -119,9 +119,9 @@ impl Parameters {
         self.checkpoint_steps.iter().chain([0, self.max_iters]).collect()
     }
 
-    /// Whether both splits are evaluated at a step: at multiples of the interval, at every kept checkpoint and at the end.
-    pub fn evaluates(&self, step: u32) -> bool {
-        step.is_multiple_of(self.eval_interval) || self.kept().contains(step)
+    /// Whether both splits are evaluated at a step: at multiples of the interval, and where a checkpoint is [kept](Self::kept).
+    pub fn evaluates(&self, step: u32, kept: &Steps) -> bool {
+        step.is_multiple_of(self.eval_interval) || kept.contains(step)
     }
 
     /// Whether a step is logged: at multiples of the interval, and the last.
