@@ -6,6 +6,7 @@ use declarations::Fault;
 use nanogpt_files::{State, Tensor, ckpt, meta, safetensors};
 use schemas::tables::{Checkpoints, Evaluations, Vocabulary};
 use schemas::{Artifacts, Error, Partition};
+use training_results::best_evaluation;
 
 pub(crate) fn export(artifacts: &Artifacts, partition: &Partition, to: &Path) -> Result<(), Fault> {
     let checkpoint = artifacts.read::<Checkpoints>(partition)?;
@@ -23,9 +24,10 @@ pub(crate) fn export(artifacts: &Artifacts, partition: &Partition, to: &Path) ->
     let tensors: Vec<Tensor> = checkpoint.rows.into_iter().map(tensor).collect();
     let step = partition.value(schemas::Key::Step).and_then(|step| step.parse().ok()).unwrap_or_default();
     let best_val_loss = match artifacts.read::<Evaluations>(partition) {
-        Ok(evaluations) => {
-            let until = evaluations.rows.into_iter().filter(|row| row.step <= step);
-            until.map(|row| row.val_loss).reduce(f64::min)
+        Ok(mut evaluations) => {
+            let interval = crate::eval_interval(&evaluations.provenance);
+            evaluations.rows.retain(|row| row.step <= step);
+            best_evaluation(&evaluations.rows, interval).map(|row| row.val_loss)
         }
         Err(Error::Missing { .. }) => None,
         Err(error) => return Err(error.into()),

@@ -5,12 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use declarations::Fault;
-use schemas::{Artifacts, Description, tables};
+use schemas::{Artifacts, DataType, Description, tables};
 use serde_json::{Value as Json, json};
 
 pub(crate) fn export(artifacts: &Artifacts, to: Option<&Path>) -> Result<(), Fault> {
-    let present: Vec<Description> =
-        tables::all().into_iter().filter(|table| artifacts.root().join(table.name).is_dir()).collect();
+    let present: Vec<Description> = tables::all().into_iter().filter(|table| artifacts.has_any(table)).collect();
     if present.is_empty() {
         let root = artifacts.root().display();
         return Err(Fault::input(format!("{root} has no tables: give the study's folder by --artifacts")));
@@ -50,7 +49,7 @@ fn described(present: &[Description]) -> Json {
             .iter()
             .map(|column| {
                 let unit = if column.unit == "1" { String::new() } else { format!(" Unit: {}.", column.unit) };
-                field(column.name, &format!("{}{unit}", column.description), data_type(&column.data_type.to_string()))
+                field(column.name, &format!("{}{unit}", column.description), data_type(&column.data_type))
             })
             .collect();
         json!({
@@ -86,12 +85,13 @@ fn described(present: &[Description]) -> Json {
     })
 }
 
-/// The type of a column's values, or of its lists' elements.
-fn data_type(arrow: &str) -> &'static str {
-    match arrow {
-        text if text.contains("Utf8") => "sc:Text",
-        float if float.contains("Float") => "sc:Float",
-        boolean if boolean.contains("Boolean") => "sc:Boolean",
-        _ => "sc:Integer",
+/// The type of a column's values, or of its lists' elements. Croissant has none for bytes.
+fn data_type(declared: &DataType) -> &'static str {
+    match declared {
+        DataType::Utf8 | DataType::Binary => "sc:Text",
+        DataType::Float32 | DataType::Float64 => "sc:Float",
+        DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "sc:Integer",
+        DataType::List(element) => data_type(element.data_type()),
+        other => unreachable!("no table declares a column of {other}"),
     }
 }

@@ -1,26 +1,19 @@
 //! A table as CSV (RFC 4180): a header, the keys first; empty cells are nulls.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use atomic_file::AtomicFile;
+use csv::Writer;
 use declarations::Fault;
-use schemas::{Artifacts, Key, Table, TableVisitor, tables};
+use schemas::{Artifacts, Key, Partition, Table, TableVisitor, tables};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::files::partitions;
 
 pub(crate) fn export(artifacts: &Artifacts, table: &str, to: Option<&Path>) -> Result<(), Fault> {
-    let written = match to {
-        Some(path) => {
-            let fault = |error: io::Error| Fault::input(format!("cannot write {}: {error}", path.display()));
-            let mut file = BufWriter::new(File::create(path).map_err(fault)?);
-            tables::visit(table, Csv { artifacts, out: &mut file })
-        }
-        None => tables::visit(table, Csv { artifacts, out: &mut BufWriter::new(io::stdout().lock()) }),
-    };
-    written.unwrap_or_else(|| {
+    tables::visit(table, Csv { artifacts, to }).unwrap_or_else(|| {
         let known: Vec<&str> = tables::all().iter().map(|table| table.name).collect();
         Err(Fault::parameter(format!("there is no table `{table}`: choose one of {}", known.join(", "))))
     })
@@ -28,30 +21,54 @@ pub(crate) fn export(artifacts: &Artifacts, table: &str, to: Option<&Path>) -> R
 
 struct Csv<'all> {
     artifacts: &'all Artifacts,
-    out: &'all mut dyn Write,
+    to: Option<&'all Path>,
 }
 
 impl TableVisitor for Csv<'_> {
     type Output = Result<(), Fault>;
 
     fn visit<T: Table + Serialize>(self) -> Result<(), Fault> {
-        let Self { artifacts, out } = self;
-        let partitions = partitions::<T>(artifacts)?;
-        let keys = T::KEYS.iter().map(Key::to_string);
-        let header: Vec<String> = keys.chain(T::columns().iter().map(|column| column.name.to_owned())).collect();
-        let mut lines = vec![header];
-        for partition in &partitions {
-            let reader = artifacts.open::<T>(partition)?;
-            for group in 0..reader.groups() {
-                for row in reader.group(group)? {
-                    let keys = T::KEYS.iter().map(|key| partition.value(*key).unwrap_or_default());
-                    lines.push(keys.chain(cells(&row)?).collect());
+        // Before a file is touched: there may be nothing to write.
+        let partitions = partitions::<T>(self.artifacts)?;
+        let Some(path) = self.to else {
+            return rows::<T>(self.artifacts, &partitions, BufWriter::new(io::stdout().lock()));
+        };
+        let fault = |error: io::Error| Fault::input(format!("cannot write {}: {error}", path.display()));
+        crate::make_folder_of(path)?;
+        let mut file = AtomicFile::create(path).map_err(fault)?;
+        rows::<T>(self.artifacts, &partitions, BufWriter::new(&mut file))?;
+        file.commit().map_err(fault)?;
+        eprintln!("wrote {}", path.display());
+        Ok(())
+    }
+}
+
+/// Writes a header and all rows, until there are no more or their reader ends early, as `head` does, which is no error.
+fn rows<T: Table + Serialize>(artifacts: &Artifacts, partitions: &[Partition], out: impl Write) -> Result<(), Fault> {
+    let mut out = Writer::from_writer(out);
+    let keys = T::KEYS.iter().map(Key::to_string);
+    let mut is_read = written(out.write_record(keys.chain(T::columns().iter().map(|column| column.name.to_owned()))))?;
+    for partition in partitions {
+        let reader = artifacts.open::<T>(partition)?;
+        for group in 0..reader.groups() {
+            for row in reader.group(group)? {
+                if !is_read {
+                    return Ok(());
                 }
-                write(out, &mut lines)?;
+                let keys = T::KEYS.iter().map(|key| partition.value(*key).unwrap_or_default());
+                is_read = written(out.write_record(keys.chain(cells(&row)?)))?;
             }
         }
-        write(out, &mut lines)?;
-        ended(out.flush())
+    }
+    written(out.flush().map_err(csv::Error::from)).map(|_| ())
+}
+
+/// Whether what was written is still read.
+fn written(result: Result<(), csv::Error>) -> Result<bool, Fault> {
+    match result.map_err(io::Error::from) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Fault::input(format!("cannot write the CSV: {error}"))),
     }
 }
 
@@ -70,39 +87,42 @@ fn text(cell: Json) -> String {
     }
 }
 
-fn write(out: &mut dyn Write, lines: &mut Vec<Vec<String>>) -> Result<(), Fault> {
-    for line in lines.drain(..) {
-        let cells: Vec<String> = line.into_iter().map(quoted).collect();
-        ended(writeln!(out, "{}", cells.join(",")))?;
-    }
-    Ok(())
-}
-
-fn quoted(cell: String) -> String {
-    match cell.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell,
-    }
-}
-
-/// A reader that ends early, such as `head`, is no error.
-fn ended(written: io::Result<()>) -> Result<(), Fault> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| Fault::input(format!("cannot write the CSV: {error}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_what_needs_it_is_quoted() {
-        assert_eq!(
-            ["a", "a,b", "say \"x\"", "\n", ""].map(|cell| quoted(cell.to_owned())),
-            ["a", "\"a,b\"", "\"say \"\"x\"\"\"", "\"\n\"", ""]
-        );
+    fn what_cannot_be_exported_leaves_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("kept.csv");
+        std::fs::write(&file, "kept").expect("a file");
+        let artifacts = Artifacts::new(folder.path());
+        for table in ["no_such_table", "head_metrics"] {
+            export(&artifacts, table, Some(&file)).expect_err("there is no such table, or no file of it");
+            assert_eq!(std::fs::read_to_string(&file).expect("a file"), "kept");
+        }
+    }
+
+    #[test]
+    fn rows_are_quoted_where_they_must_be() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let artifacts = Artifacts::new(folder.path().join("study"));
+        let made = schemas::Provenance::new("prep", 1, Json::Null);
+        let rows = [
+            schemas::tables::Vocabulary::row(0, b"\"".to_vec(), 3),
+            schemas::tables::Vocabulary::row(1, b",".to_vec(), 0),
+        ];
+        artifacts.write(&Partition::dataset("d"), &made, &rows).expect("a table");
+        let file = folder.path().join("new/folder/vocabulary.csv");
+        export(&artifacts, "vocabulary", Some(&file)).expect("it is there");
+        let expected =
+            "dataset,token,symbol,bytes,code_point,train_count\nd,0,\"\"\"\",[34],34,3\nd,1,\",\",[44],44,0\n";
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), expected);
+    }
+
+    #[test]
+    fn lists_are_json_and_null_is_empty() {
         assert_eq!(text(serde_json::json!([1, 2.5])), "[1,2.5]");
+        assert_eq!([text(Json::Null), text(serde_json::json!("a,\n"))], ["", "a,\n"]);
     }
 }

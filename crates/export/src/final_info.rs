@@ -63,11 +63,10 @@ fn numbers(artifacts: &Artifacts, training: &Partition) -> Result<[Option<f64>; 
     let timings = |stage: &str| artifacts.read::<Timings>(&training.clone().stage(stage)).map(|table| table.rows);
     let generated = timings("generate")?;
     let last = generated.iter().map(|row| row.step).max().unwrap_or_default();
-    // Of an import every evaluation counts.
-    let interval = evaluations.provenance.config.get("eval_interval").and_then(Json::as_u64).unwrap_or(1);
+    let interval = crate::eval_interval(&evaluations.provenance);
     Ok([
         final_train_loss(&log, &evaluations.rows),
-        best_evaluation(&evaluations.rows, u32::try_from(interval).unwrap_or(1)).map(|row| row.val_loss),
+        best_evaluation(&evaluations.rows, interval).map(|row| row.val_loss),
         Some(total_secs(&timings("train")?)),
         inference_speed(&generated, last),
     ])

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use declarations::{Fault, file_name};
-use schemas::{Artifacts, Partition};
+use schemas::{Artifacts, Partition, Provenance};
+use serde_json::Value;
 
 /// Take results to other programs
 #[derive(Debug, Parser)]
@@ -96,13 +97,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
 }
 
+/// The steps between the evaluations of a training, from their footer; of an import every evaluation counts.
+fn eval_interval(evaluations: &Provenance) -> u32 {
+    let interval = evaluations.config.get("eval_interval").and_then(Value::as_u64);
+    interval.and_then(|interval| u32::try_from(interval).ok()).unwrap_or(1)
+}
+
+/// Makes the folder that a file is written in.
+fn make_folder_of(path: &Path) -> Result<(), Fault> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|error| Fault::input(format!("cannot make {}: {error}", folder.display())))
+}
+
 /// Writes a file so that it is complete or absent, and says so.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    let fault = |error: std::io::Error| Fault::input(format!("cannot write {}: {error}", path.display()));
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(fault)?;
-    }
-    atomic_file::write(path, bytes).map_err(fault)?;
+    make_folder_of(path)?;
+    atomic_file::write(path, bytes)
+        .map_err(|error| Fault::input(format!("cannot write {}: {error}", path.display())))?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }

@@ -121,7 +121,8 @@ impl History {
         // Rows of steps carry the number of steps done before; those of evaluations, the number done.
         self.log.retain(|row| row.step < step && parameters.logs(row.step));
         self.tracking.retain(|row| row.step < step && parameters.logs(row.step));
-        self.evaluations.retain(|row| row.step <= step && parameters.evaluates(row.step));
+        let kept = parameters.kept();
+        self.evaluations.retain(|row| row.step <= step && parameters.evaluates(row.step, &kept));
         // What a training step measures of itself is timed under its own number, all else under the number done.
         let of_a_step = |row: &Timings| row.activity == Activity::Tracking;
         self.timings.retain(|row| if of_a_step(row) { row.step < step } else { row.step <= step });

@@ -9,6 +9,7 @@ use model::{GptConfig, StepOptions, Trainer, TrainerConfig, TrainerState, Weight
 use random_streams::RngExt;
 use schemas::enums::Activity;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
+use training_results::{best_evaluation, total_secs};
 
 use crate::batches::{Split, Texts};
 use crate::history::{Committed, History};
@@ -55,7 +56,7 @@ impl Training<'_> {
         for step in first..=parameters.max_iters {
             // The step of the last commit was evaluated and saved before.
             let committed = resumed && step == first;
-            if parameters.evaluates(step) && !committed {
+            if parameters.evaluates(step, &kept) && !committed {
                 untimed.record(&mut history, step);
                 let evaluation = self.evaluate(&trainer, step, &mut history);
                 if !evaluation.train_loss.is_finite() || !evaluation.val_loss.is_finite() {
@@ -173,13 +174,8 @@ impl Training<'_> {
 
     fn report(&self, history: &History) {
         let (interval, last) = (self.parameters.eval_interval, self.parameters.max_iters);
-        let best = history
-            .evaluations
-            .iter()
-            .filter(|evaluation| evaluation.step.is_multiple_of(interval) || evaluation.step == last)
-            .min_by(|one, other| one.val_loss.total_cmp(&other.val_loss));
-        let seconds: f64 = history.timings.iter().map(|timing| timing.wall_secs).sum();
-        if let Some(best) = best {
+        let seconds = total_secs(&history.timings);
+        if let Some(best) = best_evaluation(&history.evaluations, interval) {
             let Parameters { eval_iters, batch_size, .. } = *self.parameters;
             let (loss, at) = (printed(best.val_loss, 4), best.step);
             self.terminal.say(format!(
