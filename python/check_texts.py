@@ -1,7 +1,7 @@
-"""Runs the whole pipeline on texts of the kinds that people bring, each by `--text`, and checks what it says and writes.
+"""Runs the whole pipeline on texts of the kinds that people bring, and checks what it says and writes.
 
-Each text is generated here: Chinese, DNA, lines that end in CR LF, a byte order mark, one symbol, 40 characters, many documents, and
-bytes that are no valid UTF-8, with a prompt of several bytes per character. For each, the driver must end well and say what will
+Each text is generated here: Chinese, DNA, lines that end in CR LF, a byte order mark, one symbol, 40 characters, many documents,
+bytes that are no valid UTF-8, with a prompt of several bytes per character, and tokens of a byte-level tokenizer. For each, the driver must end well and say what will
 matter, the tables must keep the contract (`check_tables.py`), and their numbers must be those of the independent recomputation
 (`verify_tables.py`). Exit code 1 on a failure.
 
@@ -9,8 +9,11 @@ matter, the tables must keep the contract (`check_tables.py`), and their numbers
 """
 
 import argparse
+import json
 import random
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -65,6 +68,19 @@ TEXTS = {
 }
 
 
+# The tokens' text, and its words as a tokenizer takes them: with the space before them.
+WORDS = re.compile(r" ?[^\s]+|\s")
+NEWS = "".join(random.Random(3).choices([" the", " fox", " naïve", " jumps", " over", ".\n"], k=3000))
+
+
+def byte_level(symbol):
+    """A symbol as GPT-2's vocab.json has it: bytes as visible characters, a space as Ġ."""
+    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in visible]
+    characters = {byte: chr(byte) for byte in visible} | {byte: chr(256 + place) for place, byte in enumerate(others)}
+    return "".join(characters[byte] for byte in symbol)
+
+
 class Checker:
     def __init__(self, programs):
         self.programs = programs
@@ -78,17 +94,19 @@ class Checker:
         done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
-    def drive(self, name, file, artifacts, *more):
+    def drive(self, name, artifacts, *more):
         settings = [word for setting in TINY for word in ("--set", setting)]
-        driver = [self.programs / "driver", "--profile", "smoke", "--text", file, "--artifacts", artifacts]
-        return self.run(name, *driver, *settings, *more)
+        return self.run(name, self.programs / "driver", "--profile", "smoke", "--artifacts", artifacts, *settings, *more)
 
     def text(self, folder, name, content, more, said, unsaid):
-        file, artifacts = folder / f"{name}.txt", folder / name
+        file = folder / f"{name}.txt"
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        code, dry = self.drive(name, file, artifacts, *more, "--dry-run")
+        return self.dataset(folder / name, name, ["--text", file, *more], said, unsaid)
+
+    def dataset(self, artifacts, name, more, said, unsaid):
+        code, dry = self.drive(name, artifacts, *more, "--dry-run")
         self.expect(name, code == 0, f"the dry run ends with {code}: {dry}")
-        code, output = self.drive(name, file, artifacts, *more)
+        code, output = self.drive(name, artifacts, *more)
         self.expect(name, code == 0, f"the pipeline ends with {code}: {output[-3000:]}")
         for part in said:
             self.expect(name, part in output, f"it does not say `{part}`: {output}")
@@ -102,6 +120,28 @@ class Checker:
             code, output = self.run(name, sys.executable, Path(__file__).with_name(check), artifacts)
             self.expect(name, code == 0, f"{check}: {output[-3000:]}")
         return artifacts
+
+    def tokens(self, folder):
+        """A text as nanoGPT's train.bin has it, with the vocab.json of its tokenizer."""
+        words = WORDS.findall(NEWS)
+        symbols = [bytes([byte]) for byte in range(256)] + sorted({word.encode() for word in words if len(word) > 1})
+        numbers = [symbols.index(word.encode()) for word in words]
+        (folder / "train.bin").write_bytes(struct.pack(f"<{len(numbers)}H", *numbers))
+        (folder / "vocab.json").write_text(json.dumps({byte_level(symbol): token for token, symbol in enumerate(symbols)}))
+        yaml = (Path(__file__).resolve().parent.parent / "pipeline.yaml").read_text()
+        entry = "datasets:\n  news: { source: train.bin, encoding: tokens, vocabulary: vocab.json }\n"
+        (folder / "pipeline.yaml").write_text(yaml.replace("datasets:\n", entry, 1))
+        more = ["--file", folder / "pipeline.yaml", "--set", "datasets=[news]", "--set", "generate.prompt= the fox"]
+        said = [f"{len(numbers)} tokens of {len(symbols)} symbols", "bits per token"]
+        artifacts = self.dataset(folder / "tokens", "tokens", more, said, ["nats per character"])
+        if self.failures:
+            return
+        table = lambda name: pd.read_parquet(next((artifacts / name).rglob(f"{name}.parquet")))  # noqa: E731
+        vocabulary, window, losses = table("vocabulary"), table("windows").iloc[0], table("split_losses").iloc[0]
+        self.expect("tokens", list(vocabulary["bytes"]) == symbols, "the vocabulary is not the tokenizer's")
+        self.expect("tokens", window["text"] == "".join(vocabulary["symbol"][list(window["tokens"])]), "a window is not its text")
+        self.expect("tokens", losses["bytes"] > 2 * losses["tokens"], "a token is no longer than a byte")
+        self.expect("tokens", table("samples").iloc[0]["prompt"] == " the fox", "the prompt is another")
 
     def bytes(self, artifacts):
         """Prompts are UTF-8 bytes; what is valid is text; and the unit is the byte."""
@@ -123,16 +163,16 @@ class Checker:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("programs", type=Path, help="folder of the built programs")
-    parser.add_argument("--only", nargs="+", choices=TEXTS, default=list(TEXTS), help="only these texts")
+    parser.add_argument("--only", nargs="+", choices=[*TEXTS, "tokens"], default=[*TEXTS, "tokens"], help="only these texts")
     given = parser.parse_args()
     checker, folder = Checker(given.programs), Path(tempfile.mkdtemp())
     for name in given.only:
-        artifacts = checker.text(folder, name, *TEXTS[name])
+        artifacts = checker.tokens(folder) if name == "tokens" else checker.text(folder, name, *TEXTS[name])
         if name == "bytes" and not checker.failures:
             checker.bytes(artifacts)
         print(f"{name}: {sum(failure.startswith(f'{name}:') for failure in checker.failures)} failures", flush=True)
     if "short" in given.only:
-        code, output = checker.drive("short", folder / "short.txt", folder / "refused")
+        code, output = checker.drive("short", folder / "refused", "--text", folder / "short.txt")
         checker.expect("short", code == 2 and "use a smaller block_size or a longer text" in output, output)
     print("\n".join(checker.failures) or f"{len(given.only)} texts: the pipeline says what will matter, and its numbers hold")
     shutil.rmtree(folder)

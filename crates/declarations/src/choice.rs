@@ -61,6 +61,8 @@ choices! {
         Utf8 = "utf8",
         /// A byte; the file can be anything
         Bytes = "bytes",
+        /// A token of any length, such as a subword; the file is 16-bit token numbers, as nanoGPT's train.bin, and needs a vocabulary
+        Tokens = "tokens",
     }
 
     /// Where tensors are computed.
@@ -77,7 +79,7 @@ choices! {
     Precision {
         /// float32
         Float32 = "float32",
-        /// bfloat16 operands, float32 accumulation, as PyTorch's autocast: several times as fast on processors with AMX, no faster without
+        /// bfloat16 operands, float32 accumulation, as PyTorch's autocast: twice as fast on processors with AMX, no faster without
         Bf16 = "bf16",
         /// Block-scaled 13-bit integers, a scale for each 128 of them: faster than float32 on processors with AVX-512 VNNI
         Int16 = "int16",

@@ -45,5 +45,6 @@ fn seeds() -> Vec<Vec<u8>> {
         safetensors(&tensors, &state).0,
         meta(&["a".to_owned(), "b".to_owned()]).expect("a small alphabet"),
         br#"["a", "b"]"#.to_vec(),
+        br#"{"model": {"vocab": {"a": 0, "b": 1}}, "added_tokens": [{"id": 2, "content": "c"}]}"#.to_vec(),
     ]
 }

@@ -1,20 +1,26 @@
 //! Texts: decoded, split, counted, encoded, and weighed.
 
-use declarations::Encoding;
 use prep::reading::{Splits, Text};
 use prep::semantic_space::{MOST_SEGMENTS, semantic_space};
+use prep::tokens::Tokens;
 use prep::vocabulary::Vocabulary;
 
 use crate::Target;
 
-/// The first three bytes of an input are the encoding and the fractions, the rest is the text.
+/// The first three bytes of an input are the encoding and the fractions, the rest is the text. Tokens are of one, two or three bytes.
 pub const TARGET: Target = Target { read, seeds };
 
 fn read(data: &[u8]) {
     let [encoding, train, val, bytes @ ..] = data else { return };
     let fractions = (f64::from(*train) / 255.0, f64::from(*val) / 255.0);
-    let encoding_of = if encoding % 2 == 0 { Encoding::Utf8 } else { Encoding::Bytes };
-    let Ok(text) = Text::decode(bytes, encoding_of) else { return };
+    let symbols: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte; 1 + usize::from(byte % 3)]).collect();
+    let tokens = Tokens::read("file", bytes, &symbols);
+    let text = match encoding % 3 {
+        0 => Text::utf8(bytes).ok(),
+        1 => Some(Text::Bytes(bytes)),
+        _ => tokens.as_ref().ok().map(Tokens::text),
+    };
+    let Some(text) = text else { return };
     let splits = Splits::of(text, fractions.0, fractions.1);
     let parts = splits.named().map(|(_, part)| part);
     assert_eq!(parts.iter().map(Text::characters).sum::<usize>(), text.characters(), "no character is lost");
@@ -27,11 +33,7 @@ fn read(data: &[u8]) {
         for part in parts {
             let tokens = vocabulary.encode(part);
             let bytes = tokens.iter().flat_map(|row| vocabulary.rows()[usize::from(row.token)].bytes.iter().copied());
-            let own = match part {
-                Text::Utf8(text) => text.as_bytes(),
-                Text::Bytes(bytes) => bytes,
-            };
-            assert!(bytes.eq(own.iter().copied()), "the tokens are not the text");
+            assert!(bytes.eq(part.bytes().iter().copied()), "the tokens are not the text");
         }
     }
     if bytes.len() % 16 == 2 {
@@ -53,6 +55,7 @@ fn seeds() -> Vec<Vec<u8>> {
         with(1, &utf16),
         with(0, &utf16),
         with(1, b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"),
+        with(2, b"t\0o\0 \0b\0e\0"),
         with(2, b""),
         with(0, b"\xef\xbb\xbfx\r\ny"),
     ]

@@ -10,6 +10,7 @@ pub mod reading;
 pub mod semantic_space;
 mod source;
 pub mod sparse;
+pub mod tokens;
 pub mod truncated_svd;
 pub mod vocabulary;
 
@@ -19,7 +20,9 @@ use std::path::Path;
 use cli::Terminal;
 use declarations::prep::{Prep, Settings};
 use declarations::{Encoding, Fault, Job, Stage};
+use nanogpt_files::MOST_SYMBOLS;
 use rayon::prelude::*;
+use schemas::alphabet::symbol_text;
 use schemas::tables::{Corpus, TextNotes};
 use schemas::{Alphabet, Provenance, Source, Writer};
 
@@ -27,7 +30,8 @@ use crate::dataset::Origin;
 use crate::notes::Findings;
 use crate::reading::{Splits, Text};
 use crate::semantic_space::Space;
-use crate::vocabulary::{MOST_SYMBOLS, Vocabulary};
+use crate::tokens::Tokens;
+use crate::vocabulary::Vocabulary;
 
 /// Rows per row group of `corpus`.
 const GROUP: usize = 1 << 20;
@@ -53,18 +57,31 @@ fn check(settings: Settings) -> Result<(), Fault> {
 ///
 /// # Errors
 /// A parameter fault for an unknown dataset or impossible splits; an input fault for a text that is missing, not the expected one,
-/// not in the encoding, too short or with too many symbols, and for a table that cannot be written.
+/// not in the encoding, too short or with too many symbols, for tokens without a symbol, and for a table that cannot be written.
 pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     let (name, outputs) = (job.dataset(), &job.outputs);
     let known = dataset::known(&name);
     let settings = job.parameters.settings(&name);
     check(settings)?;
     let (file, bytes) = bytes(job, known, settings, terminal)?;
-    let text = Text::decode(&bytes, settings.encoding).map_err(|offset| {
-        Fault::input(format!(
-            "{file} is not valid UTF-8 at byte {offset}: convert it, or read its bytes with --encoding bytes"
-        ))
-    })?;
+    let symbols = job.parameters.vocabulary.as_ref().map(|path| symbols(Path::new(path))).transpose()?;
+    let (symbols, symbols_source) = symbols.unzip();
+    let tokens = match settings.encoding {
+        Encoding::Tokens => {
+            let symbols = symbols.as_ref().ok_or_else(|| Fault::parameter(tokens::NEEDS_VOCABULARY))?;
+            Some(Tokens::read(&file, &bytes, symbols)?)
+        }
+        Encoding::Utf8 | Encoding::Bytes => None,
+    };
+    let text = match (&tokens, settings.encoding) {
+        (Some(tokens), _) => tokens.text(),
+        (None, Encoding::Bytes) => Text::Bytes(&bytes),
+        (None, _) => Text::utf8(&bytes).map_err(|offset| {
+            Fault::input(format!(
+                "{file} is not valid UTF-8 at byte {offset}: convert it, or read its bytes by encoding bytes (--text-encoding of the pipeline)"
+            ))
+        })?,
+    };
     let splits = Splits::of(text, settings.train_fraction, settings.val_fraction);
     let sizes = splits.named().map(|(_, part)| part.characters());
     if sizes[0] < 2 || sizes[1] < 2 {
@@ -76,14 +93,13 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
             sizes[1]
         )));
     }
-    let alphabet = job.parameters.vocabulary.as_ref().map(|path| alphabet(Path::new(path))).transpose()?;
-    let alphabet_symbols = alphabet.as_ref().map(|(symbols, _)| symbols.as_slice());
-    let (vocabulary, hash) = rayon::join(|| vocabulary(&file, &splits, alphabet_symbols), || blake3::hash(&bytes));
+    let (vocabulary, hash) =
+        rayon::join(|| vocabulary(&file, &splits, settings.encoding, symbols.as_deref()), || blake3::hash(&bytes));
     let vocabulary = vocabulary?;
     let partition = &job.partition;
     let source = Source { path: file, blake3: hash.to_hex().to_string() };
-    let sources = [&source].into_iter().chain(alphabet.iter().map(|(_, source)| source));
-    let provenance = Provenance::new(Prep::NAME, Prep::VERSION, footer(settings)?).from_inputs(sources);
+    let provenance = Provenance::new(Prep::NAME, Prep::VERSION, footer(settings)?)
+        .from_inputs([&source].into_iter().chain(&symbols_source));
     outputs.write(partition, &provenance, vocabulary.rows())?;
     let progress = terminal.progress("tokens", sizes.iter().sum::<usize>() as u64);
     let (mut space, mut segments) = (Space::default(), [0; 2]);
@@ -100,7 +116,7 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     })?;
     outputs.write(partition, &provenance, &space.rows)?;
     let notes: Vec<TextNotes> =
-        Findings { bytes: &bytes, splits: &splits, vocabulary: &vocabulary, space: &space, segments }.notes();
+        Findings { bytes: &text.bytes(), splits: &splits, vocabulary: &vocabulary, space: &space, segments }.notes();
     outputs.write(partition, &provenance, &notes)?;
     drop(progress);
     terminal.say(summary(&name, sizes, &vocabulary, &space));
@@ -108,27 +124,62 @@ pub fn run(job: &Job<Prep>, terminal: &Terminal) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The vocabulary of a text, or of the alphabet of a model that was trained elsewhere.
-fn vocabulary(file: &str, splits: &Splits<'_>, alphabet: Option<&[char]>) -> Result<Vocabulary, Fault> {
-    match alphabet {
-        None => Vocabulary::of(splits).map_err(|symbols| {
-            Fault::input(format!(
-                "{file} has {symbols} distinct characters, and a vocabulary has at most {MOST_SYMBOLS}: read its bytes with \
-                 --encoding bytes"
-            ))
-        }),
-        Some(alphabet) => Vocabulary::with_alphabet(splits, alphabet).map_err(|(character, position)| {
-            Fault::input(format!(
-                "{file} has {character:?} as character {position}, which is not among the {} symbols of `vocabulary`: replace it in \
-                 the text, or give the text that the model was trained on",
-                alphabet.len()
-            ))
-        }),
-    }
+/// The vocabulary of a text, or that of a model that was trained elsewhere.
+fn vocabulary(
+    file: &str,
+    splits: &Splits<'_>,
+    encoding: Encoding,
+    symbols: Option<&[Vec<u8>]>,
+) -> Result<Vocabulary, Fault> {
+    let alphabet = match (encoding, symbols) {
+        (Encoding::Tokens, _) | (_, None) => {
+            return Vocabulary::of(splits).map_err(|symbols| {
+                Fault::input(format!(
+                    "{file} has {symbols} distinct characters, and a vocabulary has at most {MOST_SYMBOLS}: read its bytes by \
+                     encoding bytes (--text-encoding of the pipeline)"
+                ))
+            });
+        }
+        (Encoding::Utf8 | Encoding::Bytes, Some(symbols)) => alphabet(symbols, encoding)?,
+    };
+    Vocabulary::with_alphabet(splits, &alphabet).map_err(|(number, position)| {
+        let symbol = match encoding {
+            Encoding::Bytes => format!("the byte {number:#04x}"),
+            Encoding::Utf8 | Encoding::Tokens => format!("{:?}", char::from_u32(number).unwrap_or_default()),
+        };
+        Fault::input(format!(
+            "{file} has {symbol} as character {position}, which is not among the {} symbols of `vocabulary`: replace it in the \
+             text, or give the text that the model was trained on",
+            alphabet.len()
+        ))
+    })
 }
 
-/// The alphabet of a file, and the file as a source.
-fn alphabet(path: &Path) -> Result<(Vec<char>, Source), Fault> {
+/// Symbols that are one character each, or one byte, with their numbers.
+fn alphabet(symbols: &[Vec<u8>], encoding: Encoding) -> Result<Vec<(u32, Vec<u8>)>, Fault> {
+    let number = |symbol: &[u8]| match encoding {
+        Encoding::Bytes => <[u8; 1]>::try_from(symbol).ok().map(|[byte]| u32::from(byte)),
+        Encoding::Utf8 | Encoding::Tokens => {
+            let mut characters = std::str::from_utf8(symbol).ok()?.chars();
+            characters.next().filter(|_| characters.next().is_none()).map(u32::from)
+        }
+    };
+    let numbered = |(token, symbol): (usize, &Vec<u8>)| {
+        let found = number(symbol).map(|number| (number, symbol.clone()));
+        found.ok_or_else(|| {
+            let unit = if encoding == Encoding::Bytes { "bytes" } else { "characters" };
+            Fault::input(format!(
+                "`vocabulary` has {:?} for the token {token}, and the text is read by single {unit}: give the tokens that the \
+                 tokenizer made of it, as nanoGPT's train.bin, with encoding tokens",
+                symbol_text(symbol)
+            ))
+        })
+    };
+    symbols.iter().enumerate().map(numbered).collect()
+}
+
+/// The symbols of a file, and the file as a source.
+fn symbols(path: &Path) -> Result<(Vec<Vec<u8>>, Source), Fault> {
     let symbols = nanogpt_files::alphabet(path).map_err(|error| Fault::input(error.to_string()))?;
     let unreadable = |error: std::io::Error| Fault::input(format!("cannot read {}: {error}", path.display()));
     let blake3 = blake3::hash(&std::fs::read(path).map_err(unreadable)?).to_hex().to_string();
@@ -178,8 +229,8 @@ fn bytes(
                     || format!("{} {reason}: give that text, or choose another name with --dataset", path.display());
                 return Err(source::not_text(path, &bytes).unwrap_or_else(|| Fault::input(other())));
             }
-            // Asked for bytes, any file is a text.
-            None if settings.encoding == Encoding::Bytes => {}
+            // Asked for bytes or tokens, any file is a text.
+            None if settings.encoding != Encoding::Utf8 => {}
             None => source::not_text(path, &bytes).map_or(Ok(()), Err)?,
         }
         return Ok((file, bytes.into()));

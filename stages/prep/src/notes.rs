@@ -28,7 +28,7 @@ const SEPARATORS: [(&str, &str); 4] = [
 
 /// What `prep` has found out about a text.
 pub struct Findings<'all> {
-    /// The file's bytes.
+    /// The text's bytes.
     pub bytes: &'all [u8],
     /// The splits.
     pub splits: &'all Splits<'all>,
@@ -181,15 +181,14 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use declarations::Encoding;
-
     use super::*;
     use crate::reading::Text;
     use crate::semantic_space::semantic_space;
 
-    /// The notes on a file, read with these fractions.
-    fn noted(bytes: &[u8], encoding: Encoding) -> Vec<TextNotes> {
-        let splits = Splits::of(Text::decode(bytes, encoding).expect("it is of the encoding"), 0.9, 0.1);
+    /// The notes on a text.
+    fn noted(text: Text<'_>) -> Vec<TextNotes> {
+        let splits = Splits::of(text, 0.9, 0.1);
+        let bytes = &*text.bytes();
         let vocabulary = Vocabulary::of(&splits).expect("few symbols");
         let segments = splits.train.segments(30);
         let space = semantic_space(&segments.taken);
@@ -198,7 +197,7 @@ mod tests {
     }
 
     fn kinds(bytes: &[u8]) -> Vec<TextNote> {
-        noted(bytes, Encoding::Utf8).iter().map(|row| row.note).collect()
+        noted(Text::utf8(bytes).expect("it is UTF-8")).iter().map(|row| row.note).collect()
     }
 
     /// Sentences of some words, of which none is rare.
@@ -216,10 +215,10 @@ mod tests {
         let text = prose(60);
         assert_eq!(kinds(format!("\u{feff}{text}").as_bytes())[0], TextNote::ByteOrderMark);
         let crlf = text.replace('\n', "\r\n");
-        let [note] = &noted(crlf.as_bytes(), Encoding::Utf8)[..] else { panic!("one note") };
+        let [note] = &noted(Text::Utf8(&crlf))[..] else { panic!("one note") };
         assert_eq!((note.note, note.count), (TextNote::CarriageReturns, 60));
         assert!(note.message.starts_with("60 lines end in CR LF: CR is a symbol"), "{}", note.message);
-        let stray = noted(crlf.replacen("fox", "fox\r", 3).as_bytes(), Encoding::Bytes);
+        let stray = noted(Text::Bytes(crlf.replacen("fox", "fox\r", 3).as_bytes()));
         assert!(stray[0].message.contains("and there are 3 other carriage returns"), "{}", stray[0].message);
     }
 
@@ -230,7 +229,7 @@ mod tests {
             (prose(20).replace("dog.\n", "dog.\x0c"), "(20 times form feeds)"),
             ("{\"text\": \"The quick brown fox\"}\n".repeat(30), "the file is 30 lines of JSON"),
         ] {
-            let notes = noted(text.as_bytes(), Encoding::Utf8);
+            let notes = noted(Text::Utf8(&text));
             assert_eq!(notes[0].note, TextNote::ManyDocuments);
             assert!(notes[0].message.contains(said), "{}", notes[0].message);
         }
@@ -239,7 +238,7 @@ mod tests {
     #[test]
     fn symbols_that_cannot_be_learned_are_counted() {
         let text = prose(60) + &"ж".repeat(200);
-        let notes = noted(text.as_bytes(), Encoding::Utf8);
+        let notes = noted(Text::Utf8(&text));
         let [note] = &notes[..] else { panic!("{notes:?}") };
         assert_eq!((note.note, note.count), (TextNote::UnseenSymbols, 1));
         let share = 200.0 / (text.chars().count() as f64 - (text.chars().count() as f64 * 0.9).floor());
@@ -265,7 +264,7 @@ mod tests {
         assert_eq!(kinds(random(&['A', 'C', 'G', 'T'], 2500).as_bytes()), [TextNote::FewWords]);
         assert_eq!(kinds(random(&chinese, 2500).as_bytes()), [TextNote::FewWords]);
         assert_eq!(kinds(random(&['1', '2'], 2500).as_bytes()), [TextNote::FewWords]);
-        let notes = noted(prose(200).as_bytes(), Encoding::Utf8);
+        let notes = noted(Text::Utf8(&prose(200)));
         assert_eq!((notes[0].note, notes[0].count), (TextNote::Sampled, 30));
     }
 }

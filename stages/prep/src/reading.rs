@@ -1,30 +1,31 @@
-//! The characters of a text and its splits. The text stays in memory as the bytes that were read, one to four per character.
+//! The symbols of a text and its splits. The text stays in memory as it was read, one to four bytes per symbol.
 
-use schemas::enums::Split;
 use std::borrow::Cow;
 
-use declarations::Encoding;
+use schemas::Alphabet;
+use schemas::enums::Split;
 
-/// A text, or a part of one.
+/// A text, or a part of one. What is said of its characters below is true of its bytes or tokens, where it consists of these.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Text<'text> {
     /// Characters are code points.
     Utf8(&'text str),
     /// Characters are bytes.
     Bytes(&'text [u8]),
+    /// Characters are tokens, each of which is in the alphabet.
+    Tokens(&'text [u16], &'text Alphabet),
 }
 
 impl<'text> Text<'text> {
-    /// A text of these bytes.
+    /// A text of these bytes, which is UTF-8.
     ///
     /// # Errors
-    /// The offset of the first byte that is not valid UTF-8, with that encoding.
-    pub fn decode(bytes: &'text [u8], encoding: Encoding) -> Result<Self, usize> {
-        match encoding {
-            Encoding::Bytes => Ok(Text::Bytes(bytes)),
+    /// The offset of the first byte that is not valid UTF-8.
+    pub fn utf8(bytes: &'text [u8]) -> Result<Self, usize> {
+        match bytes.is_ascii() {
             // The same characters, and faster.
-            Encoding::Utf8 if bytes.is_ascii() => Ok(Text::Bytes(bytes)),
-            Encoding::Utf8 => std::str::from_utf8(bytes).map(Text::Utf8).map_err(|error| error.valid_up_to()),
+            true => Ok(Text::Bytes(bytes)),
+            false => std::str::from_utf8(bytes).map(Text::Utf8).map_err(|error| error.valid_up_to()),
         }
     }
 
@@ -33,16 +34,30 @@ impl<'text> Text<'text> {
         match self {
             Text::Utf8(text) => text.chars().count(),
             Text::Bytes(bytes) => bytes.len(),
+            Text::Tokens(tokens, _) => tokens.len(),
         }
     }
 
-    /// The code point of each character; of a byte, its value.
-    pub fn code_points(&self) -> impl Iterator<Item = u32> + use<'text> {
-        let (text, bytes): (&str, &[u8]) = match *self {
-            Text::Utf8(text) => (text, &[]),
-            Text::Bytes(bytes) => ("", bytes),
+    /// The number of each character: a code point, a byte's value, or a token.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + use<'text> {
+        let (text, bytes, tokens): (&str, &[u8], &[u16]) = match *self {
+            Text::Utf8(text) => (text, &[], &[]),
+            Text::Bytes(bytes) => ("", bytes, &[]),
+            Text::Tokens(tokens, _) => ("", &[], tokens),
         };
-        text.chars().map(u32::from).chain(bytes.iter().map(|byte| u32::from(*byte)))
+        text.chars()
+            .map(u32::from)
+            .chain(bytes.iter().copied().map(u32::from))
+            .chain(tokens.iter().copied().map(u32::from))
+    }
+
+    /// The bytes that it is, or that its tokens stand for.
+    pub fn bytes(&self) -> Cow<'text, [u8]> {
+        match *self {
+            Text::Utf8(text) => Cow::Borrowed(text.as_bytes()),
+            Text::Bytes(bytes) => Cow::Borrowed(bytes),
+            Text::Tokens(tokens, alphabet) => Cow::Owned(alphabet.bytes(tokens)),
+        }
     }
 
     /// The first `characters` characters, and the rest.
@@ -56,6 +71,10 @@ impl<'text> Text<'text> {
             Text::Bytes(bytes) => {
                 let (head, tail) = bytes.split_at(characters.min(bytes.len()));
                 (Text::Bytes(head), Text::Bytes(tail))
+            }
+            Text::Tokens(tokens, alphabet) => {
+                let (head, tail) = tokens.split_at(characters.min(tokens.len()));
+                (Text::Tokens(head, alphabet), Text::Tokens(tail, alphabet))
             }
         }
     }
@@ -75,6 +94,7 @@ impl<'text> Text<'text> {
         match self {
             Text::Utf8(text) => text.is_empty(),
             Text::Bytes(bytes) => bytes.is_empty(),
+            Text::Tokens(tokens, _) => tokens.is_empty(),
         }
     }
 
@@ -84,6 +104,7 @@ impl<'text> Text<'text> {
         let text = match self {
             Text::Utf8(text) => Cow::Borrowed(*text),
             Text::Bytes(bytes) => String::from_utf8_lossy(bytes),
+            Text::Tokens(tokens, alphabet) => Cow::Owned(alphabet.decode(tokens)),
         };
         let spaced = |count: usize| {
             let taken = count.min(most);
@@ -163,8 +184,9 @@ mod tests {
 
     #[test]
     fn invalid_utf8_is_reported_by_its_offset() {
-        assert_eq!(Text::decode(b"ab\xffc", Encoding::Utf8), Err(2));
-        assert_eq!(Text::decode(b"ab\xffc", Encoding::Bytes).map(|text| text.characters()), Ok(4));
+        assert_eq!(Text::utf8(b"ab\xffc"), Err(2));
+        assert_eq!(Text::utf8("aé".as_bytes()), Ok(Text::Utf8("aé")));
+        assert_eq!(Text::utf8(b"ab"), Ok(Text::Bytes(b"ab")));
     }
 
     #[test]
@@ -183,22 +205,29 @@ mod tests {
         assert_eq!(Text::Bytes(&bytes).segments(5).taken, [format!("{}\u{fffd}", "é".repeat(60))]);
     }
 
+    #[test]
+    fn tokens_are_split_by_their_number_and_read_as_their_text() {
+        let symbols = ["to ", "be ", "\u{e9}"].map(|symbol| symbol.as_bytes().to_vec());
+        let rows: Vec<_> =
+            (0..).zip(symbols).map(|(token, bytes)| schemas::tables::Vocabulary::row(token, bytes, 0)).collect();
+        let alphabet = Alphabet::new(&rows);
+        let tokens = [0, 1, 0, 2];
+        let splits = Splits::of(Text::Tokens(&tokens, &alphabet), 0.75, 0.25);
+        assert_eq!(splits.named().map(|(_, part)| part.characters()), [3, 1, 0]);
+        assert_eq!(&*splits.train.bytes(), b"to be to ");
+        assert_eq!(splits.val.segments(9).taken, ["é"]);
+        assert_eq!(splits.train.numbers().collect::<Vec<_>>(), [0, 1, 0]);
+    }
+
     proptest! {
         #[test]
         fn chunks_are_the_text_in_order(text in "[ab]{0,9}|\\PC{0,60}", characters in 1usize..9) {
-            for read in [Text::Utf8(&text), Text::decode(text.as_bytes(), Encoding::Utf8).expect("it is UTF-8")] {
+            for read in [Text::Utf8(&text), Text::utf8(text.as_bytes()).expect("it is UTF-8")] {
                 let chunks = read.chunks(characters);
                 let whole = chunks.len().saturating_sub(1);
                 prop_assert!(chunks[..whole].iter().all(|chunk| chunk.characters() == characters));
                 prop_assert!(chunks[whole..].iter().all(|chunk| (1..=characters).contains(&chunk.characters())));
-                let joined: Vec<u8> = chunks
-                    .iter()
-                    .flat_map(|chunk| match chunk {
-                        Text::Utf8(text) => text.as_bytes(),
-                        Text::Bytes(bytes) => bytes,
-                    })
-                    .copied()
-                    .collect();
+                let joined: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes().into_owned()).collect();
                 prop_assert_eq!(joined, text.as_bytes());
             }
         }
@@ -206,15 +235,8 @@ mod tests {
         #[test]
         fn splits_lose_and_add_nothing(text in "\\PC{0,300}", train in 0.0..1.0f64, share in 0.0..1.0f64) {
             let splits = Splits::of(Text::Utf8(&text), train, share * (1.0 - train));
-            let joined: String = splits
-                .named()
-                .iter()
-                .map(|(_, part)| match part {
-                    Text::Utf8(part) => *part,
-                    Text::Bytes(_) => unreachable!("the text is UTF-8"),
-                })
-                .collect();
-            prop_assert_eq!(joined, text);
+            let joined: Vec<u8> = splits.named().iter().flat_map(|(_, part)| part.bytes().into_owned()).collect();
+            prop_assert_eq!(joined, text.as_bytes());
         }
     }
 }

@@ -151,7 +151,7 @@ fn errors_say_what_is_wrong_and_what_to_do() {
         (
             vec!["--dataset", "x", "--source", &bad],
             Kind::Input,
-            "at byte 3: convert it, or read its bytes with --encoding bytes",
+            "at byte 3: convert it, or read its bytes by encoding bytes (--text-encoding of the pipeline)",
         ),
         (
             vec!["--dataset", "x", "--source", &short],
@@ -199,5 +199,55 @@ fn an_alphabet_from_elsewhere_numbers_the_text_or_refuses_it() {
     let refused = flags(r#"["c", "b", " "]"#).expect_err("a is unknown").to_string();
     assert!(refused.contains("text.txt has 'a' as character 0, which is not among the 3 symbols"), "{refused}");
     let refused = flags(r#"["ab", "c"]"#).expect_err("a subword").to_string();
-    assert!(refused.contains("(BPE) are not"), "{refused}");
+    assert!(refused.contains("\"ab\" for the token 0, and the text is read by single characters"), "{refused}");
+}
+
+#[test]
+fn an_alphabet_of_bytes_numbers_bytes() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (text, alphabet) = (root.path().join("text"), root.path().join("alphabet.json"));
+    fs::write(&text, "aéaéaéaéa").expect("a text");
+    let flags = |symbols: &str| {
+        fs::write(&alphabet, symbols).expect("an alphabet");
+        let [text, alphabet] = [&text, &alphabet].map(|path| path.to_str().expect("a path"));
+        run(root.path(), &["--dataset", "mine", "--source", text, "--encoding", "bytes", "--vocabulary", alphabet])
+    };
+    // A character of two bytes is no symbol of a text of bytes, although its code point is a byte's value.
+    let refused = flags(r#"["é", "a"]"#).expect_err("two bytes").to_string();
+    assert!(refused.contains("\"é\" for the token 0, and the text is read by single bytes"), "{refused}");
+    let refused = flags(r#"["a", "b"]"#).expect_err("two bytes are unknown").to_string();
+    assert!(refused.contains("has the byte 0xc3 as character 1"), "{refused}");
+}
+
+#[test]
+fn tokens_of_a_tokenizer_keep_their_numbers() {
+    let root = tempfile::tempdir().expect("a folder");
+    let (file, symbols) = (root.path().join("train.bin"), root.path().join("vocab.json"));
+    let numbers: [u16; 10] = [2, 0, 1, 2, 0, 1, 2, 0, 3, 2];
+    fs::write(&file, numbers.map(u16::to_le_bytes).concat()).expect("tokens");
+    fs::write(&symbols, r#"["to be ", "or ", "not ", "that", "is"]"#).expect("symbols");
+    let [file, symbols] = [&file, &symbols].map(|path| path.to_str().expect("a path"));
+    let flags = [
+        "--dataset",
+        "mine",
+        "--source",
+        file,
+        "--encoding",
+        "tokens",
+        "--val-fraction",
+        "0.2",
+        "--train-fraction",
+        "0.8",
+    ];
+    let fault = run(root.path(), &flags).expect_err("no vocabulary");
+    assert_eq!(
+        (fault.kind(), fault.to_string().starts_with("encoding tokens needs `vocabulary`")),
+        (Kind::Parameter, true)
+    );
+    run(root.path(), &[&flags[..], &["--vocabulary", symbols]].concat()).expect("tokens with symbols");
+    assert_eq!(tokens(root.path(), "mine", Split::Train), numbers[..8]);
+    assert_eq!(tokens(root.path(), "mine", Split::Val), numbers[8..]);
+    let rows = rows::<Vocabulary>(root.path(), "mine");
+    let said: Vec<_> = rows.iter().map(|row| (row.symbol.as_str(), row.code_point, row.train_count)).collect();
+    assert_eq!(said, [("to be ", None, 3), ("or ", None, 2), ("not ", None, 3), ("that", None, 0), ("is", None, 0)]);
 }

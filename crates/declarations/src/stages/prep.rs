@@ -22,8 +22,8 @@ stage! {
         /// Fraction after that for the validation split; the rest is the test split [default: 0.05 for enwik8 and text8,
         /// 0.1 for other texts]
         val_fraction: Option<f64>,
-        /// Alphabet of a model that was trained elsewhere: nanoGPT's meta.pkl, or a JSON list of symbols in the order of their tokens
-        /// [default: the text's own symbols, sorted]
+        /// Alphabet of a model that was trained elsewhere: nanoGPT's meta.pkl, a JSON list of symbols in the order of their tokens, or
+        /// the vocab.json or tokenizer.json of a tokenizer [default: the text's own symbols, sorted]
         vocabulary: Option<String>,
     }
     settings {
