@@ -115,7 +115,7 @@ impl Artifacts {
     /// Starts a table's file.
     ///
     /// # Errors
-    /// [`Error::Unkeyed`]; [`Error::Io`] if it cannot be created.
+    /// [`Error::Unkeyed`]; [`Error::Write`] if it cannot be created.
     pub fn create<T: Table>(&self, partition: &Partition, provenance: &Provenance) -> Result<Writer<T>, Error> {
         let relative = Self::relative::<T>(partition)?;
         Writer::create(self.create_file(&relative)?, self.root.join(relative), partition, provenance)
@@ -124,7 +124,7 @@ impl Artifacts {
     /// Writes a whole table's file.
     ///
     /// # Errors
-    /// [`Error::Unkeyed`]; [`Error::Io`] if it cannot be written.
+    /// [`Error::Unkeyed`]; [`Error::Write`] if it cannot be written.
     pub fn write<T: Table>(&self, partition: &Partition, provenance: &Provenance, rows: &[T]) -> Result<(), Error> {
         const ROWS_A_GROUP: usize = 1 << 20;
         let mut writer = self.create::<T>(partition, provenance)?;

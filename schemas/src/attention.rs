@@ -83,7 +83,7 @@ impl Writer<Attention> {
     /// Appends one window as one row group.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written.
+    /// [`Error::Write`] if it cannot be written.
     ///
     /// # Panics
     /// As [`Encoder::window`].

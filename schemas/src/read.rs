@@ -22,6 +22,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::checksum::Sums;
 use crate::lists::{self, Lists};
+use crate::table::type_name;
 use crate::{Advice, Error, Key, Partition, Provenance, Source, Table, UnknownWord, footer};
 
 thread_local! {
@@ -355,10 +356,10 @@ fn check_columns<T: Table>(path: &Path, found: &Schema, advice: Advice) -> Resul
                 ));
             }
             Some(field) if !is_same(field.data_type(), &column.data_type) => {
-                return Err(wrong(column.name, name(&column.data_type), name(field.data_type())));
+                return Err(wrong(column.name, column.type_name(), type_name(field.data_type())));
             }
             Some(_) => {}
-            None => return Err(wrong(column.name, name(&column.data_type), "no such column".to_owned())),
+            None => return Err(wrong(column.name, column.type_name(), "no such column".to_owned())),
         }
     }
     Ok(())
@@ -388,18 +389,6 @@ fn check_nulls<T: Table>(path: &Path, batch: &RecordBatch, first: usize, advice:
             found: "nulls".to_owned(),
             advice,
         }),
-    }
-}
-
-/// The name of an Arrow type as the documentation spells it.
-fn name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::List(element) => format!("list<{}>", name(element.data_type())),
-        DataType::Utf8 => "string".to_owned(),
-        DataType::Binary => "binary".to_owned(),
-        DataType::Float32 => "float32".to_owned(),
-        DataType::Float64 => "float64".to_owned(),
-        other => other.to_string().to_lowercase(),
     }
 }
 

@@ -67,7 +67,7 @@ tables! {
         grad_norm: f64 = "1",
     }
 
-    /// One evaluation of both splits, each on `eval_iters` × `batch_size` random windows of it, others at every step.
+    /// One evaluation of both splits, each on `eval_iters` × `batch_size` random windows of it, drawn anew at every step.
     "evaluations" version 1 by "train or import" keyed [Dataset, Run, Seed]
     struct Evaluations {
         /// Steps (optimizer updates) done.
@@ -94,7 +94,7 @@ tables! {
     struct SplitLosses {
         /// Steps (optimizer updates) done.
         step: u32 = "steps",
-        /// The split: `val` or `test`.
+        /// The split: `val` or `test` (`train` has no row).
         split: Split = "text",
         /// Length of the windows: the model's block size, or what there is of the split.
         window: u32 = "characters",
@@ -645,9 +645,9 @@ tables! {
         stage: String = "text",
         /// The command that ran.
         command: String = "text",
-        /// Hash of what the content depends on: program, parameters and inputs.
+        /// Hash of what the content depends on: versions, parameters and the content of inputs.
         fingerprint: String = "text",
-        /// `done` or `failed`.
+        /// `done`, `failed`, `linked` (the tables of another run that does the same) or `adopted` (tables from elsewhere that fit).
         status: Status = "text",
         /// Wall-clock time.
         wall_secs: f64 = "seconds",

@@ -90,7 +90,7 @@ impl<T: Table> Writer<T> {
     /// Appends a row group.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written.
+    /// [`Error::Write`] if it cannot be written.
     pub fn append(&mut self, group: Group<T>) -> Result<(), Error> {
         let appended = self.parquet.next_row_group().and_then(|mut row_group| {
             group.columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut row_group))?;
@@ -102,7 +102,7 @@ impl<T: Table> Writer<T> {
     /// Appends rows as one row group. No rows add nothing.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written.
+    /// [`Error::Write`] if it cannot be written.
     pub fn write(&mut self, rows: &[T]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
@@ -113,7 +113,7 @@ impl<T: Table> Writer<T> {
     /// Ends the file and gives it its name.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written.
+    /// [`Error::Write`] if it cannot be written.
     pub fn finish(self) -> Result<(), Error> {
         let file = self.parquet.into_inner().map_err(|error| failed(error, &self.path))?;
         file.commit().map_err(Error::Write)

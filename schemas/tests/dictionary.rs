@@ -26,12 +26,17 @@ fn the_data_dictionary_is_of_these_tables() {
     }
 }
 
+/// The stages that write a table, each as code: `train` or `import`.
+fn stages(producer: &str) -> String {
+    format!("`{}`", producer.replace(" or ", "` or `"))
+}
+
 fn dictionary(tables: &[Description]) -> String {
     let mut page = String::from("\n## The tables\n\n| table | a row is | of each | written by |\n|---|---|---|---|\n");
     for table in tables {
         let Description { name, producer, .. } = table;
         let keys = if table.keys.is_empty() { "study".to_owned() } else { list(table.keys) };
-        let _ = writeln!(page, "| [`{name}`](#{name}) | {} | {keys} | `{producer}` |", row(table));
+        let _ = writeln!(page, "| [`{name}`](#{name}) | {} | {keys} | {} |", row(table), stages(producer));
     }
     page.push_str("\n## The keys\n\n| key | type | what it is |\n|---|---|---|\n");
     for key in Key::ALL {
@@ -42,9 +47,10 @@ fn dictionary(tables: &[Description]) -> String {
         let folders: String = table.keys.iter().map(|key| format!("{key}=…/")).collect();
         let _ = write!(
             page,
-            "\n## {name}\n\n{} Version {version}, written by `{producer}`: `{name}/{folders}{name}.parquet`\n\n\
+            "\n## {name}\n\n{} Version {version}, written by {}: `{name}/{folders}{name}.parquet`\n\n\
              | column | type | unit | meaning |\n|---|---|---|---|\n",
-            table.description
+            table.description,
+            stages(producer)
         );
         for column in &table.columns {
             let null = if column.nullable { ", or null" } else { "" };

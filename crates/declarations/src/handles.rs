@@ -98,7 +98,7 @@ impl<S: Stage> Outputs<S> {
     /// Writes a whole table's file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be written.
+    /// [`Error::Write`] if the file cannot be written.
     pub fn write<T: Table>(&self, partition: &Partition, provenance: &Provenance, rows: &[T]) -> Result<(), Error>
     where
         S: Writes<T>,
@@ -109,7 +109,7 @@ impl<S: Stage> Outputs<S> {
     /// Starts a table's file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be created.
+    /// [`Error::Write`] if the file cannot be created.
     pub fn create<T: Table>(&self, partition: &Partition, provenance: &Provenance) -> Result<Writer<T>, Error>
     where
         S: Writes<T>,

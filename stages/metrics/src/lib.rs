@@ -38,7 +38,7 @@ use window::WindowSums;
 /// Reads, measures, writes.
 ///
 /// # Errors
-/// A parameter fault if no step is given; an input fault if a table is missing, damaged, or does not fit the others.
+/// An input fault if a table is missing, damaged, or does not fit the others.
 pub fn run(job: &Job<Metrics>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     let probes = Probes::read(inputs, partition)?;
