@@ -67,7 +67,7 @@ def main():
         study = {"datasets": config["datasets"], "runs": config["runs"], "missing": config.get("missing", [])}
         # Of the other tables that `correlate` reads, some are inputs of other outputs only.
         inputs = {entry["path"] for entry in json.loads(metadata[b"inputs"])}
-        inputs |= {str(path.relative_to(given.artifacts)) for table in ("training_log", "timings") for path in given.artifacts.glob(f"{table}/**/*.parquet")}
+        inputs |= {str(path.relative_to(given.artifacts)) for table in ("training_log", "timings", "split_losses") for path in given.artifacts.glob(f"{table}/**/*.parquet")}
         dataset = file.parent.name.removeprefix("dataset=")
         seeds = next(of["seeds"] for of in config["datasets"] if of["name"] == dataset)
         compare(given, study, inputs, dataset, seeds, findings(file))
