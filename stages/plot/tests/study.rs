@@ -255,6 +255,10 @@ fn one_seed_has_no_band_and_says_so() {
     let name = format!("plots/val_loss_{}.svg", synthetic::DATASET);
     let svg = fs::read_to_string(folder.path().join(name)).expect("an SVG");
     assert!(svg.contains("one seed, no error band") && !svg.contains("<polygon"));
+    // A partial correlation needs seeds: its panel is left out.
+    let name = format!("plots/correlations_{}.svg", synthetic::DATASET);
+    let svg = fs::read_to_string(folder.path().join(name)).expect("an SVG");
+    assert!(svg.contains("over training, raw") && svg.contains("over samples") && !svg.contains("partial"));
 }
 
 #[test]

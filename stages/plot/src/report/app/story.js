@@ -11,6 +11,8 @@ import { svgEl } from "./dom.js";
 import { inSentence } from "./text.js";
 
 const FRAMES = 6;
+/** A character that a head attends to so many times as much as uniform attention would is worth a sentence. */
+const NOTABLE = 1.5;
 
 /** About evenly spaced snapshots, the first and the last among them. */
 export function frames(count, wanted = FRAMES) {
@@ -103,7 +105,10 @@ export async function mountStory(root, app) {
     }
     const last = training.steps.length - 1, shares = await training.attendedBy(shown.seed), { tokens, uniform } = training.attended;
     const [most] = topAttended(shares, training.attendedAt(last, layer, head), uniform, "share", 1);
-    const told = `Head ${name} narrows most.` + (most ? ` At step ${integer(training.steps[last])}, ${percent(most.share)} of its attention goes to ${inSentence(dataset.vocabulary[tokens[most.at]])}; uniform attention would give it ${percent(most.uniform)}.` : "");
+    const [far, even] = [training.headValue("mean_distance", shown.seed, last, layer, head), training.uniform.mean_distance];
+    const told = `Head ${name} narrows most. At step ${integer(training.steps[last])}, ${most && most.share >= NOTABLE * most.uniform
+        ? `${percent(most.share)} of its attention goes to ${inSentence(dataset.vocabulary[tokens[most.at]])}; uniform attention would give it ${percent(most.uniform)}`
+        : `it attends ${short(far)} ${dataset.unit}s back on average; uniform attention would ${short(even)}`}.`;
     const caption = `Curves: ${seeds}. Maps: head ${name}, seed ${training.seeds[shown.seed]}, the ${maps.side * maps.block} ${dataset.unit}s of window ${training.windows[shown.window].number}. Each row of a map is one ${dataset.unit}, and shows which earlier ones it attends to: the stronger the colour, the more. Choose a map to explore it.`;
     const svg = () => {
         const size = Math.floor((width - 10) / strip.children.length) - 10;
