@@ -49,7 +49,32 @@ def values(store):
         "attended": attended(store.read("attended_characters", **keys), vocabulary, steps[-1]),
         "similarity": similarity(store, dataset, run, seeds, steps[-1]),
         "sample": sample(store, dataset, seeds[0], middle),
+        "findings": findings(store.read("findings", dataset=dataset)),
+        "notes": store.read("text_notes", dataset=dataset)["message"].tolist(),
+        "splits": splits(store, dataset, run, seeds),
     }
+
+
+def findings(frame):
+    """Of each claim its verdict, and what it would take to decide it."""
+    return [
+        {
+            "claim": row.claim,
+            "verdict": row.verdict,
+            "seeds_needed": None if np.isnan(row.seeds_needed) else int(row.seeds_needed),
+            "sensitivity": row.sensitivity if isinstance(row.sensitivity, str) else None,
+        }
+        for row in frame.itertuples()
+    ]
+
+
+def splits(store, dataset, run, seeds):
+    """By split, the mean over seeds of the loss in nats and in bits per symbol; none if it was not measured."""
+    if not store.has("split_losses", dataset=dataset, run=run, seed=seeds[0]):
+        return {}
+    frames = [store.read("split_losses", dataset=dataset, run=run, seed=seed).set_index("split") for seed in seeds]
+    measures = ["loss_nats", "bits_per_symbol"]
+    return {split: [float(np.mean([frame.loc[split, name] for frame in frames])) for name in measures] for split in frames[0].index}
 
 
 def heads(frame):
@@ -94,7 +119,13 @@ def sample(store, dataset, seed, step):
     texts, scores = store.read("samples", **keys), store.read("sample_scores", **keys)
     text = texts[(texts["step"] == step) & (texts["sample"] == 0)].iloc[0]
     row = scores[(scores["source"] == "model") & (scores["step"] == step) & (scores["sample"] == 0)].iloc[0]
-    return {"text": text["prompt"] + text["text"], "scores": {name: None if np.isnan(row[name]) else row[name] for name in SCORES}}
+    during = store.read("sample_attention", **keys)
+    during = during[(during["source"] == "model") & (during["step"] == step) & (during["sample"] == 0)]
+    return {
+        "text": text["prompt"] + text["text"],
+        "scores": {name: None if np.isnan(row[name]) else row[name] for name in SCORES},
+        "heads": {f"L{row.layer}H{row.head}": row.normalized_entropy for row in during.itertuples()},
+    }
 
 
 if __name__ == "__main__":

@@ -27,15 +27,16 @@ CHROMIUM=$(command -v "${CHROMIUM:-chromium}")
 export CHROMIUM
 
 node --test $tests/modules.test.mjs || exit 1
-if ! npm ci --prefix $tests --no-audit --no-fund --silent; then
+# What npm has installed already stays.
+if [ ! $tests/node_modules/.package-lock.json -nt $tests/package-lock.json ] && ! npm ci --prefix $tests --no-audit --no-fund --silent; then
     echo "skipped: the page was not tested in a browser, since npm could not install playwright-core and axe-core"
     exit 77
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 .venv/bin/python python/page_values.py "$artifacts" >"$work/values.json" || exit 1
-# A study whose texts are markup and control characters, which a test of `plot` writes.
-PLOT_STUDY=$work/hostile cargo test --quiet --release --locked --test study a_study_becomes >"$work/log" 2>&1 || {
+# A study whose texts are markup and control characters, and one that still runs, which tests of `plot` write.
+PLOT_STUDY=$work/hostile cargo test --quiet --release --locked --test study a_study_ >"$work/log" 2>&1 || {
     cat "$work/log"
     exit 1
 }

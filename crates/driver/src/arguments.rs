@@ -23,7 +23,7 @@ Examples:
   run_pipeline.sh --set train.max_iters=500 --dry-run     what a shorter training would run
   run_pipeline.sh --only metrics --run run_2 --force      rerun one stage of one run
   run_pipeline.sh status --watch                          how far a run is, from another terminal
-  run_pipeline.sh view                                    the page to explore the results
+  run_pipeline.sh view                                    the page to explore the results, or what there is so far
   run_pipeline.sh explain FILE                            what made a file, from what
 Jobs whose parameters, inputs and declared versions have not changed are up to date and are skipped. An interrupted run
 resumes. A failed job does not stop those that do not depend on it.";
@@ -189,8 +189,12 @@ pub enum Command {
         #[arg(required = true)]
         job: Vec<String>,
     },
-    /// Open the study's page in a browser, or print its path
-    View,
+    /// Open the study's page in a browser, or print its path; without a page yet, make one of what there is so far
+    View {
+        /// Make a page of what there is so far, which says what is missing, also where there is one of an earlier run
+        #[arg(long)]
+        so_far: bool,
+    },
     /// End what --executor slurm has submitted; trainings save first
     Cancel,
     /// Run these jobs here and now, whoever else works in the folder; a job that another process runs is taken over. This is what a

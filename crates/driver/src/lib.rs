@@ -124,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
         Some(Command::Graph { by }) => executor.print_graph(*by),
         Some(Command::Explain { artifact, compare }) => executor.explain(artifact, compare.as_deref()),
         Some(Command::Logs { job }) => executor.print_log(&job.join(" ")),
-        Some(Command::View) => view::view(&executor.root).map(|()| None),
+        Some(Command::View { so_far }) => executor.view(*so_far).map(|()| None),
         Some(Command::Cancel) => executor.cancel(),
         Some(Command::Job { array, .. }) => executor.run_jobs(arguments, array.as_deref(), started),
         Some(Command::Clean { yes }) => executor.clean(arguments, *yes),

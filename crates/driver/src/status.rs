@@ -191,7 +191,7 @@ fn list(title: &str, jobs: &[String]) -> String {
 }
 
 /// Whether a run of the pipeline has locked the folder.
-fn is_locked(root: &Path) -> bool {
+pub(crate) fn is_locked(root: &Path) -> bool {
     let lock = File::open(root.join(".lock"));
     lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }

@@ -6,9 +6,11 @@ use schemas::attention::Window;
 use schemas::enums::WindowKind;
 use schemas::tables::{
     Attention, Baselines, Correlations, Evaluations, Findings, HeadMatches, HeadMetrics, LayerSimilarity, Onsets,
-    Results, SampleAttention, SampleScores, Samples, TrainingLog, Vocabulary, Windows,
+    Results, SampleAttention, SampleScores, Samples, SplitLosses, TextNotes, TrainingLog, Vocabulary, Windows,
 };
 use schemas::{Alphabet, Measure, Partition, Provenance, Table, Uniform, Unit};
+
+use crate::so_far;
 
 /// The tables behind figures and report.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct Inputs {
     pub datasets: Vec<Dataset>,
     /// What was to be part of the study and is not, since it failed.
     pub missing: Vec<String>,
+    /// What is not there yet, of a page of what there is so far; none of a page of the whole study.
+    pub pending: Option<Vec<String>>,
 }
 
 /// A dataset's tables. Runs are never pooled: each table of attention comes from one run, the last one that has it.
@@ -28,6 +32,8 @@ pub struct Dataset {
     pub study: StudyDataset,
     /// Its symbols, which label tokens.
     pub alphabet: Alphabet,
+    /// What will matter of its text.
+    pub notes: Vec<TextNotes>,
     /// The snapshots that attention maps and matrices of layers are asked for; none where these choose.
     pub chosen_steps: Option<Steps>,
     /// Losses of every run, in the order of the study.
@@ -44,6 +50,8 @@ pub struct Dataset {
     pub findings: Vec<Findings>,
     /// Correlations of the run with scores, else of the one with snapshots; empty without either.
     pub correlations: Vec<Correlations>,
+    /// Whether `correlate` has concluded; not where a page shows what there is so far.
+    pub concluded: bool,
     /// The provenance of every table read, of the first seed.
     pub sources: Vec<Source>,
 }
@@ -57,6 +65,8 @@ pub struct RunLosses {
     pub evaluations: Vec<Vec<Evaluations>>,
     /// `training_log` of each seed.
     pub training_log: Vec<Vec<TrainingLog>>,
+    /// `split_losses` of each seed; empty where the run does not evaluate whole splits.
+    pub splits: Vec<Vec<SplitLosses>>,
 }
 
 /// Attention tables of one run.
@@ -155,10 +165,10 @@ impl Inputs {
     /// # Errors
     /// If a table is missing, damaged or of another version, or a dataset has no seeds.
     pub fn read(tables: &Tables<Plot>, parameters: &Parameters) -> Result<Self, Fault> {
-        let results = tables.read::<Results>(&Partition::study())?.rows;
+        let results = so_far::rows::<Results>(tables, &Partition::study(), parameters)?;
         let datasets = parameters.study.datasets.iter().map(|dataset| Dataset::read(tables, dataset, parameters));
         let datasets = datasets.collect::<Result<_, _>>()?;
-        Ok(Self { results, datasets, missing: parameters.study.missing.clone() })
+        Ok(Self { results, datasets, missing: parameters.study.missing.clone(), pending: None })
     }
 
     /// What a token is in each dataset.
@@ -171,6 +181,7 @@ impl Inputs {
 struct Reader<'study> {
     tables: &'study Tables<Plot>,
     dataset: &'study StudyDataset,
+    parameters: &'study Parameters,
     sources: Vec<Source>,
 }
 
@@ -188,7 +199,16 @@ impl Reader<'_> {
     where
         Plot: Reads<T>,
     {
-        Ok(self.tables.read::<T>(&Partition::dataset(&self.dataset.name).run(&run.name))?.rows)
+        so_far::rows(self.tables, &Partition::dataset(&self.dataset.name).run(&run.name), self.parameters)
+    }
+
+    /// The samples of one run and seed, which a study that runs may not have yet.
+    fn samples(&mut self, run: &StudyRun, seed: u64) -> Result<Vec<Samples>, Fault> {
+        let partition = Partition::dataset(&self.dataset.name).run(&run.name).seed(seed);
+        if so_far::lacks::<Samples>(self.tables, &partition, self.parameters)? {
+            return Ok(Vec::new());
+        }
+        self.seed(run, seed)
     }
 
     /// A table of one run and seed.
@@ -210,11 +230,12 @@ impl Dataset {
         let study = &parameters.study;
         let seed = *dataset.seeds.first().ok_or_else(|| Fault::parameter(format!("{} has no seeds", dataset.name)))?;
         let last = |part| study.last_with(part);
-        let mut reader = Reader { tables, dataset, sources: Vec::new() };
+        let mut reader = Reader { tables, dataset, parameters, sources: Vec::new() };
         let mut losses = Vec::new();
         for run in &study.runs {
             let (evaluations, training_log) = (reader.seeds(run)?, reader.seeds(run)?);
-            losses.push(RunLosses { run: run.clone(), evaluations, training_log });
+            let splits = if run.has(Part::Evaluation) { reader.seeds(run)? } else { Vec::new() };
+            losses.push(RunLosses { run: run.clone(), evaluations, training_log, splits });
         }
         let map_steps = parameters.map_steps(&dataset.steps);
         let attention = match last(Part::Snapshots) {
@@ -233,22 +254,31 @@ impl Dataset {
             None => None,
         };
         let samples = match study.run_of_samples() {
-            Some(run) => reader.seed(run, seed)?,
+            Some(run) => reader.samples(run, seed)?,
             None => Vec::new(),
         };
         let correlations = match study.run_of_correlations() {
             Some(run) => reader.run(run)?,
             None => Vec::new(),
         };
-        let findings = tables.read::<Findings>(&Partition::dataset(&dataset.name))?;
-        let alphabet = Alphabet::new(&tables.read::<Vocabulary>(&Partition::dataset(&dataset.name))?.rows);
+        let whole = Partition::dataset(&dataset.name);
+        let alphabet = Alphabet::new(&tables.read::<Vocabulary>(&whole)?.rows);
+        let notes = tables.read::<TextNotes>(&whole)?;
         let mut sources = reader.sources;
-        sources.push(Source { run: None, provenance: findings.provenance });
-        let (study, findings) = (dataset.clone(), findings.rows);
+        sources.push(Source { run: None, provenance: notes.provenance });
+        let concluded = !so_far::lacks::<Findings>(tables, &whole, parameters)?;
+        let mut findings = Vec::new();
+        if concluded {
+            let read = tables.read::<Findings>(&whole)?;
+            sources.push(Source { run: None, provenance: read.provenance });
+            findings = read.rows;
+        }
+        let (study, notes) = (dataset.clone(), notes.rows);
         let chosen_steps = parameters.steps.is_some().then_some(map_steps);
         Ok(Self {
             study,
             alphabet,
+            notes,
             chosen_steps,
             losses,
             attention,
@@ -257,6 +287,7 @@ impl Dataset {
             samples,
             findings,
             correlations,
+            concluded,
             sources,
         })
     }

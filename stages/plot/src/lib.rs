@@ -16,6 +16,7 @@ pub mod pdf;
 pub mod render;
 pub mod report;
 pub mod series;
+pub mod so_far;
 pub mod style;
 pub mod text;
 
@@ -39,9 +40,21 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
         print!("{}", list());
         return Ok(());
     }
+    if job.parameters.so_far != Some(true) {
+        return draw_all(job, None, terminal);
+    }
     let root = job.outputs.root();
-    let inputs = Inputs::read(&job.inputs, &job.parameters)?;
-    let explorer = Explorer::read(&job.inputs, &job.parameters.study, &inputs)?;
+    let (parameters, pending) = so_far::reduced(&job.parameters, root)?;
+    let rest = Job::new(root, job.partition.clone(), parameters, job.execution);
+    draw_all(&rest, Some(pending), terminal)
+}
+
+/// Draws what the study has. `pending` is what a study that still runs has not: then only the page is written, so that nothing
+/// takes its figures for final ones.
+fn draw_all(job: &Job<Plot>, pending: Option<Vec<String>>, terminal: &Terminal) -> Result<(), Fault> {
+    let root = job.outputs.root();
+    let inputs = Inputs { pending, ..Inputs::read(&job.inputs, &job.parameters)? };
+    let explorer = Explorer::read(&job.inputs, &job.parameters, &inputs)?;
     let progress = terminal.progress("plot", (FigureName::ALL.len() * inputs.datasets.len()) as u64);
     let mut rendered = Vec::new();
     for dataset in &inputs.datasets {
@@ -58,10 +71,15 @@ pub fn run(job: &Job<Plot>, terminal: &Terminal) -> Result<(), Fault> {
         }
         rendered.push(on_page);
     }
-    let page = "report/index.html";
+    let page = if inputs.pending.is_some() { "report/so_far.html" } else { "report/index.html" };
     job.outputs.write_file(page, report::page(&inputs, &rendered, &explorer).as_bytes())?;
     drop(progress);
-    terminal.say(format!("figures: {}, report: {}", root.join("plots").display(), root.join(page).display()));
+    let page = root.join(page);
+    terminal.say(match &inputs.pending {
+        None => format!("figures: {}, report: {}", root.join("plots").display(), page.display()),
+        Some(pending) if pending.is_empty() => format!("page: {}, of every table", page.display()),
+        Some(pending) => format!("page: {}, still without {}", page.display(), pending.join("; ")),
+    });
     Ok(())
 }
 
@@ -78,7 +96,7 @@ fn draw(parameters: &Parameters, dataset: &Dataset, name: FigureName) -> Result<
     let Some(figure) = figures::figure(name, dataset, Look::default()) else { return Ok(None) };
     let pictures = rendered(&figure)?;
     let mut files = Vec::new();
-    if parameters.draws(name) {
+    if parameters.draws(name) && parameters.so_far != Some(true) {
         if look == Look::default() {
             files = contents(&figure, pictures.clone())?;
         } else if let Some(figure) = figures::figure(name, dataset, look) {

@@ -220,17 +220,34 @@ fn draw<DB: DrawingBackend>(
     }
 }
 
-/// The bytes of a PNG with the raster's palette.
+/// How opaque the cells of a raster are that have no value, of 255: on the page's dark background they are dark too.
+const NO_VALUE_ALPHA: u8 = 64;
+
+/// The bytes of a PNG with the raster's palette. Greys, which are not of its scale, are translucent colours that on paper are those.
 fn indexed_png(raster: &Raster, theme: Theme) -> Result<Vec<u8>, Reason> {
+    let is_grey = |color: &Color| matches!(color, Color::Grid | Color::Faint);
     let channels = |color: &Color| {
-        let Rgb(red, green, blue) = color.of(theme);
-        [red, green, blue]
+        let (Rgb(red, green, blue), Rgb(paper_red, paper_green, paper_blue)) =
+            (color.of(theme), Color::Paper.of(theme));
+        let share = f64::from(NO_VALUE_ALPHA) / 255.0;
+        let seen = |(channel, paper): (u8, u8)| match color {
+            // A value of 0 to 255.
+            color if is_grey(color) => {
+                (f64::from(paper) + (f64::from(channel) - f64::from(paper)) / share).round() as u8
+            }
+            _ => channel,
+        };
+        [(red, paper_red), (green, paper_green), (blue, paper_blue)].map(seen)
     };
     let palette: Vec<u8> = raster.palette.iter().flat_map(channels).collect();
+    let opacity = |color: &Color| if is_grey(color) { NO_VALUE_ALPHA } else { u8::MAX };
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, raster.columns.try_into()?, raster.rows.try_into()?);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_palette(palette);
+    if raster.palette.iter().any(is_grey) {
+        encoder.set_trns(raster.palette.iter().map(opacity).collect::<Vec<u8>>());
+    }
     encoder.write_header()?.write_image_data(&raster.cells)?;
     Ok(bytes)
 }

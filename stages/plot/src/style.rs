@@ -176,8 +176,20 @@ pub struct Font {
     pub color: Color,
 }
 
-/// The colour-blind-safe palette of Okabe and Ito (2008), without yellow, which is faint on white.
-pub const DISTINCT: [Color; 7] = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, Color::Ink];
+/// The colour-blind-safe palette of Okabe and Ito (2008), without yellow, which is faint on white; then, for studies of more seeds
+/// than it has colours, three that are darker than their neighbours in hue.
+pub const DISTINCT: [Color; 10] = [
+    BLUE,
+    VERMILION,
+    GREEN,
+    PURPLE,
+    ORANGE,
+    SKY,
+    Color::Ink,
+    Color::Hue(Rgb(0x7B, 0x3F, 0xB0)),
+    Color::Hue(Rgb(0x8A, 0x1C, 0x1C)),
+    Color::Hue(Rgb(0x5F, 0x7D, 0x00)),
+];
 /// Okabe and Ito's blue.
 pub const BLUE: Color = Color::Hue(Rgb(0x00, 0x72, 0xB2));
 /// Okabe and Ito's vermilion.
@@ -191,7 +203,7 @@ pub const ORANGE: Color = Color::Hue(Rgb(0xE6, 0x9F, 0x00));
 /// Okabe and Ito's sky blue.
 pub const SKY: Color = Color::Hue(Rgb(0x56, 0xB4, 0xE9));
 
-/// The colour of item `index` of a set without order, such as runs or heads; repeats after seven.
+/// The colour of item `index` of a set without order, such as runs or heads; repeats after ten.
 pub fn distinct(index: usize) -> Color {
     DISTINCT[index % DISTINCT.len()]
 }

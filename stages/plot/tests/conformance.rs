@@ -18,7 +18,7 @@ fn good(root: &Path, runs: fn(&StudyRun) -> bool) -> Vec<String> {
 
 #[test]
 fn a_whole_study_conforms() {
-    conforms(plot::run, |root| good(root, |run| [0, 4].contains(&run.parts.len())));
+    conforms(plot::run, |root| good(root, |run| [0, 5].contains(&run.parts.len())));
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn figures_are_as_reviewed() {
     let study = synthetic::study(&[1337, 1338, 1339], "0,50,100-2000/100");
     synthetic::write(&Artifacts::new(folder.path()), &study);
     let Look { width, theme, titles } = Look::default();
-    let parameters = Parameters { study, only: None, steps: None, width, theme, titles, list: None };
+    let parameters = Parameters { study, only: None, steps: None, width, theme, titles, list: None, so_far: None };
     let job: Job<Plot> = Job::new(folder.path(), Partition::study(), parameters, Execution::default());
     let inputs = Inputs::read(&job.inputs, &job.parameters).expect("read");
     let dataset = &inputs.datasets[0];

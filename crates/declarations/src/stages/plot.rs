@@ -16,7 +16,7 @@ stage! {
     /// shows as CSV and its caption as text to plots/FIGURE_DATASET, and one self-contained page to report/index.html, all below
     /// the folder of the tables. Which figures there are follows from the parts of the runs. The page always has all of them,
     /// as wide as a page: the parameters change the files of the figures.
-    Plot "plot" results 2 per Study
+    Plot "plot" results 3 per Study
     example "plot --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \
              \"runs\":[{\"name\":\"run_0\",\"label\":\"Baseline\",\"parts\":[]}]}'"
     derived {
@@ -39,14 +39,18 @@ stage! {
     internal {
         /// Print the figures, a line for each, and do nothing else
         list: Option<bool>,
+        /// Write only a page, report/so_far.html, of the tables that are there, which says what is missing; while a study runs
+        so_far: Option<bool>,
     }
     check check;
     reads {
         Results,
         Findings,
         Vocabulary,
+        TextNotes,
         TrainingLog,
         Evaluations,
+        SplitLosses.when(|_, member| member.has(Part::Evaluation)),
         HeadMatches.when(|_, member| member.has(Part::Snapshots)),
         Attention.when(|_, member| member.has(Part::Snapshots)).at(|_, member| member.steps()),
         Windows.when(|_, member| member.has(Part::Snapshots)),

@@ -54,6 +54,26 @@ fn the_status_graph_logs_and_origin_are_shown() {
 }
 
 #[test]
+fn view_shows_the_page_or_makes_one_of_what_there_is_so_far() {
+    let scene = Scene::new();
+    let said = scene.run(&["view"]);
+    assert_eq!(said.code, Some(3));
+    said.has("there is no page, and no folder artifacts/smoke: run the study first");
+    fs::create_dir_all(scene.path("artifacts/smoke/report")).unwrap();
+    fs::write(scene.path("programs/plot"), "#!/bin/sh\necho \"$@\" >asked; [ ! -e broken ]\n").unwrap();
+    scene.run_well(&["view"]).has("artifacts/smoke/report/so_far.html");
+    let asked = fs::read_to_string(scene.path("asked")).unwrap();
+    assert!(asked.contains("--artifacts artifacts/smoke --study {") && asked.ends_with(" --so-far true\n"), "{asked}");
+    fs::write(scene.path("artifacts/smoke/report/index.html"), "of an earlier run").unwrap();
+    scene.run_well(&["view"]).has("artifacts/smoke/report/index.html");
+    scene.run_well(&["view", "--so-far"]).has("artifacts/smoke/report/so_far.html");
+    fs::write(scene.path("broken"), "").unwrap();
+    let said = scene.run(&["view", "--so-far"]);
+    assert_eq!(said.code, Some(3));
+    said.has("there is no page of what there is so far");
+}
+
+#[test]
 fn files_that_the_study_does_not_refer_to_are_listed_and_removed_where_the_user_agrees() {
     let scene = Scene::new();
     let said = scene.run(&["clean", "--yes", "--artifacts", "."]);

@@ -30,6 +30,7 @@ pub fn study(inputs: &Inputs, datasets: Vec<Value>) -> Value {
     json!({
         "datasets": datasets,
         "missing": inputs.missing,
+        "pending": inputs.pending.as_ref().is_some_and(|pending| !pending.is_empty()),
         "measures": {
             "head": quantities(head_measures().into_iter().map(|(quantity, _)| quantity).collect()),
             "layer": quantities(LayerMetrics::MEASURES.iter().map(|measure| measure.quantity).collect()),
@@ -91,8 +92,9 @@ fn losses(of: &Dataset) -> Vec<Value> {
             let seeds = evaluations.into_iter().flatten();
             seeds.map(|rows| rows.iter().map(|row| number(Some(value(row)))).collect()).collect()
         };
-        let steps: Vec<u32> =
-            evaluations.and_then(|seeds| seeds.first()).into_iter().flatten().map(|row| row.step).collect();
+        // While a study runs, one seed is further along than another.
+        let longest = evaluations.and_then(|seeds| seeds.iter().max_by_key(|rows| rows.len()));
+        let steps: Vec<u32> = longest.into_iter().flatten().map(|row| row.step).collect();
         json!({ "runs": names, "steps": steps, "val": seeds(|row| row.val_loss), "train": seeds(|row| row.train_loss) })
     };
     identical(&runs).into_iter().map(group).collect()
@@ -308,7 +310,13 @@ fn quality(training: &Training, of: &Dataset, name: &str, chunks: &mut Vec<Chunk
                     SampleAttention::MEASURES.iter().map(mean).collect::<Vec<_>>().into()
                 })
                 .collect();
-            texts.push(json!([seed, step, row.sample, scores, layers]));
+            // The texts on the page are the first seed's: of these, every head.
+            let heads = if seed == 0 {
+                of_heads(training, |layer| attention.get(&(step, row.sample, layer)))
+            } else {
+                Value::Null
+            };
+            texts.push(json!([seed, step, row.sample, scores, layers, heads]));
         }
     }
     let chunk = Chunk::new(format!("quality-{name}"), json!(texts).to_string().as_bytes());
@@ -337,7 +345,30 @@ fn quality(training: &Training, of: &Dataset, name: &str, chunks: &mut Vec<Chunk
             SampleAttention::MEASURES.iter().map(mean).collect::<Vec<_>>().into()
         })
         .collect();
-    json!({ "chunk": id, "references": references, "validation": validation, "samplesOf": of.study.seeds.first().map(u64::to_string) })
+    let mut real: BTreeMap<u16, Vec<&SampleAttention>> = BTreeMap::new();
+    for row in tables.samples.iter().flatten().filter(|row| row.source == TextSource::Validation) {
+        real.entry(row.layer).or_default().push(row);
+    }
+    let real = of_heads(training, |layer| real.get(&layer));
+    json!({
+        "chunk": id, "references": references, "validation": validation, "validationHeads": real,
+        "samplesOf": of.study.seeds.first().map(u64::to_string),
+    })
+}
+
+/// Attention over texts of every head, in the order of layers and heads: each measure's mean over the rows.
+fn of_heads<'rows>(training: &Training, rows: impl Fn(u16) -> Option<&'rows Vec<&'rows SampleAttention>>) -> Value {
+    let heads = (0..training.layers()).flat_map(|layer| (0..training.heads()).map(move |head| (layer as u16, head)));
+    let of_head = |(layer, head): (u16, usize)| {
+        let rows = rows(layer).into_iter().flatten().filter(|row| usize::from(row.head) == head);
+        let rows: Vec<&&SampleAttention> = rows.collect();
+        let mean = |measure: &Measure<SampleAttention>| {
+            let values: Vec<f64> = rows.iter().filter_map(|row| (measure.get)(row)).collect();
+            number(mean_stderr(&values).map(|(mean, _)| mean))
+        };
+        SampleAttention::MEASURES.iter().map(mean).collect::<Vec<_>>()
+    };
+    heads.map(of_head).collect::<Vec<_>>().into()
 }
 
 /// Samples of the first seed.

@@ -9,8 +9,8 @@ pub mod data;
 pub mod maps;
 pub mod trainings;
 
-use declarations::plot::Plot;
-use declarations::{Fault, Inputs as Tables, Study};
+use declarations::plot::{Parameters, Plot};
+use declarations::{Fault, Inputs as Tables};
 
 use crate::inputs::Inputs;
 use chunk::Chunk;
@@ -30,8 +30,9 @@ impl Explorer {
     ///
     /// # Errors
     /// If a table is missing, damaged or of another version.
-    pub fn read(tables: &Tables<Plot>, study: &Study, inputs: &Inputs) -> Result<Self, Fault> {
-        let datasets = study.datasets.iter().map(|dataset| DatasetTrainings::read(tables, study, dataset));
+    pub fn read(tables: &Tables<Plot>, parameters: &Parameters, inputs: &Inputs) -> Result<Self, Fault> {
+        let datasets = parameters.study.datasets.iter();
+        let datasets = datasets.map(|dataset| DatasetTrainings::read(tables, parameters, dataset));
         let datasets = datasets.collect::<Result<Vec<_>, _>>()?;
         let trainings = datasets.iter().map(|dataset| dataset.trainings.len()).sum::<usize>();
         let mut chunks = Vec::new();

@@ -1,12 +1,14 @@
 //! Reads the tables that the page's views show, by training.
 
-use declarations::plot::Plot;
-use declarations::{Fault, Inputs as Tables, Part, Reads, Study, StudyDataset, StudyRun};
+use declarations::plot::{Parameters, Plot};
+use declarations::{Fault, Inputs as Tables, Part, Reads, StudyDataset, StudyRun};
 use schemas::tables::{
     AttendedCharacters, Attention, Baselines, Correlations, HeadMatches, HeadMetrics, HeadOutputs, LayerMetrics,
     LayerSimilarity, Onsets, SampleAttention, SampleScores, Vocabulary, Windows,
 };
 use schemas::{Partition, Reader, Table};
+
+use crate::so_far;
 
 /// The trainings of one dataset whose attention was recorded.
 pub struct DatasetTrainings {
@@ -72,12 +74,12 @@ impl DatasetTrainings {
     ///
     /// # Errors
     /// If a table is missing, damaged or of another version.
-    pub fn read(tables: &Tables<Plot>, study: &Study, dataset: &StudyDataset) -> Result<Self, Fault> {
-        let reader = DatasetReader { tables, dataset };
+    pub fn read(tables: &Tables<Plot>, parameters: &Parameters, dataset: &StudyDataset) -> Result<Self, Fault> {
+        let reader = DatasetReader { tables, dataset, parameters };
         let vocabulary = tables.read::<Vocabulary>(&Partition::dataset(&dataset.name))?.rows;
         // A run is of the training for which its windows were written: under a link, of another run.
         let mut groups: Vec<Group<'_>> = Vec::new();
-        for run in study.runs.iter().filter(|run| run.has(Part::Snapshots)) {
+        for run in parameters.study.runs.iter().filter(|run| run.has(Part::Snapshots)) {
             let windows = dataset.seeds.iter().map(|&seed| tables.read::<Windows>(&reader.partition(run, seed)));
             let windows = windows.collect::<Result<Vec<_>, _>>()?;
             let written_for: Vec<_> = windows.iter().map(|loaded| loaded.written_for.clone()).collect();
@@ -113,6 +115,7 @@ struct Group<'study> {
 struct DatasetReader<'study> {
     tables: &'study Tables<Plot>,
     dataset: &'study StudyDataset,
+    parameters: &'study Parameters,
 }
 
 impl DatasetReader<'_> {
@@ -140,7 +143,7 @@ impl DatasetReader<'_> {
     where
         Plot: Reads<T>,
     {
-        Ok(self.tables.read::<T>(&Partition::dataset(&self.dataset.name).run(&run.name))?.rows)
+        so_far::rows(self.tables, &Partition::dataset(&self.dataset.name).run(&run.name), self.parameters)
     }
 
     fn run(&self, run: &StudyRun) -> Result<RunTables, Fault> {

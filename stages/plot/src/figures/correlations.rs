@@ -66,9 +66,15 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
             .to_owned(),
         columns: &["panel", "attention", "outcome", "spearman", "q_value", "n", "seeds"],
     };
+    // A panel of which nothing is known says nothing.
+    let known = |part: &&Part| rows.iter().any(|row| row.scope == part.scope && (part.value)(row).is_some());
+    let mut parts: Vec<&Part> = PARTS.iter().filter(known).collect();
+    if parts.is_empty() {
+        parts.push(&PARTS[0]);
+    }
     let wanted = attention.iter().map(|name| style::TICK.width(label(name))).fold(0.0, f64::max) + 14.0;
     // Panels beside each other share the row labels.
-    let columns = look.either(PARTS.len(), 1);
+    let columns = look.either(parts.len(), 1);
     let gap = 26.0;
     let labels = wanted.min(look.either(390.0, 320.0));
     let left = look.margin() + labels;
@@ -79,7 +85,7 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     let first = 44.0 + above;
     let across = cell * outcomes.len() as f64;
     // Few outcomes are narrower than the panel's heading.
-    let pitch = gap + PARTS.iter().map(|part| style::HEADING.width(part.heading)).fold(across, f64::max);
+    let pitch = gap + parts.iter().map(|part| style::HEADING.width(part.heading)).fold(across, f64::max);
     // The rows of each panel: all of them beside each other, those that have a correlation where each stands alone.
     let has = |part: &Part, name: &str| {
         rows.iter().any(|row| row.scope == part.scope && row.x == name && (part.value)(row).is_some())
@@ -87,7 +93,7 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
     let of_part = |part: &Part| -> Vec<&str> {
         attention.iter().copied().filter(|name| columns > 1 || has(part, name)).collect()
     };
-    let panels: Vec<Vec<&str>> = PARTS.iter().map(of_part).collect();
+    let panels: Vec<Vec<&str>> = parts.iter().map(|part| of_part(part)).collect();
     let mut tops = Vec::new();
     let mut bottom = first;
     for (index, measures) in panels.iter().enumerate() {
@@ -96,7 +102,7 @@ pub fn figure(dataset: &Dataset, look: Look) -> Figure {
         bottom = top + cell * measures.len() as f64;
     }
     let mut figure = Figure::new(look, heading, bottom + 24.0 + ColorBar::HEIGHT);
-    for (index, ((part, measures), y)) in PARTS.iter().zip(&panels).zip(tops).enumerate() {
+    for (index, ((part, measures), y)) in parts.iter().zip(&panels).zip(tops).enumerate() {
         let x = left + pitch * (index % columns) as f64;
         let is_first_row = index < columns;
         let level = if is_first_row { 24.0 } else { y - 16.0 };

@@ -10,13 +10,11 @@ use schemas::{Measure, Table};
 use crate::axis::{Panel, Scale, range, steps_label};
 use crate::canvas::{Align, Figure, Heading, Raster};
 use crate::data::Cell;
-use crate::figures::{UNIFORM, viridis_palette};
+use crate::figures::{NO_VALUE, UNIFORM, cell, cell_palette, viridis_palette};
 use crate::inputs::{AttentionTables, Dataset};
 use crate::measures::axis_label;
 use crate::style::{self, Color, Look, Stroke};
 
-/// The palette index of a missing value.
-const MISSING: u8 = 255;
 /// The distance between the heat maps of two layers.
 const BETWEEN_LAYERS: f64 = 4.0;
 
@@ -146,14 +144,12 @@ fn raster(
         steps.iter().min_by(|one, other| distance(one).total_cmp(&distance(other))).copied()
     };
     let shown: Vec<Option<u32>> = (0..columns).map(nearest).collect();
-    let cell = |head: usize, step: Option<u32>| {
+    let entry = |head: usize, step: Option<u32>| {
         let value = step.and_then(|step| values.get(&(head as u16, step)));
-        // From 0 to 254.
-        value.map_or(MISSING, |value| (254.0 * scale.fraction(*value).clamp(0.0, 1.0)).round() as u8)
+        value.map_or(NO_VALUE, |value| cell(scale.fraction(*value)))
     };
-    let cells = (0..heads).flat_map(|head| shown.iter().map(move |step| cell(head, *step))).collect();
-    let palette = (0..255).map(|entry| Color::Exact(style::viridis(f64::from(entry) / 254.0))).chain([Color::Grid]);
-    Raster { columns, rows: heads, cells, palette: palette.collect() }
+    let cells = (0..heads).flat_map(|head| shown.iter().map(move |step| entry(head, *step))).collect();
+    Raster { columns, rows: heads, cells, palette: cell_palette() }
 }
 
 /// The metric's name, and below it its colour scale between its lowest and highest value.

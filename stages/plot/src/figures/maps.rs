@@ -5,12 +5,9 @@ use declarations::FigureName;
 use schemas::attention::{Window, triangle};
 
 use crate::canvas::{Align, Figure, Heading, Point, Raster};
-use crate::figures::{ColorBar, step_heading, viridis_palette};
+use crate::figures::{ColorBar, NO_VALUE, cell, cell_palette, step_heading, viridis_palette};
 use crate::inputs::{AttentionTables, Dataset};
-use crate::style::{self, Color, Look};
-
-/// The palette index of keys after the query, which are masked.
-const MASKED: u8 = 255;
+use crate::style::{self, Look};
 
 /// The smallest side of a map.
 const LEAST: f64 = 34.0;
@@ -160,12 +157,9 @@ impl Map {
 
     /// The square root of each weight as brightness, so that small weights are visible beside large ones.
     fn raster(&self) -> Raster {
-        // A value of 0 to 254 fits.
-        let entry = |weight: &Option<f32>| {
-            weight.map_or(MASKED, |weight| (254.0 * weight.clamp(0.0, 1.0).sqrt()).round() as u8)
-        };
+        let entry = |weight: &Option<f32>| weight.map_or(NO_VALUE, |weight| cell(f64::from(weight.max(0.0).sqrt())));
         let cells = self.weights.iter().map(entry).collect();
-        Raster { columns: self.size, rows: self.size, cells, palette: palette() }
+        Raster { columns: self.size, rows: self.size, cells, palette: cell_palette() }
     }
 
     /// The weights as numbers; where cells are maxima, with the first query and key of each.
@@ -179,10 +173,6 @@ impl Map {
     }
 }
 
-fn palette() -> Vec<Color> {
-    (0..255).map(|entry| Color::Exact(style::viridis(f64::from(entry) / 254.0))).chain([Color::Grid]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +181,7 @@ mod tests {
     fn rows_are_queries_and_later_keys_are_masked() {
         let window = Window { window: 0, layers: 1, heads: 1, queries: 2, weights: vec![1.0, 0.25, 0.75].into() };
         let whole = Map::of(&window, (0, 0), 1).raster();
-        assert_eq!(whole.cells, [254, MASKED, 127, (254.0 * 0.75_f32.sqrt()).round() as u8]);
+        assert_eq!(whole.cells, [254, NO_VALUE, 127, (254.0 * 0.75_f32.sqrt()).round() as u8]);
         assert_eq!(whole.palette.len(), 256);
     }
 
@@ -200,6 +190,6 @@ mod tests {
         let weights = vec![1.0, 0.0, 1.0, 0.25, 0.0, 0.75];
         let window = Window { window: 0, layers: 1, heads: 1, queries: 3, weights: weights.into() };
         let last = (254.0 * 0.75_f32.sqrt()).round() as u8;
-        assert_eq!(Map::of(&window, (0, 0), 2).raster().cells, [254, MASKED, 127, last]);
+        assert_eq!(Map::of(&window, (0, 0), 2).raster().cells, [254, NO_VALUE, 127, last]);
     }
 }

@@ -38,6 +38,8 @@ pub fn figure(name: FigureName, dataset: &Dataset, look: Look) -> Option<Figure>
 fn draw(name: FigureName, dataset: &Dataset, look: Look) -> Option<Figure> {
     let attention = dataset.attention.as_ref();
     let quality = dataset.quality.as_ref();
+    // Of what `correlate` concludes, nothing is drawn before it has.
+    let concluded = attention.filter(|_| dataset.concluded);
     match name {
         FigureName::ValLoss => Some(loss::figure(dataset, look, loss::Split::Val)),
         FigureName::TrainLoss => Some(loss::figure(dataset, look, loss::Split::Train)),
@@ -45,16 +47,16 @@ fn draw(name: FigureName, dataset: &Dataset, look: Look) -> Option<Figure> {
         FigureName::AttentionMaps => attention.and_then(|attention| maps::figure(dataset, attention, look)),
         FigureName::HeadHeatMaps => attention.map(|attention| heat_maps::figure(dataset, attention, look)),
         FigureName::HeadSpecialisation => attention.map(|attention| specialisation::figure(dataset, attention, look)),
-        FigureName::HeadTrajectories => attention.map(|attention| trajectories::figure(dataset, attention, look)),
+        FigureName::HeadTrajectories => concluded.map(|attention| trajectories::figure(dataset, attention, look)),
         FigureName::SpanDistribution => attention.map(|attention| spans::figure(dataset, attention, look)),
-        FigureName::Onsets => attention.map(|attention| onsets::figure(dataset, attention, look)),
+        FigureName::Onsets => concluded.map(|attention| onsets::figure(dataset, attention, look)),
         FigureName::LayerSimilarity => {
             dataset.similarity.as_ref().map(|similarity| similarity::figure(dataset, similarity, look))
         }
         FigureName::GenerationQuality => quality.map(|quality| quality::figure(dataset, quality, look)),
         FigureName::QualityAttention => quality.map(|quality| quality_attention::figure(dataset, quality, look)),
-        FigureName::Correlations => attention.map(|_| correlations::figure(dataset, look)),
-        FigureName::Findings => Some(findings::figure(dataset, look)),
+        FigureName::Correlations => concluded.map(|_| correlations::figure(dataset, look)),
+        FigureName::Findings => dataset.concluded.then(|| findings::figure(dataset, look)),
     }
 }
 
@@ -298,6 +300,20 @@ impl ColorBar<'_> {
             figure.text_centred(label, (middle, bottom + 18.0), style::TICK, Align::Middle);
         }
     }
+}
+
+/// The palette index of a cell without a value, which [`cell_palette`] has in the colour of a grid.
+const NO_VALUE: u8 = 255;
+
+/// The palette index of a share from 0 to 1.
+fn cell(share: f64) -> u8 {
+    (254.0 * share.clamp(0.0, 1.0)).round() as u8
+}
+
+/// Viridis for [`cell`], and a colour for [`NO_VALUE`].
+fn cell_palette() -> Vec<Color> {
+    let viridis = (0..NO_VALUE).map(|entry| Color::Exact(style::viridis(f64::from(entry) / 254.0)));
+    viridis.chain([Color::Grid]).collect()
 }
 
 /// Viridis in 256 steps.

@@ -34,7 +34,10 @@ pub fn figure(dataset: &Dataset, attention: &AttentionTables, look: Look) -> Fig
     let heading = Heading {
         name: FigureName::SpanDistribution,
         title: "How far back heads attend",
-        subtitle: format!("{} · {} · all heads {seeds}", dataset.study.name, attention.run),
+        subtitle: format!(
+            "{} · {} · all heads {seeds} · line: median, bands: 25–75 % and 5–95 %, dashed: uniform attention",
+            dataset.study.name, attention.run
+        ),
         caption: "Distribution over heads and seeds. Over training: median, and bands from the 25 to the 75 and from the 5 to the \
                   95 % quantile. By layer: every head of every seed at the last snapshot; bars: medians. Dashed: uniform \
                   attention."

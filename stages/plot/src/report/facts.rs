@@ -26,7 +26,9 @@ pub(super) fn list(dataset: &Dataset, results: &[Results]) -> Markup {
     if let Some(last) = dataset.study.steps.last() {
         facts.push((number::integer(last), "training steps".into()));
     }
-    facts.push((number::integer(dataset.study.steps.count()), "snapshots".into()));
+    if dataset.attention.is_some() {
+        facts.push((number::integer(dataset.study.steps.count()), "snapshots".into()));
+    }
     facts.push((
         number::integer(dataset.study.seeds.len()),
         if dataset.study.seeds.len() == 1 { "seed" } else { "seeds" }.into(),

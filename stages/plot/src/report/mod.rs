@@ -12,6 +12,8 @@ mod provenance;
 mod results;
 mod samples;
 mod script;
+mod splits;
+mod text;
 mod uncertainty;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -45,7 +47,7 @@ const VIEWS: [(&str, &str, &str); 9] = [
     ("correlations", "Correlations", "Every tested pair, raw and partial side by side, with q-values"),
     ("findings", "Findings", "Each claim with its statistic, interval and p-value; uncertainty and limitations"),
     ("figures", "Figures", "The study’s figures, as files too"),
-    ("provenance", "Provenance", "Which stage made what, with which parameters"),
+    ("provenance", "Provenance", "What the text is like; which stage made what, with which parameters"),
 ];
 
 /// The page, from the tables, each dataset's figures, and the data of the views.
@@ -95,7 +97,7 @@ fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup 
         "overview" => overview(inputs),
         "findings" => each(title, inputs, |dataset| {
             html! {
-                (section(dataset, "findings", "Findings", findings::table(&dataset.findings)))
+                (section(dataset, "findings", "Claims", findings::table(&dataset.findings)))
                 (section(dataset, "correlations", "Strongest correlations", correlations::table(&dataset.correlations)))
                 (section(dataset, "uncertainty", "Uncertainty", uncertainty::table(dataset)))
                 (section(dataset, "limitations", "Limitations", Some(limitations::list(dataset))))
@@ -104,14 +106,17 @@ fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup 
         "figures" => html! {
             h1 { (title) }
             @for (dataset, figures) in inputs.datasets.iter().zip(figures) {
-                (section(dataset, "figures", "Figures", Some(html! {
-                    @for rendered in figures { (figure(&dataset.study.name, rendered)) }
+                (section(dataset, "figures", "All figures", Some(html! {
+                    @for rendered in figures { (figure(&dataset.study.name, rendered, inputs.pending.is_none())) }
                 })))
                 (section(dataset, "samples", "Generated samples", samples::samples(dataset)))
             }
         },
         "provenance" => each(title, inputs, |dataset| {
-            section(dataset, "provenance", "Provenance", Some(provenance::table(dataset)))
+            html! {
+                (section(dataset, "dataset", "Text", Some(text::about(dataset))))
+                (section(dataset, "provenance", "Stages and parameters", Some(provenance::table(dataset))))
+            }
         }),
         _ => html! { h1 { (title) } div.app { p.note { "This view is drawn by the page’s script." } } },
     }
@@ -120,29 +125,56 @@ fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup 
 /// The first screen: what was run, what came out, the figure that tells the story, and where to go on.
 fn overview(inputs: &Inputs) -> Markup {
     html! {
-        h1 { (TITLE) }
+        h1 { "How attention forms while a GPT learns to write" }
         p.lead {
-            "A character-level GPT learns to predict text, and the attention of all its heads is recorded on the same windows of \
-             text throughout training. See how attention patterns form, which heads specialise, when, and whether that \
-             correlates with the loss or with the quality of generated text."
+            "A small GPT learns to predict text character by character. All along, the attention of each of its heads is \
+             recorded on the same windows of text: how patterns form, which heads specialise and when, and whether that \
+             correlates with the loss or with the quality of what it writes."
         }
         @if !inputs.missing.is_empty() {
-            p.lead role="note" { "Missing, since it failed: " (inputs.missing.join(", ")) "." }
+            p.alert role="note" { "Missing, since it failed: " (inputs.missing.join(", ")) "." }
         }
+        @if let Some(pending) = &inputs.pending { (so_far(pending)) }
         @for dataset in &inputs.datasets {
             section.study {
                 h2 { (dataset.study.name) }
                 (facts::list(dataset, &inputs.results))
-                @if dataset.attention.is_some() { div data-story=(dataset.study.name) {} }
+                div data-story=(dataset.study.name) {}
                 (findings::summary(&dataset.findings))
+                (text::alerts(dataset))
             }
         }
-        section #results { h2 { "Results" } (results::table(&inputs.results, &inputs.units())) }
+        @let losses = splits::table(inputs);
+        @if !inputs.results.is_empty() || losses.is_some() {
+            section #results {
+                h2 { "Results" }
+                @if !inputs.results.is_empty() { (results::table(&inputs.results, &inputs.units())) }
+                @if let Some(losses) = losses { (losses) }
+            }
+        }
         h2 { "Where to look next" }
         ul.next {
             @for (id, title, about) in VIEWS.iter().skip(1) {
                 li { a href={ "#" (id) } data-to=(id) { (title) } span { (about) } }
             }
+        }
+    }
+}
+
+/// That the study is not whole, and what it lacks.
+fn so_far(pending: &[String]) -> Markup {
+    html! {
+        div.alert role="note" {
+            p {
+                b { "What there is so far." }
+                @match pending.is_empty() {
+                    true => { " Every table of the study is there: the stage plot writes the final page, report/index.html." }
+                    false => {
+                        " The study still runs, or was interrupted. Not on this page yet:"
+                    }
+                }
+            }
+            @if !pending.is_empty() { ul { @for what in pending { li { (what) } } } }
         }
     }
 }
@@ -174,8 +206,8 @@ fn anchor(dataset: &str, part: &str) -> String {
     format!("{}-{part}", dataset.chars().map(letter).collect::<String>())
 }
 
-/// A figure with its caption and its files: the SVG, or the PNG where that is smaller.
-fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures)) -> Markup {
+/// A figure with its caption and, if they are written, its files: the SVG, or the PNG where that is smaller.
+fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures), has_files: bool) -> Markup {
     let uri = data_uri(&pictures.png);
     let file = |ending: &str| format!("../plots/{}_{dataset}.{ending}", figure.name);
     html! {
@@ -189,9 +221,14 @@ fn figure(dataset: &str, (figure, pictures): &(Figure, Pictures)) -> Markup {
                 }
             }
             figcaption {
-                (figure.caption) " Files beside this page: "
-                a href=(file("svg")) aria-label={ (figure.title) " as SVG" } { "SVG" } ", "
-                a href=(file("png")) aria-label={ (figure.title) " as PNG" } { "PNG" } "."
+                (figure.caption)
+                @if has_files {
+                    " Files beside this page: "
+                    a href=(file("svg")) aria-label={ (figure.title) " as SVG" } { "SVG" } ", "
+                    a href=(file("pdf")) aria-label={ (figure.title) " as PDF" } { "PDF" } ", "
+                    a href=(file("png")) aria-label={ (figure.title) " as PNG" } { "PNG" } ", "
+                    a href=(file("csv")) aria-label={ (figure.title) " as CSV" } { "CSV" } "."
+                }
             }
         }
     }

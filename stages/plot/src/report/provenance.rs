@@ -1,5 +1,6 @@
 //! The stages and parameters that produced the tables.
 
+use declarations::StageName;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -18,9 +19,17 @@ pub(super) fn table(dataset: &Dataset) -> Markup {
             None => producers.push((producer, config, vec![run])),
         }
     }
+    // In the order in which the stages run; those that are unknown come last.
+    let place = |producer: &str| StageName::ALL.iter().position(|stage| producer.starts_with(stage.word()));
+    producers.sort_by_key(|(producer, ..)| place(producer).unwrap_or(usize::MAX));
     let cells = |(producer, config, runs): &(&str, &Value, Vec<&str>)| {
         html! {
-            td { (producer) }
+            td {
+                @match producer.split_once(' ') {
+                    Some((stage, version)) => { b { (stage) } span.muted { "results " (version) } }
+                    None => { b { (producer) } }
+                }
+            }
             td { (runs.join(", ")) }
             td.parameters {
                 @for (name, value) in config.as_object().into_iter().flatten() {
@@ -32,7 +41,7 @@ pub(super) fn table(dataset: &Dataset) -> Markup {
     let rows: Vec<Markup> = producers.iter().map(cells).collect();
     let seeds: Vec<String> = dataset.study.seeds.iter().map(u64::to_string).collect();
     html! {
-        (scrolling_table("provenance", "Stages, runs and parameters", &["produced by", "runs", "parameters"], &rows))
+        (scrolling_table("provenance", "Stages, runs and parameters", &["stage", "runs", "parameters"], &rows))
         p.note {
             "Seeds " (seeds.join(", ")) "; snapshots at steps " (dataset.study.steps) "; evaluation every "
             (dataset.study.eval_interval) " steps. Parameters as recorded for the first seed."
@@ -40,8 +49,12 @@ pub(super) fn table(dataset: &Dataset) -> Markup {
     }
 }
 
+/// A value; of a list of named things their names.
 fn text(value: &Value) -> String {
     match value {
+        Value::Array(items) if items.iter().any(|item| item.get("name").is_some()) => {
+            items.iter().filter_map(|item| item.get("name")?.as_str()).collect::<Vec<_>>().join(", ")
+        }
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// A module is after those that it imports.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 18] = [
     include_str!("app/text.js"),
     include_str!("app/number.js"),
     include_str!("app/codec.js"),
@@ -21,6 +21,7 @@ const MODULES: [&str; 17] = [
     include_str!("app/attention.js"),
     include_str!("app/layers.js"),
     include_str!("app/heads.js"),
+    include_str!("app/during.js"),
     include_str!("app/texts.js"),
     include_str!("app/correlations.js"),
     include_str!("app/main.js"),

@@ -2,24 +2,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deflateSync } from "node:zlib";
-import { arranged, topAttended } from "../../src/report/app/attention.js";
-import { extent, scaleOf } from "../../src/report/app/chart.js";
+import { arranged } from "../../src/report/app/attention.js";
+import { extent, labelPlace, scaleOf } from "../../src/report/app/chart.js";
 import { fromBase64, inflate, sharesOf, triangle, weight } from "../../src/report/app/codec.js";
 import { distinct, inkOn, levels, signed } from "../../src/report/app/colour.js";
+import { matrixOf } from "../../src/report/app/during.js";
 import { csv } from "../../src/report/app/export.js";
 import { crosses } from "../../src/report/app/heads.js";
-import { keyColumn, queryRow } from "../../src/report/app/maps.js";
+import { distances, keyColumn, queryRow, topAttended } from "../../src/report/app/maps.js";
 import { Maps, Training, meanOf } from "../../src/report/app/model.js";
 import { correlation, integer, percent, short, tick, ticks } from "../../src/report/app/number.js";
 import { DEFAULTS, format, headName, headOf, parse } from "../../src/report/app/state.js";
-import { frames } from "../../src/report/app/story.js";
-import { printable, spoken, visible } from "../../src/report/app/text.js";
+import { frames, headline } from "../../src/report/app/story.js";
+import { inSentence, printable, spoken, visible } from "../../src/report/app/text.js";
 
 test("what is invisible has a picture", () => {
     const shown = ["\n", " ", "\t", "\u0001", "\u0085", "\u202e", "\u200f", "\u2067", "\ufeff", "\u0301", "א", "<", "é", "", "ab\n"].map(visible);
     assert.deepEqual(shown, ["↵", "␣", "⇥", "\\x01", "\\x85", "\\u{202e}", "\\u{200f}", "\\u{2067}", "\\u{feff}", "◌\u0301", "א", "<", "é", "∅", "ab↵"]);
     assert.equal(printable("a \n\u0000<b>\u202e"), "a \n\\x00<b>\\u{202e}");
     assert.deepEqual([spoken("\n"), spoken("\u0007"), spoken("x")], ["line feed", "character \\x07", "“x”"]);
+    assert.deepEqual([" ", "\u0007", "x"].map(inSentence), ["the space character", "the character \\x07", "the character “x”"]);
 });
 
 test("numbers read as in the tables", () => {
@@ -72,15 +74,37 @@ test("attended characters are ranked by share or by ratio", () => {
     assert.deepEqual(topAttended(shares, 2, uniform, "ratio", 2).map((one) => one.at), [0, 1]);
 });
 
+test("how far back a query attends is a mean weighted by attention", () => {
+    const cells = Uint8Array.of(255, 255, 0, 128, 0, 128);
+    assert.deepEqual([distances(cells, 3), distances(cells, 3, 2)], [[0, 1, 1], [0, 2, 2]]);
+    assert.deepEqual(distances(Uint8Array.of(0), 1), [0]);
+});
+
+test("heads of a sample are laid out by layer, and what is missing is none", () => {
+    const training = { layers: 2, heads: 2 };
+    assert.deepEqual(matrixOf([[1, 2], [3, 4], [5, null]], training, 1), [[2, 4], [null, null]]);
+});
+
+test("the headline says what loss and entropy do", () => {
+    const curve = (from, to) => [[0, from, null], [10, to, null]];
+    const said = headline(curve(4.2, 1.9), [curve(1, 0.5), curve(1, 0.6)]);
+    assert.match(said, /falls from 4.20 to 1.90, attention narrows: its mean entropy goes from 1.00 to 0.550/);
+    assert.match(headline(curve(4, 4.1), [curve(0.5, 0.5)]), /goes from 4.00 to 4.10, attention hardly changes/);
+    assert.match(headline(curve(4, 3), [curve(0.5, 0.9)]), /attention spreads/);
+});
+
 test("scales, colours and files", () => {
     const log = scaleOf([0, 1000], [0, 100], true);
     assert.deepEqual([log(0), log(1000), Math.round(log.invert(log(10)))], [0, 100, 10]);
     assert.deepEqual(extent([1, null, 3], 0.5), [0, 4]);
+    const frame = { left: 0, right: 100 }, places = [10, 80, 60].map((at) => labelPlace(at, at === 60 ? "0123456789" : "01234", frame));
+    assert.deepEqual(places, [{ x: 14, anchor: "start" }, { x: 76, anchor: "end" }, { x: 100, anchor: "end" }]);
     assert.equal(new Set(levels(false, "sqrt")).size > 200, true);
     assert.deepEqual([levels(true, "linear")[0], levels(true, "sqrt")[0]], [levels(true, "sqrt")[0], levels(true, "linear")[0]]);
     assert.notDeepEqual(signed(false, 0.5), signed(false, -0.5));
     assert.deepEqual([inkOn("rgb(255,255,255)"), inkOn("rgb(0,0,60)"), inkOn("rgb(98,168,198)")], ["#000", "#fff", "#000"]);
-    assert.equal(distinct(false, 7), distinct(false, 0));
+    assert.deepEqual([distinct(false, 10), distinct(true, 10)], [distinct(false, 0), distinct(true, 0)]);
+    assert.equal(new Set(Array.from({ length: 10 }, (_, at) => distinct(true, at))).size, 10);
     assert.equal(csv([["a", 'b"c'], [null, "x,y\n"]]), 'a,"b""c"\r\n,"x,y\n"\r\n');
     assert.deepEqual([frames(22), frames(2), frames(1)], [[0, 4, 8, 13, 17, 21], [0, 1], [0]]);
     assert.deepEqual([crosses([[0, 0], [10, 10]], 4, 6, 0, 20), crosses([[0, 0], [10, 10]], 4, 6, 8, 20), crosses([[5, 5]], 4, 6, 4, 6)], [true, false, true]);

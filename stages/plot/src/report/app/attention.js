@@ -2,16 +2,14 @@
 import { cssLevel, distinct, inkOn, levels, signed } from "./colour.js";
 import { triangle, weight } from "./codec.js";
 import { legend, lineChart, sparkline } from "./chart.js";
-import { choice, el, isDark, svgEl, table } from "./dom.js";
+import { choice, el, empty, isDark, svgEl, table } from "./dom.js";
 import { exporter } from "./export.js";
-import { axisOf, drawDifference, drawMap, keyColumn, queryRow } from "./maps.js";
+import { axisOf, distances, drawDifference, drawMap, keyColumn, queryRow, topAttended } from "./maps.js";
 import { integer, percent, short } from "./number.js";
 import { headName, headOf } from "./state.js";
 import { lossCurve } from "./story.js";
 import { spoken, visible } from "./text.js";
 
-/** How many attended characters the table has. */
-const TOP = 10;
 /** Milliseconds between snapshots while playing. */
 const BEAT = 450;
 
@@ -31,19 +29,11 @@ export function arranged(names, value, sort, limits) {
     return shown;
 }
 
-/** The characters that a head attends to most, by share or by ratio to uniform attention. */
-export function topAttended(shares, begin, uniform, rank, count = TOP) {
-    const all = uniform.map((share, at) => ({ at, share: shares[begin + at], uniform: share, ratio: share > 0 ? shares[begin + at] / share : null }));
-    const key = rank === "ratio" ? "ratio" : "share";
-    return all.sort((one, other) => (other[key] ?? 0) - (one[key] ?? 0) || one.at - other.at).slice(0, count);
-}
-
 export function mountAttention(root, app) {
     const { training, dataset } = app.at();
     const dark = isDark();
     if (!training || training.maps.length === 0) {
-        root.replaceChildren(el("p", { class: "note" }, "No run of this study recorded attention."));
-        return { update() {} };
+        return empty(root, app, "No run of this study recorded attention: the stage snapshot does, in runs that name it.");
     }
     const measures = app.study.measures.head;
     const losses = dataset.losses.find((one) => training.runs.some((run) => one.runs.includes(run.name))) ?? dataset.losses[0];
@@ -114,8 +104,7 @@ export function mountAttention(root, app) {
     const detail = el("section", { class: "detail", "aria-label": "One head" });
     const title = el("h2"), compareHost = el("div", { class: "controls" }), mapsHost = el("div", { class: "maps" }), text = el("div", { class: "text", role: "slider", tabindex: "0", "aria-label": "Character of the window", "aria-valuemin": 0 });
     const said = el("p", { class: "said", "aria-live": "polite" }), figures = el("div"), attendedHost = el("div");
-    const direction = { of: "query" };
-    const directionChoice = choice("Shown in the text", [["query", "what a character attends to"], ["key", "which characters attend to it"]], "query", (value) => { direction.of = value; highlight(); });
+    const directionChoice = choice("Shown in the text", [["query", "what a character attends to"], ["key", "which characters attend to it"], ["distance", "how far back each attends"]], app.state.shown, (value) => app.set({ shown: value }));
     detail.append(title, compareHost, mapsHost, el("div", { class: "controls" }, directionChoice), text, said, figures, attendedHost);
     let shownMaps = [];
 
@@ -195,24 +184,26 @@ export function mountAttention(root, app) {
         highlight();
     }
 
-    /** Shows in the text where a character attends, or which attend to it. */
+    /** Shows in the text where a character attends, which attend to it, or how far back each attends. */
     function highlight() {
         const at = app.at(), of = point?.query ?? query(), current = maps.of(at.step, at.head.layer, at.head.head);
-        const forward = direction.of === "key";
-        const values = forward ? keyColumn(current, of, maps.side) : queryRow(current, of);
+        const forward = app.state.shown === "key", far = app.state.shown === "distance";
+        const values = far ? distances(current, maps.side, maps.block) : forward ? keyColumn(current, of, maps.side) : queryRow(current, of);
+        const most = far ? Math.max(...values) || 1 : 1;
         text.spans.forEach((span, position) => {
             const value = values[position];
-            const colour = value ? cssLevel(dark, Math.sqrt(value)) : "";
+            const colour = value ? cssLevel(dark, far ? value / most : Math.sqrt(value)) : "";
             span.style.background = colour;
             span.style.color = colour && inkOn(colour);
             span.classList.toggle("current", position === of);
-            span.classList.toggle("after", forward ? position < of : position > of);
+            span.classList.toggle("after", !far && (forward ? position < of : position > of));
         });
         const symbols = text.symbols;
         const best = values.map((value, position) => [value ?? -1, position]).sort((one, other) => other[0] - one[0]).slice(0, 3);
         const list = best.filter(([value]) => value > 0).map(([value, position]) => `${spoken(symbols[position])} at ${position * maps.block} (${percent(value)})`).join(", ");
         const key = point?.key;
-        said.textContent = key !== null && key !== undefined && !forward
+        if (far) said.textContent = `${spoken(symbols[of])} at ${of * maps.block} attends ${short(values[of])} ${dataset.unit}s back on average. The strongest colour is ${short(most)}, at ${spoken(symbols[values.indexOf(most)] ?? "")}.`;
+        else said.textContent = key !== null && key !== undefined && !forward
             ? `Query ${of * maps.block} ${spoken(symbols[of])} → key ${key * maps.block} ${spoken(symbols[key])}: ${percent(values[key])}. Most: ${list}.`
             : `${spoken(symbols[of])} at ${of * maps.block} ${forward ? "is attended to by" : "attends to"} ${list}.`;
         said.dataset.query = of;
@@ -453,7 +444,7 @@ export function mountAttention(root, app) {
             if (any("step")) move();
             if (any("step", "metric", "sort", "filter", "picked")) drawHeads();
             if (any("step", "bstep", "rank")) updateDetail();
-            if (any("query")) highlight();
+            if (any("query", "shown")) highlight();
             if (any("filter") && app.state.filter === "") for (const input of limits.querySelectorAll("input")) input.value = "";
         },
         leave: stop,

@@ -56,6 +56,13 @@ export function drawing(width, height, title) {
     return svgEl("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": title, class: "chart" });
 }
 
+/** Where the label of a mark goes: to its right, to its left, or against the right edge, as far as there is room. */
+export function labelPlace(at, label, { left, right }) {
+    const width = 6.6 * label.length;
+    if (at + 4 + width <= right) return { x: at + 4, anchor: "start" };
+    return at - 4 - width >= left ? { x: at - 4, anchor: "end" } : { x: right, anchor: "end" };
+}
+
 /**
  * Lines over steps. `lines`: `{ points: [[x, y]], color, width, dash, faint, name, label, band: [[x, low, high]] }`. Returns the
  * SVG, with `cursor(x)`, which moves the mark, and its `scales`.
@@ -75,13 +82,16 @@ export function lineChart({ width, height, title, xLabel = "training step", yLab
     svg.append(axes(frame, x, y, {
         xLabel: xLabel && (log ? `${xLabel} (log scale)` : xLabel), yLabel,
         xTicks: log ? logTicks(xDomain[1]) : ticks(...xDomain, Math.max(2, Math.floor((frame.right - frame.left) / 90))),
-        yTicks: ticks(...yRange, Math.max(2, Math.floor((frame.bottom - frame.top) / 42))),
+        yTicks: ticks(...yRange, Math.max(2, Math.floor((frame.bottom - frame.top) / 38))),
     }));
+    // Below the name of a baseline that is near the top.
+    const below = baseline && y(baseline.value) < frame.top + 24 ? y(baseline.value) - frame.top + 4 : 0;
     for (const mark of marks) {
+        const place = labelPlace(x(mark.x), mark.label, frame);
         svg.append(svgEl("g", { class: "onset" },
             mark.low !== undefined && svgEl("rect", { x: x(mark.low), width: Math.max(1, x(mark.high) - x(mark.low)), y: frame.top, height: frame.bottom - frame.top }),
             svgEl("line", { x1: x(mark.x), x2: x(mark.x), y1: frame.top, y2: frame.bottom }),
-            svgEl("text", { class: "note", x: x(mark.x) + 4, y: frame.top + 11 + 14 * (mark.row ?? 0) }, mark.label)));
+            svgEl("text", { class: "note", x: place.x, y: frame.top + 11 + 14 * (mark.row ?? 0) + below, "text-anchor": place.anchor }, mark.label)));
     }
     if (baseline) {
         svg.append(svgEl("line", { class: "baseline", x1: frame.left, x2: frame.right, y1: y(baseline.value), y2: y(baseline.value) }),

@@ -3,9 +3,9 @@
 const LIGHT = [[252, 252, 251], [222, 235, 240], [169, 208, 222], [98, 168, 198], [37, 116, 164], [16, 68, 117], [8, 29, 66]];
 const DARK = [[27, 31, 35], [28, 52, 72], [22, 82, 112], [24, 122, 148], [64, 168, 168], [148, 212, 172], [248, 248, 196]];
 const NEGATIVE = [[0, 114, 178], [213, 94, 0]];
-/** Okabe and Ito's colours, which the colour-blind can tell apart, and their lighter kin for a dark page. */
-const DISTINCT_LIGHT = ["#0072b2", "#d55e00", "#00835f", "#b14f8c", "#a86f00", "#2a86c0", "#4b4b4b"];
-const DISTINCT_DARK = ["#5db4ec", "#ff9350", "#35c99d", "#e79cc6", "#f0b840", "#9ad4f7", "#c4c8cc"];
+/** Okabe and Ito's colours, which the colour-blind can tell apart, and their lighter kin for a dark page; then some for more seeds. */
+const DISTINCT_LIGHT = ["#0072b2", "#d55e00", "#00835f", "#b14f8c", "#a86f00", "#2a86c0", "#4b4b4b", "#7b3fb0", "#8a1c1c", "#5f7d00"];
+const DISTINCT_DARK = ["#5db4ec", "#ff9350", "#35c99d", "#e79cc6", "#f0b840", "#9ad4f7", "#c4c8cc", "#b99af0", "#f08a8a", "#b8d45a"];
 
 function between(stops, share) {
     const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);

@@ -1,7 +1,7 @@
 // The view "Correlations": every tested pair, raw and partial side by side.
 import { inkOn, signed } from "./colour.js";
 import { matrixChart } from "./chart.js";
-import { choice, el, isDark } from "./dom.js";
+import { choice, el, empty, isDark } from "./dom.js";
 import { exporter } from "./export.js";
 import { beside } from "./layers.js";
 import { correlation, short } from "./number.js";
@@ -12,7 +12,7 @@ const LEVEL = 0.05;
 export function mountCorrelations(root, app) {
     const { training, dataset } = app.at(), dark = isDark();
     const all = (training?.correlations ?? []).map(([scope, x, layer, y, n, spearman, low, high, partial, p, q, reason]) => ({ scope, x, layer, y, n, spearman, low, high, partial, p, q, reason }));
-    if (all.length === 0) { root.replaceChildren(el("p", { class: "note" }, "Nothing was correlated.")); return { update() {} }; }
+    if (all.length === 0) return empty(root, app, "Nothing was correlated: the stage correlate needs a run with snapshots.");
     const host = el("div", { class: "matrices" }), controls = el("div", { class: "controls" }), note = el("p", { class: "note" }), said = el("p", { class: "note", "aria-live": "polite" });
     let charts = [], shown = [];
     function draw() {

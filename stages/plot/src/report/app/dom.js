@@ -39,6 +39,12 @@ export function table(caption, headings, rows, attributes = {}) {
         el("tbody", {}, rows)));
 }
 
+/** Says in a view why there is nothing in it. */
+export function empty(root, app, why) {
+    root.replaceChildren(el("p", { class: "empty" }, app.study.pending ? "Not there yet: the study still runs, or was interrupted. The overview lists what is missing." : why));
+    return { update() {} };
+}
+
 /** Whether the page is dark. */
 export function isDark() {
     return matchMedia("(prefers-color-scheme: dark)").matches;

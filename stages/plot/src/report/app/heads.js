@@ -1,7 +1,7 @@
 // The view "Heads": any metric of heads, layers or pairs of layers over training.
 import { distinct } from "./colour.js";
 import { keys, lineChart } from "./chart.js";
-import { choice, el, isDark, svgEl, table } from "./dom.js";
+import { choice, el, empty, isDark, svgEl, table } from "./dom.js";
 import { exporter } from "./export.js";
 import { stepper } from "./layers.js";
 import { meanOf } from "./model.js";
@@ -19,7 +19,7 @@ export function onsetsOf(training, metric) {
 
 export function mountHeads(root, app) {
     const { training, dataset } = app.at(), dark = isDark();
-    if (!training) { root.replaceChildren(el("p", { class: "note" }, "No run of this study recorded attention.")); return { update() {} }; }
+    if (!training) return empty(root, app, "No run of this study recorded attention: the stage snapshot does, in runs that name it.");
     const { measures } = app.study;
     const kindOf = (name) => (measures.layer.some((one) => one.name === name) ? "layer" : measures.pair.some((one) => one.name === name) ? "pair" : "head");
     const steps = stepper(app), legendHost = el("div"), host = el("div"), picks = el("div", { class: "picks", role: "group", "aria-label": "Marked heads" }), note = el("p", { class: "note" }), controls = el("div", { class: "controls" }), values = el("div");
@@ -68,8 +68,9 @@ export function mountHeads(root, app) {
         picks.replaceChildren(...training.names.map((name) => el("button", { type: "button", class: "quiet pick", "aria-pressed": String(picked.has(name)), onclick: () => app.pick(name) }, name)),
             picked.size ? el("button", { type: "button", class: "quiet", onclick: () => app.set({ picked: "" }) }, "clear") : "");
         const shown = lines.filter((line) => !perHead || picked.size === 0 || picked.has(line.head));
-        values.replaceChildren(table(`${app.study.label(metric)} at step ${integer(training.steps[step])}`, [perHead ? "head" : "lines", "first snapshot", `step ${integer(training.steps[step])}`, "last snapshot"], shown.map((line) => el("tr", { "data-line": line.name },
-            el("th", { scope: "row" }, line.head ? el("a", { href: app.link({ view: "attention", head: line.head }) }, line.name) : line.name), ...[0, step, line.curve.length - 1].map((at) => el("td", { class: "number" }, short(line.curve[at][1])))))));
+        const columns = [...new Set([0, step, training.steps.length - 1])];
+        values.replaceChildren(table(`${app.study.label(metric)} at step ${integer(training.steps[step])}`, [perHead ? "head" : "lines", ...columns.map((at) => `step ${integer(training.steps[at])}`)], shown.map((line) => el("tr", { "data-line": line.name },
+            el("th", { scope: "row" }, line.head ? el("a", { href: app.link({ view: "attention", head: line.head }) }, line.name) : line.name), ...columns.map((at) => el("td", { class: "number" }, short(line.curve[at][1])))))));
     }
 
     /** Marks the heads whose lines cross the rectangle that the pointer draws. */

@@ -29,6 +29,8 @@ export function drawDifference(canvas, cells, others, side, dark) {
 }
 
 const surfaces = new WeakMap();
+/** How many attended characters a table has. */
+const TOP = 10;
 
 function surface(canvas, side) {
     let found = surfaces.get(canvas);
@@ -51,6 +53,21 @@ export function queryRow(cells, query) {
 /** The attention that each query, from `key` on, gives one key; none before. */
 export function keyColumn(cells, key, side) {
     return Array.from({ length: side }, (_, query) => (query < key ? null : weight(cells[triangle(query) + key])));
+}
+
+/** How far back each query attends: the mean over keys of their distance, in tokens, weighted by attention. */
+export function distances(cells, side, block = 1) {
+    return Array.from({ length: side }, (_, query) => {
+        const row = queryRow(cells, query), whole = row.reduce((sum, weight) => sum + weight, 0);
+        return whole > 0 ? block * row.reduce((sum, weight, key) => sum + weight * (query - key), 0) / whole : 0;
+    });
+}
+
+/** The characters that a head attends to most, by share or by ratio to uniform attention. */
+export function topAttended(shares, begin, uniform, rank, count = TOP) {
+    const all = uniform.map((share, at) => ({ at, share: shares[begin + at], uniform: share, ratio: share > 0 ? shares[begin + at] / share : null }));
+    const key = rank === "ratio" ? "ratio" : "share";
+    return all.sort((one, other) => (other[key] ?? 0) - (one[key] ?? 0) || one.at - other.at).slice(0, count);
 }
 
 /** The characters of a map's axis as SVG, so that they are sharp at any size; `size` is the length of the axis. */

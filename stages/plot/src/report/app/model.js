@@ -116,6 +116,7 @@ export function meanOf(values) {
 export class Study {
     constructor(json) {
         this.measures = json.measures;
+        this.pending = json.pending;
         this.datasets = json.datasets.map((dataset) => ({ ...dataset }));
         for (const dataset of this.datasets) dataset.trainings = dataset.trainings.map((training) => new Training(training, dataset));
         this.labels = new Map(Object.values(this.measures).flat().map((measure) => [measure.name, measure]));

@@ -2,7 +2,7 @@
 
 /** What a link without more says. */
 export const DEFAULTS = Object.freeze({
-    view: "overview", dataset: "", training: "0", seed: "", window: "", step: "", head: "", query: "", metric: "normalized_entropy",
+    view: "overview", dataset: "", training: "0", seed: "", window: "", step: "", head: "", query: "", shown: "query", metric: "normalized_entropy",
     sort: "", order: "desc", filter: "", scale: "sqrt", compare: "", bstep: "", bseed: "", bhead: "", btraining: "0", rank: "share", picked: "",
     lines: "heads", over: "normalized_entropy", pair: "js_similarity", sample: "0", x: "normalized_entropy", layer: "", y: "quality", scope: "training",
 });

@@ -29,6 +29,12 @@ export function spoken(symbol) {
     return NAMES.get(symbol) ?? (isInvisible(symbol) || symbol === "" ? `character ${hex(symbol) || "of no length"}` : `“${visible(symbol)}”`);
 }
 
+/** A symbol in the middle of a sentence: `the space character`, `the character “e”`. */
+export function inSentence(symbol) {
+    const name = spoken(symbol);
+    return NAMES.has(symbol) ? `the ${name} character` : `the ${name.startsWith("“") ? `character ${name}` : name}`;
+}
+
 /** A text for an element that keeps white space: line feeds and tabs are kept, everything else that is invisible is shown. */
 export function printable(text) {
     return [...text].map((symbol) => (symbol === "\n" || symbol === "\t" || symbol === " " ? symbol : visible(symbol))).join("");

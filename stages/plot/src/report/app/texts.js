@@ -1,7 +1,8 @@
 // The view "Text": generated samples and their scores, and how attention relates to them.
 import { distinct } from "./colour.js";
 import { keys, lineChart, scatterChart } from "./chart.js";
-import { choice, el, isDark, table } from "./dom.js";
+import { duringChart } from "./during.js";
+import { choice, el, empty, isDark, table } from "./dom.js";
 import { exporter } from "./export.js";
 import { beside, stepper } from "./layers.js";
 import { chunk, meanOf } from "./model.js";
@@ -16,14 +17,14 @@ async function qualityOf(training) {
     const id = training.quality.chunk;
     if (!unpackedQuality.has(id)) {
         const rows = JSON.parse(new TextDecoder().decode(await chunk(id)));
-        unpackedQuality.set(id, rows.map(([seed, step, sample, scores, layers]) => ({ seed, step, sample, scores, layers })));
+        unpackedQuality.set(id, rows.map(([seed, step, sample, scores, layers, heads]) => ({ seed, step, sample, scores, layers, heads })));
     }
     return unpackedQuality.get(id);
 }
 
 export function mountTexts(root, app) {
     const { training, dataset } = app.at(), dark = isDark();
-    if (!training || dataset.samples.texts.length === 0) { root.replaceChildren(el("p", { class: "note" }, "No sample was generated.")); return { update() {} }; }
+    if (!training || dataset.samples.texts.length === 0) return empty(root, app, "No sample was generated, or no run recorded attention, whose snapshots this view follows.");
     const { score: scores, sample: attention } = app.study.measures;
     const controls = el("div", { class: "controls" }), steps = stepper(app), host = el("div", { class: "samples" }), note = el("p", { class: "note" });
     const below = el("div"), curveHost = el("div"), scatterHost = el("div"), plotControls = el("div", { class: "controls" }), plotNote = el("p", { class: "note" });
@@ -49,6 +50,7 @@ export function mountTexts(root, app) {
         below.replaceChildren(
             table("Scores of this sample and of reference texts", ["score", "this sample", ...training.quality.references.map((one) => `${SOURCES[one.source]} (mean of ${one.texts})`), "a higher value means"], scores.map((score, at) => el("tr", { "data-score": score.name },
                 el("th", { scope: "row" }, score.label), el("td", { class: "number" }, short(mine?.scores[at])), ...training.quality.references.map((one) => el("td", { class: "number" }, short(one.scores[at][0]))), el("td", {}, score.higher)))),
+            mine?.heads ? duringChart(app, mine) : "",
             during ? table("Attention while generating this sample, mean over the heads of a layer", ["layer", ...attention.map((one) => app.study.label(one.name))], during.map((values, layer) => el("tr", {}, el("th", { scope: "row" }, String(layer)),
                 ...values.map((value, at) => el("td", { class: "number" }, short(value), real2[layer]?.[at] !== null && real2[layer] ? el("span", { class: "muted" }, `real text: ${short(real2[layer][at])}`) : null))))) : "");
     }
