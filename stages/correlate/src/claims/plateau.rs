@@ -64,7 +64,7 @@ fn plateau(loss: &Series) -> Result<Vec<u32>, String> {
     };
     let lowest = points.iter().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min);
     let fall = FLAT * (first - lowest);
-    let early = points.iter().skip(1).filter(|(step, _)| 2 * step <= *last).count();
+    let early = points.iter().skip(1).filter(|(step, _)| *step <= last / 2).count();
     let early = &points[1..1 + early];
     let is_flat = |run: &[(u32, f64)]| {
         let ((start, from), (end, to)) = (run[0], run[run.len() - 1]);
@@ -150,6 +150,16 @@ mod tests {
         // A loss that stays flat has converged.
         assert!(plateau(&series(&[4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])).is_err());
         assert!(plateau(&Series::new()).is_err());
+    }
+
+    #[test]
+    fn steps_near_the_largest_number_have_halves_too() {
+        // Flat in the second half only, which is no early plateau whatever the distance of the snapshots.
+        let late = [4.2, 3.9, 3.6, 3.3, 3.0, 2.7, 2.69, 2.68, 2.67, 2.3, 1.7];
+        for gap in [100, 400_000_000] {
+            let loss: Series = (0..11).map(|snapshot| snapshot * gap).zip(late).collect();
+            assert!(plateau(&loss).unwrap_err().contains("no early plateau"), "{gap}");
+        }
     }
 
     #[test]
