@@ -170,8 +170,11 @@ impl Training<'_> {
         seed.training_of = timings.written_for.value(Key::Run).filter(|run| *run != self.run.name);
         seed.train_timings = timings.rows;
         seed.generate_timings = self.rows("generate", measured)?;
-        seed.evaluations = self.rows("", measured)?;
-        learned.push(self.inputs.source::<Evaluations>(&self.partition())?);
+        let evaluations = self.inputs.read::<Evaluations>(&self.partition())?;
+        // Both correlations and results are made from them.
+        learned.push(evaluations.source.clone());
+        measured.push(evaluations.source);
+        seed.evaluations = evaluations.rows;
         if self.run.has(Part::Evaluation) {
             seed.split_losses = self.rows("", measured)?;
         }
@@ -291,22 +294,22 @@ fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDatase
 /// # Errors
 /// A message, if the two models differ in shape.
 pub fn largest_difference(one: &[Checkpoints], other: &[Checkpoints]) -> Result<f64, String> {
-    let shapes = |model: &[Checkpoints]| -> Vec<(String, Vec<u32>, usize)> {
-        model.iter().map(|row| (row.tensor.clone(), row.shape.clone(), row.values.len())).collect()
-    };
-    if shapes(one) != shapes(other) {
+    fn shape(row: &Checkpoints) -> (&str, &[u32], usize) {
+        (&row.tensor, &row.shape, row.values.len())
+    }
+    if !one.iter().map(shape).eq(other.iter().map(shape)) {
         return Err("the two runs trained models of different shapes".to_owned());
     }
-    let values = |model: &[Checkpoints]| model.iter().flat_map(|row| row.values.clone()).collect::<Vec<f32>>();
-    let difference = |(one, other): (f32, f32)| {
-        let difference = (f64::from(one) - f64::from(other)).abs();
+    let pairs = one.iter().zip(other).flat_map(|(one, other)| one.values.iter().zip(&other.values));
+    let difference = |(one, other): (&f32, &f32)| {
+        let difference = (f64::from(*one) - f64::from(*other)).abs();
         match (one.to_bits() == other.to_bits(), difference.is_nan()) {
             (true, _) => 0.0,
             (_, true) => f64::INFINITY,
             _ => difference,
         }
     };
-    Ok(values(one).into_iter().zip(values(other)).map(difference).fold(0.0, f64::max))
+    Ok(pairs.map(difference).fold(0.0, f64::max))
 }
 
 #[cfg(test)]
@@ -323,5 +326,8 @@ mod tests {
         assert_eq!(largest_difference(&tensor(&[1.0, f32::NAN]), &tensor(&[1.0, f32::NAN])), Ok(0.0));
         assert_eq!(largest_difference(&tensor(&[1.0]), &tensor(&[f32::NAN])), Ok(f64::INFINITY));
         assert!(largest_difference(&tensor(&[1.0]), &tensor(&[1.0, 2.0])).is_err());
+        let two = [tensor(&[1.0]), tensor(&[2.0, 3.0])].concat();
+        assert!(largest_difference(&two, &tensor(&[1.0])).is_err(), "one has a tensor more");
+        assert_eq!(largest_difference(&two, &[tensor(&[1.0]), tensor(&[2.0, 7.0])].concat()), Ok(4.0));
     }
 }
