@@ -18,16 +18,14 @@ pub fn results(study: &[Dataset]) -> Result<Vec<Results>, Fault> {
 }
 
 fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
-    let over_seeds = |value: &dyn Fn(&Seed) -> Option<f64>, table: &str| -> Result<(f64, Option<f64>), Fault> {
+    let over_seeds = |value: &dyn Fn(&Seed) -> Option<f64>, missing: &str| -> Result<(f64, Option<f64>), Fault> {
         let each = run.seeds.iter().map(|seed| {
             value(seed).ok_or_else(|| {
                 let (dataset, run, seed) = (&dataset.name, &run.name, seed.seed);
-                Fault::input(format!("dataset {dataset}, run {run}, seed {seed}: {table}"))
+                Fault::input(format!("dataset {dataset}, run {run}, seed {seed}: {missing}"))
             })
         });
-        let values: Vec<f64> = each.collect::<Result<_, _>>()?;
-        // Adding 0 makes −0, which losses of a text with one symbol can be, 0.
-        Ok((mean(&values) + 0.0, standard_error(&values)))
+        Ok(mean_and_stderr(&each.collect::<Result<Vec<f64>, _>>()?))
     };
     let (final_train_loss_mean, final_train_loss_stderr) = over_seeds(
         &|seed| final_train_loss(&seed.training_log, &seed.evaluations),
@@ -37,8 +35,8 @@ fn row(dataset: &Dataset, run: &Run) -> Result<Results, Fault> {
         &|seed| Some(best_evaluation(&seed.evaluations, dataset.eval_interval)?.val_loss),
         "evaluations has no row at a multiple of eval_interval or at the last step: rerun `train`, or correct eval_interval",
     )?;
-    let (total_train_time_secs_mean, total_train_time_secs_stderr) =
-        over_seeds(&|seed| Some(total_secs(&seed.train_timings)), "")?;
+    let times: Vec<f64> = run.seeds.iter().map(|seed| total_secs(&seed.train_timings)).collect();
+    let (total_train_time_secs_mean, total_train_time_secs_stderr) = mean_and_stderr(&times);
     let (inference_tokens_per_sec_mean, inference_tokens_per_sec_stderr) = over_seeds(
         &|seed| inference_speed(&seed.generate_timings, seed.last_step()),
         "timings of `generate` has no time spent at the last step: rerun `generate`",
@@ -89,9 +87,17 @@ fn split_loss(run: &Run, split: Split) -> (Option<f64>, Option<f64>) {
         row.map(|row| row.loss_nats)
     };
     match run.seeds.iter().map(of_seed).collect::<Option<Vec<f64>>>() {
-        Some(losses) if !losses.is_empty() => (Some(mean(&losses) + 0.0), standard_error(&losses)),
+        Some(losses) if !losses.is_empty() => {
+            let (mean, stderr) = mean_and_stderr(&losses);
+            (Some(mean), stderr)
+        }
         _ => (None, None),
     }
+}
+
+/// The mean over seeds and its standard error. Adding 0 makes −0, which losses of a text with one symbol can be, 0.
+fn mean_and_stderr(values: &[f64]) -> (f64, Option<f64>) {
+    (mean(values) + 0.0, standard_error(values))
 }
 
 #[cfg(test)]
