@@ -180,11 +180,11 @@ enums! {
 
     /// What a test of a claim says.
     enum Verdict {
-        /// The interval lies wholly on the claim's side of the threshold.
+        /// The claim holds, exactly or with an adjusted p-value of at most 0.05.
         Supported = "supported",
-        /// The interval lies wholly on the other side.
+        /// Its opposite does, likewise.
         Refuted = "refuted",
-        /// Neither, or there is no interval.
+        /// Neither is certain enough.
         Inconclusive = "inconclusive",
         /// The data lack what the test needs.
         NotTested = "not_tested",
