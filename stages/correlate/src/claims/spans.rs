@@ -1,5 +1,7 @@
 //! Claims on attention distance.
 
+use std::sync::LazyLock;
+
 use cli::number::prose;
 use declarations::Part;
 use schemas::enums::Verdict;
@@ -93,13 +95,14 @@ pub(super) fn early_local_late_global(case: Case<'_>) -> Evidence {
 }
 
 /// `local_specialists`: some heads attend to 1–3 characters while others attend further. Whether at the last step a head has
-/// `local_mass_3` above 0.8 while another has less than 0.3; the value is the share of seeds in which that is so. Supported if in
-/// all, refuted if in none, and inconclusive between, provided that a two-sided sign test rejects a share of one half.
+/// `local_mass_3` above [`LOCAL`] while another has less than [`FAR`]; the value is the share of seeds in which that is so.
+/// Supported if in all, refuted if in none, and inconclusive between, provided that a two-sided sign test rejects a share of one
+/// half.
 pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
     let claim = Claim {
         name: "local_specialists",
         statement: "some heads attend to 1–3 characters while others attend further",
-        statistic: "share of seeds where a head has local_mass_3 > 0.8 and another < 0.3, last step",
+        statistic: &SPECIALISTS,
         alternative: Alternative::Rule,
     };
     let run = match subject(case.dataset, &[Part::Snapshots]) {
@@ -107,7 +110,13 @@ pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
         Err(reason) => return claim.not_tested("", reason),
     };
     let masses: Vec<Vec<f64>> = run.seeds.iter().map(final_local_mass).collect();
-    if masses.iter().any(|heads| heads.len() < 2) {
+    if masses.iter().any(Vec::is_empty) {
+        return claim.not_tested(
+            &run.name,
+            "no head has metrics at the last step: windows of one character leave nothing to average",
+        );
+    }
+    if masses.iter().any(|heads| heads.len() == 1) {
         return claim.not_tested(&run.name, "the model has one head, and the claim is of several");
     }
     let counts_with = |local: f64| masses.iter().map(move |heads| local_and_far(heads, local));
@@ -122,7 +131,7 @@ pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
     let each: Vec<_> = counts.iter().map(|(local, far)| format!("{local} and {far}")).collect();
     let share = holding as f64 / seeds as f64;
     let reason = format!(
-        "in {holding} of {seeds} seeds, a share of {}; heads above 0.8 and below 0.3 by seed: {}",
+        "in {holding} of {seeds} seeds, a share of {}; heads above {LOCAL} and below {FAR} by seed: {}",
         prose(share),
         each.join(", ")
     );
@@ -137,6 +146,9 @@ pub(super) fn local_specialists(case: Case<'_>) -> Evidence {
 const LOCAL: f64 = 0.8;
 /// That of a head that attends further, at most.
 const FAR: f64 = 0.3;
+/// The statistic of `local_specialists`.
+static SPECIALISTS: LazyLock<String> =
+    LazyLock::new(|| format!("share of seeds where a head has local_mass_3 > {LOCAL} and another < {FAR}, last step"));
 
 /// `local_mass_3` of each head at the last step.
 fn final_local_mass(seed: &Seed) -> Vec<f64> {

@@ -148,7 +148,11 @@ fn local_specialists() {
     assert_eq!((few.verdict, few.value, few.p_value), (Verdict::Inconclusive, Some(1.0), Some(1.0 / 128.0)));
     assert!(few.reason.contains("with 8 seeds no p-value is below 1/128"), "{few:?}");
     let one = fares("local_specialists", Shape { layers: 1, heads: 1, ..SHAPE }, &FOR, |_, _| {});
-    assert_eq!(one.verdict, Verdict::NotTested);
+    assert_eq!((one.verdict, one.reason.contains("has one head")), (Verdict::NotTested, true), "{one:?}");
+    assert!(one.statistic.contains("local_mass_3 > 0.8 and another < 0.3"), "{one:?}");
+    let none = fares("local_specialists", SHAPE, &FOR, |seed, _| seed.head_metrics.clear());
+    assert_eq!(none.verdict, Verdict::NotTested);
+    assert!(none.reason.contains("windows of one character"), "{none:?}");
 }
 
 #[test]
