@@ -106,7 +106,7 @@ def leave_out(report):
     report.leave_out("correlations", ["reason"], "text")
     report.leave_out("onsets", ["reason"], "text")
     report.leave_out("results", ["label", "training_of"], "text")
-    report.leave_out("findings", ["statement", "statistic", "reason", "sensitivity"], "text")
+    report.leave_out("findings", ["statement", "statistic", "reason"], "text")
     executions = ["node", "stage", "command", "fingerprint", "status", "wall_secs", "peak_rss_bytes", "started_at_secs"]
     report.leave_out("lineage", executions, "recorded by the driver")
 

@@ -27,6 +27,7 @@ class Claim:
     statistic: Callable
     above: float = np.nan
     below: float = np.nan
+    ours: bool = False  # whether the study gives no threshold
 
     def p_value(self, found):
         """Null if there is no test; the larger of two if there are two thresholds."""
@@ -46,11 +47,27 @@ class Claim:
             threshold = min(thresholds, key=lambda threshold: abs(threshold - found.value))
             if self.above == self.below:
                 side = np.sign(found.value - threshold)
-            if side is not None:
+            # An exact test of few seeds rejects nothing, and without a certain rise nothing is supported.
+            if side is not None and found.n >= found.fewest(level) and found.supportable(level):
                 detectable = found.student.detectable(threshold, side, level)
-            needed = max(found.student.seeds_needed(threshold, level), found.fewest(level))
+            needed = [found.student.seeds_needed(threshold, level), found.fewest(level)]
+            if found.rise is not None and self.verdict(found, p_value, 0.0) == "supported":
+                needed.append(found.rise.seeds_needed(0, level))
+            needed = np.max(needed)
         open_ = not decided and self.verdict(found, p_value, 0.0) != "inconclusive"
         return detectable, needed if open_ else np.nan
+
+    def sensitivity(self, found, level, verdict):
+        """What other thresholds would decide, in words; null where the threshold is given."""
+        if not self.ours or found.student is None:
+            return found.sensitivity
+        low, high = map(prose, found.student.not_rejected(level))
+        supported, refuted = f"above {high}", f"below {low}"
+        if math.isnan(self.below):
+            supported, refuted = refuted, supported
+        if verdict != "supported" and not found.supportable(level):
+            return f"refuted with any threshold {refuted}; supported with none, because the rise is not certain"
+        return f"supported with any threshold {supported}, refuted with any {refuted}"
 
     def verdict(self, found, p_value, adjusted):
         if found.n == 0:
@@ -68,6 +85,19 @@ class Claim:
         elif self.above < self.below:
             short = found.value < self.above or found.value > self.below
         return "refuted" if short else "supported"
+
+
+def prose(value):
+    """A number as the pipeline writes it in a sentence: three significant digits, all of a whole number."""
+    size = abs(value)
+    if value == int(value) and size < 1e6:
+        text = f"{value:.0f}" if value else "0"
+    elif 1e-4 <= size < 1e6:
+        text = f"{value:.{max(2 - math.floor(math.log10(size)), 0)}f}"
+    else:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    return text.replace("-", "−")
 
 
 # ── Learning ──
@@ -177,7 +207,7 @@ def span_rises_then_settles(evidence):
         verdict = "refuted" if falling.all() else "inconclusive"
         return Found(n=len(slopes), p_value=None if math.isnan(rise) else rise, verdict=verdict)
     ratios = np.abs(slopes[:, 1]) / slopes[:, 0]
-    found = of_values(ratios)
+    found = dataclasses.replace(of_values(ratios), rise=statistics.student(slopes[:, 0]))
     if found.value < 0.25:
         return dataclasses.replace(found, test=lambda threshold: max(statistics.t_test(ratios, threshold), rise))
     return found
@@ -200,10 +230,14 @@ def local_specialists(evidence):
     masses = [frame["local_mass_3"] for frame in evidence.last("head_metrics")]
     if len(masses[0]) < 2:
         raise NotTested("one head")
-    holding, seeds = sum((of_seed > 0.8).any() and (of_seed < 0.3).any() for of_seed in masses), len(masses)
+    holds = lambda local: sum((of_seed > local).any() and (of_seed < 0.3).any() for of_seed in masses)
+    holding, seeds = holds(0.8), len(masses)
+    others = [f"{holds(local)} of {seeds} seeds with {local}" for local in (0.5, 0.6, 0.7, 0.9)]
+    sensitivity = f"with other thresholds than 0.8 it holds in {', '.join(others)}"
     verdict = {0: "refuted", seeds: "supported"}.get(holding, "inconclusive")
     p_value = stats.binomtest(holding, seeds).pvalue
-    return Found(holding / seeds, n=seeds, p_value=p_value, verdict=verdict, fewest=fewest_signs)
+    found = {"p_value": p_value, "verdict": verdict, "fewest": fewest_signs, "sensitivity": sensitivity}
+    return Found(holding / seeds, n=seeds, **found)
 
 
 @over_seeds
@@ -377,7 +411,7 @@ CLAIMS = {
     "attention_settles_first": Claim(attention_settles_first, above=0),
     "tracking_is_free": Claim(tracking_is_free),
     "entropy_falls": Claim(entropy_falls, below=0),
-    "span_rises_then_settles": Claim(span_rises_then_settles, below=0.25),
+    "span_rises_then_settles": Claim(span_rises_then_settles, below=0.25, ours=True),
     "early_local_late_global": Claim(early_local_late_global, above=0),
     "local_specialists": Claim(local_specialists),
     "balanced_span_helps": Claim(balanced_span_helps, below=0),
@@ -392,10 +426,10 @@ CLAIMS = {
     "poor_is_overfocused": Claim(quality_against(lambda metrics, _: metrics["normalized_entropy"][ALL]), above=0),
     "poor_is_dominated": Claim(quality_against(dominant_share), below=0),
     "shakespeare_strongest": Claim(shakespeare_strongest, above=0),
-    "generation_differs_slightly": Claim(generation_differs_slightly, below=0.05),
+    "generation_differs_slightly": Claim(generation_differs_slightly, below=0.05, ours=True),
     "quality_wants_layered_spans": Claim(quality_against(layered_spans), above=0),
     "poor_is_inconsistent": Claim(quality_against(lambda metrics, _: metrics["js_divergence"][ALL]), below=0),
-    "val_tracks_train": Claim(val_tracks_train, above=0.9),
+    "val_tracks_train": Claim(val_tracks_train, above=0.9, ours=True),
 }
 # Claims about one dataset, which the findings of the others do not have.
 ABOUT = {"enwik8_more_uniform": "enwik8", "shakespeare_strongest": "shakespeare_char"}

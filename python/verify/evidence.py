@@ -18,8 +18,9 @@ class NotTested(Exception):
 @dataclass(frozen=True)
 class Found:
     """A statistic over `n` seeds. `test` gives the two-sided p-value against a threshold; `p_value`, if given,
-    replaces it. `student` is behind the power. `verdict`, if given, is the verdict when the null hypothesis is rejected, instead of one by the side of the
-    threshold; without a p-value it is exact."""
+    replaces it. `student` is behind the power. `rise`, if given, is of what must be above 0 for support. `verdict`, if given,
+    is the verdict when the null hypothesis is rejected, instead of one by the side of the threshold; without a p-value it is
+    exact."""
 
     value: float = np.nan
     low: float = np.nan
@@ -30,7 +31,12 @@ class Found:
     verdict: str | None = None
     student: statistics.Student | None = None
     fewest: Callable = lambda level: 2  # the seeds with which a p-value of `level` is possible
+    rise: statistics.Student | None = None
+    sensitivity: str | None = None  # what other thresholds decide, if the statistic says so itself
     samples: tuple = ()  # (x, y) of the samples of each seed, if it is a statistic of samples
+
+    def supportable(self, level):
+        return self.rise is None or self.rise.p_value(0) <= level
 
 
 class Evidence:

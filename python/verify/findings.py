@@ -1,6 +1,7 @@
 """`findings`: the value, test and verdict of each claim, and the correction over a dataset's claims."""
 
 import numpy as np
+import pandas as pd
 
 from . import statistics
 from .claims import ABOUT, CLAIMS, LEVEL, MOST_SEEDS, UNKNOWN
@@ -52,6 +53,8 @@ def verify(store, report, progress):
             power = claim.power(found, p_values[at], level, adjusted[at] <= LEVEL)
             for column, value in zip(("detectable", "seeds_needed"), power):
                 report.compare("findings", column, [stored[column][at]], [value], FLOAT64, where)
+            known = [None if pd.isna(stored["sensitivity"][at]) else stored["sensitivity"][at]]
+            report.compare_equal("findings", "sensitivity", known, [claim.sensitivity(found, level, verdict)], where)
             low, high, of_low, of_high = statistics.bootstrap(found.samples, np.random.default_rng(0))
             for column, value, allowed in (("bootstrap_low", low, of_low), ("bootstrap_high", high, of_high)):
                 report.compare("findings", column, [stored[column][at]], [value], CHANCE, where, allowed=[allowed])

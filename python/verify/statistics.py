@@ -118,8 +118,7 @@ def correlation_t_test(pairs, threshold):
 
 def student_p(values, threshold, half_step):
     """Two-sided; the standard deviation is at least that of values half a step above and below."""
-    n, deviation = len(values), least_deviation(values, half_step)
-    return 2 * stats.t.sf(abs(values.mean() - threshold) * math.sqrt(n) / deviation, n - 1) if deviation else 0.0
+    return Student(values.mean(), least_deviation(values, half_step), len(values)).p_value(threshold)
 
 
 def least_deviation(values, half_step):
@@ -136,17 +135,30 @@ class Student:
     n: int
     of_correlations: bool = False
 
+    def p_value(self, threshold):
+        """Two-sided, of a threshold on the scale of the test."""
+        distance = abs(self.mean - threshold)
+        if not self.deviation:
+            return 0.0 if distance else 1.0
+        return 2 * stats.t.sf(distance * math.sqrt(self.n) / self.deviation, self.n - 1)
+
     def detectable(self, threshold, side, level):
         """The statistic, on this side of the threshold, that a test at this level finds with a probability of 0.8."""
         errors = optimize.brentq(lambda effect: power(self.n, effect, level) - POWER, 1e-9, most_effect(self.n, level))
         on_scale = (np.arctanh(threshold) if self.of_correlations else threshold) + side * errors * self.deviation / math.sqrt(self.n)
         return float(np.tanh(on_scale)) if self.of_correlations else on_scale
 
+    def not_rejected(self, level):
+        """The thresholds between which a test at this level rejects none."""
+        half = -stats.t.ppf(level / 2, self.n - 1) * self.deviation / math.sqrt(self.n)
+        ends = self.mean - half, self.mean + half
+        return tuple(map(math.tanh, ends)) if self.of_correlations else ends
+
     def seeds_needed(self, threshold, level):
         """The seeds with which a test at this level finds this mean with a probability of 0.8; null over 100,000."""
         distance = abs(self.mean - (np.arctanh(threshold) if self.of_correlations else threshold))
         if not self.deviation:
-            return np.nan
+            return 2 if distance else np.nan
         effect = distance / self.deviation
         found = lambda n: power(n, effect * math.sqrt(n), level) >= POWER
         if not found(100_000):

@@ -585,7 +585,7 @@ tables! {
         verdict: Verdict = "text",
         /// The evidence in words.
         reason: String = "text",
-        /// The value that these seeds, with their standard deviation, would have decided with a probability of 0.8; null without a t-test.
+        /// The value that these seeds, with their standard deviation, would have decided with a probability of 0.8, by the power of a t-test; null without a standard deviation, and where these seeds can decide nothing.
         detectable: Option<f64> = "as the statistic",
         /// If inconclusive, the seeds that decide with a probability of 0.8 if the statistic is as here; null if over 100,000 or never.
         seeds_needed: Option<u32> = "seeds",

@@ -117,13 +117,14 @@ impl Estimate {
         self.interval.map(|(_, high)| high)
     }
 
-    /// The distance of the mean from `threshold` in standard deviations over seeds, on the scale of the test: the effect size.
-    /// None without an interval, and where all seeds agree.
+    /// The distance of the mean from `threshold` in standard deviations over seeds, on the scale of the test: the effect size,
+    /// infinite where all seeds agree. None without an interval, and where all are at the threshold.
     pub(crate) fn effect(&self, threshold: f64) -> Option<f64> {
         self.interval?;
         let Student { scale, centre, error, .. } = self.student;
         let deviation = error * (self.n as f64).sqrt();
-        (deviation > 0.0).then(|| (centre - scale.of(threshold)).abs() / deviation)
+        let effect = (centre - scale.of(threshold)).abs() / deviation;
+        (!effect.is_nan()).then_some(effect)
     }
 
     /// The value that is `errors` standard errors of the mean above `threshold` on the scale of the test. None without an

@@ -158,7 +158,7 @@ fn planted_effects_are_found_by_enough_seeds() {
         let mut cells = Vec::new();
         let (mut values, mut powers) = (0.0, Vec::new());
         for seeds in SEEDS {
-            let (mut apart, mut significant, mut corrected) = (0, 0, 0);
+            let (mut apart, mut significant, mut corrected, mut student) = (0, 0, 0, 0);
             for number in 0..STUDIES {
                 let mut stream = stream("planted", &[&((effect * 10.0) as u64), &(seeds as u64), &number]);
                 let [x, y] = Design::new(seeds, effect).draw(&mut stream);
@@ -168,11 +168,15 @@ fn planted_effects_are_found_by_enough_seeds() {
                 let p_value = partial.p_value(DRAWS, stream);
                 significant += usize::from(p_value < 0.05);
                 corrected += usize::from(p_value <= 0.05 / FAMILY);
+                let t_test = partial.estimate().p_value(0.0).expect("three seeds or more");
+                student += usize::from(t_test <= 0.05 / FAMILY);
                 values += partial.value() / (STUDIES as f64 * SEEDS.len() as f64);
             }
-            let cell = [apart, significant, corrected].map(|count| percent(share(count)));
+            let cell = [apart, significant, corrected, student].map(|count| percent(share(count)));
             cells.push(cell.join(" / "));
             powers.push([share(significant), share(corrected)]);
+            // `findings` says what a t-test of these seeds finds; where the exact test can reject, it finds no less.
+            assert!(seeds < 6 || corrected >= student, "{seeds} seeds, effect {effect}: {corrected} {student}");
         }
         println!("| {effect} | {values:.2} | {} |", cells.join(" | "));
         for power in powers[..3].iter().map(|[_, corrected]| corrected).chain([&powers[0][0]]) {

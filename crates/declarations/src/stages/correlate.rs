@@ -7,7 +7,7 @@ stage! {
     ///
     /// Reads the whole study and writes correlations (a file per dataset and run that has snapshots or quality), onsets and
     /// head_matches (a file per dataset and run that has snapshots), findings (a file per dataset) and results (one file).
-    Correlate "correlate" results 2 per Study
+    Correlate "correlate" results 3 per Study
     example "correlate --study '{\"datasets\":[{\"name\":\"text8\",\"seeds\":[1,2],\"steps\":\"0,50,100\",\"eval_interval\":50}],\n      \
              \"runs\":[{\"name\":\"run_0\",\"label\":\"Baseline\",\"parts\":[]}]}'"
     derived {

@@ -8,6 +8,7 @@ use super::hypothesis::{Alternative, Test};
 use crate::association::{distinct, named};
 use crate::inputs::{Dataset, Run, Seed};
 use crate::interval::Estimate;
+use crate::power::seeds_needed;
 use crate::rank::Correlation;
 
 /// A dataset whose trainings test a claim, and the study around it.
@@ -60,12 +61,40 @@ pub(super) struct Evidence {
     pub(super) estimate: Option<Estimate>,
     /// The 95 % interval of a bootstrap over seeds and samples, if it is a statistic of samples.
     pub(super) bootstrap: Option<(f64, f64)>,
+    /// What must be certain too for the claim to be supported.
+    pub(super) condition: Option<Condition>,
     /// Where the study gives no threshold, how the verdict depends on ours.
     pub(super) sensitivity: Sensitivity,
     /// How it is decided.
     pub(super) decision: Decision,
     /// The evidence in words.
     pub(super) reason: String,
+}
+
+/// A condition of support beside the statistic: that another mean over seeds is above 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Condition {
+    /// What must be certain, in words.
+    pub(super) what: &'static str,
+    /// The mean that must be above 0.
+    pub(super) estimate: Estimate,
+}
+
+impl Condition {
+    /// The two-sided p-value of its t-test.
+    pub(super) fn p_value(&self) -> Option<f64> {
+        self.estimate.p_value(0.0)
+    }
+
+    /// Whether a test at this level says that it holds.
+    pub(super) fn holds(&self, level: f64) -> bool {
+        self.estimate.mean > 0.0 && self.p_value().is_some_and(|p_value| p_value <= level)
+    }
+
+    /// The seeds with which a test at this level says so with a probability of 80 %, if it is as here.
+    pub(super) fn seeds_needed(&self, level: f64) -> Option<u32> {
+        seeds_needed(self.estimate.effect(0.0)?, level)
+    }
 }
 
 /// How a verdict depends on its threshold.
@@ -194,6 +223,7 @@ impl Claim {
             value: None,
             estimate: None,
             bootstrap: None,
+            condition: None,
             sensitivity: Sensitivity::Given,
             decision,
             reason,

@@ -6,7 +6,9 @@ use cli::number::prose;
 use declarations::Part;
 use schemas::enums::Verdict;
 
-use super::claim::{Case, Claim, Decision, Evidence, Sensitivity, interval_in_words, left_out_in_words, part, subject};
+use super::claim::{
+    Case, Claim, Condition, Decision, Evidence, Sensitivity, interval_in_words, left_out_in_words, part, subject,
+};
 use super::hypothesis::{Alternative, Test, TestKind};
 use crate::fit::slope;
 use crate::inputs::Seed;
@@ -32,8 +34,8 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Evidence {
     let (slopes, left_out) = part(run.seeds.iter().map(|seed| (seed.seed, quarter_slopes(seed))));
     let firsts: Vec<f64> = slopes.iter().map(|(first, _)| *first).collect();
     let falling = firsts.iter().filter(|first| **first <= 0.0).count();
-    let rise = Estimate::over(&firsts);
-    let rise_p_value = rise.and_then(|rise| rise.p_value(0.0));
+    let rise = Estimate::over(&firsts).map(|estimate| Condition { what: "the rise", estimate });
+    let rise_p_value = rise.and_then(|rise| rise.p_value());
     if falling == 0 {
         let ratios: Vec<f64> = slopes.iter().map(|(first, last)| last.abs() / first).collect();
         let ratio = Estimate::over(&ratios);
@@ -43,11 +45,11 @@ pub(super) fn span_rises_then_settles(case: Case<'_>) -> Evidence {
                 ..test
             });
         let evidence = claim.tested(&run.name, ratio, test, &left_out);
-        return Evidence { sensitivity: Sensitivity::Ours, ..evidence };
+        return Evidence { condition: rise, sensitivity: Sensitivity::Ours, ..evidence };
     }
     let if_rejected = if falling == firsts.len() { Verdict::Refuted } else { Verdict::Inconclusive };
     let test = rise_p_value.map(|p_value| Test { kind: TestKind::Student, p_value, if_rejected });
-    let rise = rise.map_or_else(String::new, |estimate| interval_in_words(&estimate));
+    let rise = rise.map_or_else(String::new, |rise| interval_in_words(&rise.estimate));
     let mut reason = format!(
         "the span does not rise in the first quarter in {falling} of {} seeds (slope in characters per step: {rise})",
         firsts.len()

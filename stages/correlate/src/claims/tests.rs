@@ -123,6 +123,9 @@ fn span_rises_then_settles() {
     let uneven = fares("span_rises_then_settles", SHAPE, &MIXED, uneven);
     assert_eq!((uneven.verdict, uneven.value), (Verdict::Inconclusive, Some(0.0)), "{uneven:?}");
     assert!(uneven.p_value > Some(0.01), "{uneven:?}");
+    let sensitivity = "refuted with any threshold below 0; supported with none, because the rise is not certain";
+    assert_eq!((uneven.sensitivity.as_deref(), uneven.detectable), (Some(sensitivity), None), "{uneven:?}");
+    assert!(uneven.seeds_needed > Some(8), "the rise needs more seeds: {uneven:?}");
 }
 
 #[test]
@@ -184,6 +187,7 @@ fn partial_claims() {
         assert_eq!((three.verdict, three.p_value), (Verdict::Inconclusive, Some(1.0 / 6.0)), "{three:?}");
         assert!(three.high.zip(three.low).is_some_and(|(high, low)| low > 0.0 || high < 0.0), "{three:?}");
         assert!(three.reason.contains("with 3 seeds no p-value is below 1/6, and 6 seeds are needed"), "{three:?}");
+        assert!(three.detectable.is_none() && !three.reason.contains("80 %"), "it can find nothing: {three:?}");
         // Seeds disagree; two seeds mirror each other; one has nothing to take out.
         assert_eq!(verdict(claim, 8, &MIXED), Verdict::Inconclusive);
         let two = finding(claim, 2, &FOR);

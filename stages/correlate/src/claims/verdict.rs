@@ -4,7 +4,7 @@ use cli::number::prose;
 use schemas::enums::Verdict;
 use schemas::tables::Findings;
 
-use super::claim::{Decision, Evidence, Sensitivity};
+use super::claim::{Condition, Decision, Evidence, Sensitivity};
 use super::hypothesis::{Alternative, Test, TestKind};
 use crate::multiple_testing::holm;
 use crate::power::{detectable, seeds_needed};
@@ -23,20 +23,26 @@ struct Power {
 }
 
 impl Power {
-    /// The power of a test of `evidence` at this level.
+    /// The power of a test of `evidence` at this level: that of a t-test, which for the exact test of pairings is an approximation
+    /// from below. A test that cannot reject has none, however large the effect.
     fn of(evidence: &Evidence, test: Test, level: f64, decided: bool) -> Self {
         let alternative = evidence.claim.alternative;
-        let estimate = evidence.estimate.and_then(|estimate| Some((estimate, alternative.nearest(estimate.mean)?)));
-        let detectable = estimate.and_then(|(estimate, threshold)| {
-            let errors = detectable(u32::try_from(estimate.n).ok().filter(|n| *n >= 2)?, level);
-            estimate.above(threshold, errors * alternative.side(estimate.mean)?)
-        });
         let fewest = test.kind.fewest_seeds(level);
+        let supportable = evidence.condition.is_none_or(|condition| condition.holds(level));
+        let estimate = evidence.estimate.and_then(|estimate| Some((estimate, alternative.nearest(estimate.mean)?)));
+        let detectable = estimate.filter(|_| supportable).and_then(|(estimate, threshold)| {
+            let seeds = u32::try_from(estimate.n).ok().filter(|seeds| *seeds >= fewest)?;
+            estimate.above(threshold, detectable(seeds, level) * alternative.side(estimate.mean)?)
+        });
+        let for_condition = match evidence.condition {
+            Some(condition) if test.if_rejected == Verdict::Supported => condition.seeds_needed(level),
+            _ => Some(fewest),
+        };
         let seeds_needed = match test.kind {
             TestKind::Signs => Some(fewest),
             TestKind::Student | TestKind::Pairings => estimate
                 .and_then(|(estimate, threshold)| seeds_needed(estimate.effect(threshold)?, level))
-                .map(|needed| needed.max(fewest)),
+                .and_then(|needed| Some(needed.max(fewest).max(for_condition?))),
         };
         // Where the seeds disagree on a condition of the claim, more of them decide nothing.
         let open = !decided && test.if_rejected != Verdict::Inconclusive;
@@ -44,20 +50,21 @@ impl Power {
     }
 
     /// The power as the end of the reason of an inconclusive claim.
-    fn in_words(self, evidence: &Evidence, test: Test) -> String {
+    fn in_words(self, evidence: &Evidence, test: Test, level: f64) -> String {
         if test.if_rejected == Verdict::Inconclusive {
             return "; the seeds disagree, so more of them would decide nothing".to_owned();
         }
-        match (self.detectable, evidence.estimate) {
-            (Some(detectable), Some(estimate)) => {
-                let needed = self.seeds_needed.map_or("more than 100,000".to_owned(), |seeds| seeds.to_string());
-                format!(
-                    "; {} seeds find {} with a probability of 80 %, and what they found needs {needed} seeds",
-                    estimate.n,
-                    prose(detectable)
-                )
-            }
-            _ => String::new(),
+        let Some(estimate) = evidence.estimate else { return String::new() };
+        let needed = self.seeds_needed.map_or("more than 100,000".to_owned(), |seeds| seeds.to_string());
+        match self.detectable {
+            Some(detectable) => format!(
+                "; {} seeds find {} with a probability of 80 %, and what they found needs {needed} seeds",
+                estimate.n,
+                prose(detectable)
+            ),
+            // How many seeds can decide anything at all is said already.
+            None if self.seeds_needed == Some(test.kind.fewest_seeds(level)) => String::new(),
+            None => format!("; what they found needs {needed} seeds"),
         }
     }
 }
@@ -82,7 +89,7 @@ impl Evidence {
                 let power = Power::of(&self, test, level, decided);
                 let mut reason = format!("{}; {}", self.reason, in_words(test, adjusted, family, self.n));
                 if verdict == Verdict::Inconclusive {
-                    reason.push_str(&power.in_words(&self, test));
+                    reason.push_str(&power.in_words(&self, test, level));
                 }
                 (verdict, power, reason)
             }
@@ -92,7 +99,7 @@ impl Evidence {
         }
         let (threshold_low, threshold_high) = self.claim.alternative.thresholds();
         Findings {
-            sensitivity: self.sensitivity(level),
+            sensitivity: self.sensitivity(level, verdict),
             run: self.run,
             claim: self.claim.name.to_owned(),
             statement: self.claim.statement.to_owned(),
@@ -114,23 +121,27 @@ impl Evidence {
         }
     }
 
-    /// What other thresholds would decide at this level, where the threshold is ours.
-    fn sensitivity(&self, level: f64) -> Option<String> {
+    /// What other thresholds would decide at this level, where the threshold is ours. What is supported has met its condition, if
+    /// not at this level, then at a later step of the correction.
+    fn sensitivity(&self, level: f64, verdict: Verdict) -> Option<String> {
         match &self.sensitivity {
             Sensitivity::Given => None,
             Sensitivity::Words(words) => Some(words.clone()),
             Sensitivity::Ours => {
                 let (low, high) = self.estimate?.not_rejected(level)?;
-                let (low, high) = (prose(low), prose(high));
-                match self.claim.alternative {
-                    Alternative::Greater(_) => {
-                        Some(format!("supported with any threshold below {low}, refuted with any above {high}"))
-                    }
-                    Alternative::Less(_) => {
-                        Some(format!("supported with any threshold above {high}, refuted with any below {low}"))
-                    }
-                    Alternative::Within(..) | Alternative::TwoSided(_) | Alternative::Rule => None,
-                }
+                let (below, above) = (format!("below {}", prose(low)), format!("above {}", prose(high)));
+                let (supported, refuted) = match self.claim.alternative {
+                    Alternative::Greater(_) => (below, above),
+                    Alternative::Less(_) => (above, below),
+                    Alternative::Within(..) | Alternative::TwoSided(_) | Alternative::Rule => return None,
+                };
+                let open = |condition: &Condition| verdict != Verdict::Supported && !condition.holds(level);
+                Some(match self.condition.filter(open) {
+                    None => format!("supported with any threshold {supported}, refuted with any {refuted}"),
+                    Some(Condition { what, .. }) => format!(
+                        "refuted with any threshold {refuted}; supported with none, because {what} is not certain"
+                    ),
+                })
             }
         }
     }
@@ -177,6 +188,7 @@ mod tests {
             value: Some(-0.4),
             estimate: None,
             bootstrap: None,
+            condition: None,
             sensitivity: Sensitivity::Given,
             decision: Decision::Tested(test),
             reason: "r".to_owned(),
@@ -219,6 +231,60 @@ mod tests {
         assert_eq!(family(TestKind::Pairings, 6).verdict, Verdict::Supported, "1/720 is below 0.05/18");
         assert!(family(TestKind::Signs, 3).reason.contains("below 1/4, and 10 seeds"), "2/2¹⁰ is below 0.05/18");
         assert_eq!(family(TestKind::Signs, 10).verdict, Verdict::Supported);
+    }
+
+    #[test]
+    fn a_test_that_cannot_reject_finds_nothing() {
+        let finding = |kind, n: usize| {
+            let values: Vec<f64> = [-0.2, -0.1, 0.1].into_iter().cycle().take(n).collect();
+            let undecided = Evidence { estimate: Estimate::over(&values), ..tested(kind, 0.5, n) };
+            let others = (0..17).map(|_| tested(TestKind::Student, 0.5, n));
+            decide(std::iter::once(undecided).chain(others).collect()).swap_remove(0)
+        };
+        let three = finding(TestKind::Pairings, 3);
+        assert_eq!(three.detectable, None, "{three:?}");
+        let needed = three.seeds_needed.expect("more seeds would decide");
+        assert!(needed > 6 && three.reason.contains("and 6 seeds are needed"), "{three:?}");
+        assert!(
+            !three.reason.contains("80 %") && three.reason.ends_with(&format!("needs {needed} seeds")),
+            "{three:?}"
+        );
+        for can_reject in [finding(TestKind::Pairings, 6), finding(TestKind::Student, 3)] {
+            assert!(can_reject.detectable < Some(0.0) && can_reject.reason.contains("80 %"), "{can_reject:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_that_does_not_hold_leaves_nothing_to_support() {
+        let with = |rise: &[f64]| {
+            let estimate = Estimate::over(rise).expect("seeds");
+            let condition = Some(Condition { what: "the rise", estimate });
+            let evidence = CLAIM.t_test("run_3", Estimate::over(&[-1.0, -1.1, -0.9]), &[]);
+            let Decision::Tested(test) = evidence.decision else { panic!("three seeds have a test") };
+            let p_value = test.p_value.max(estimate.p_value(0.0).expect("three seeds"));
+            let decision = Decision::Tested(Test { p_value, ..test });
+            decide(vec![Evidence { condition, sensitivity: Sensitivity::Ours, decision, ..evidence }]).remove(0)
+        };
+        let certain = with(&[1.0, 1.1, 0.9]);
+        assert_eq!(
+            (certain.verdict, certain.sensitivity.as_deref()),
+            (Verdict::Supported, Some("supported with any threshold above −0.752, refuted with any below −1.25"))
+        );
+        let uncertain = with(&[0.1, 2.0, 0.5]);
+        assert_eq!(
+            (uncertain.verdict, uncertain.sensitivity.as_deref()),
+            (
+                Verdict::Inconclusive,
+                Some("refuted with any threshold below −1.25; supported with none, because the rise is not certain")
+            )
+        );
+        // scipy.stats.nct: a mean of 0.867 with a standard deviation of 1.002 needs 13.
+        assert_eq!(
+            (uncertain.detectable, uncertain.seeds_needed),
+            (None, Some(13)),
+            "the rise needs more than the ratio"
+        );
+        assert!(uncertain.reason.ends_with("; what they found needs 13 seeds"), "{uncertain:?}");
     }
 
     #[test]
