@@ -71,6 +71,8 @@ pub(crate) struct Coordinator<'run> {
     names: BTreeMap<String, usize>,
     /// Jobs that were up to date when this driver began.
     up_to_date: BTreeSet<usize>,
+    /// Tasks that run by the cluster's word and have recorded how all their jobs ended; since when that is seen.
+    overdue: BTreeMap<(usize, u32), Instant>,
     /// Tasks that ended and whose jobs' outcomes are not seen yet.
     unseen: Vec<(usize, u32, End, Instant)>,
     failures: Vec<Failure>,
@@ -113,7 +115,7 @@ impl<'run> Coordinator<'run> {
             });
         }
         let indices = indices(executor.jobs, config.array_size());
-        let (unseen, missing, signals) = (Vec::new(), Vec::new(), Signals::handle()?);
+        let (overdue, unseen, missing, signals) = (BTreeMap::new(), Vec::new(), Vec::new(), Signals::handle()?);
         let unanswered = 0;
         Ok(Self {
             executor,
@@ -129,6 +131,7 @@ impl<'run> Coordinator<'run> {
             indices,
             names,
             up_to_date,
+            overdue,
             unseen,
             failures,
             missing,

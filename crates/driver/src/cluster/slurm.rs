@@ -21,8 +21,9 @@ use crate::runner::{After, Array, Cancel, End, Event, Runner, Trouble, What};
 const ARRIVES: Duration = Duration::from_secs(30);
 /// How often in a row a task is not listed before it is taken for gone.
 const NOT_LISTED: u32 = 2;
-/// How often in a row a task may wait for what has ended before it is taken for stuck.
-const STUCK: u32 = 3;
+/// How long a task may wait for what has ended before it is taken for stuck. Slurm looks at all dependencies at least once a
+/// minute, by its default `sched_interval`.
+const STUCK: Duration = Duration::from_secs(90);
 /// What errors of Slurm's commands say when it makes sense to try again. Limits on a user's jobs end with the jobs.
 const PASSING: [&str; 12] = [
     "Unable to contact slurm controller",
@@ -69,8 +70,8 @@ struct Open {
     runs: bool,
     /// How often in a row it was not listed.
     not_listed: u32,
-    /// How often in a row it waited for what has ended.
-    stuck: u32,
+    /// Since when it waits for what has ended.
+    stuck_since: Option<u64>,
 }
 
 /// What follows from a list of tasks.
@@ -169,8 +170,8 @@ impl Slurm {
                     // A controller that crashed can forget what has ended, and hold what it could not start again.
                     let is_held = reason.contains("requeue") && reason.contains("held");
                     let is_stuck = is_held || (reason == "Dependency" && !known.after.iter().any(is_ahead));
-                    open.stuck = if is_stuck { open.stuck + 1 } else { 0 };
-                    if open.stuck > STUCK {
+                    open.stuck_since = is_stuck.then(|| open.stuck_since.unwrap_or(now));
+                    if open.stuck_since.is_some_and(|since| now >= since + STUCK.as_secs()) {
                         update.stuck.push((key, index, format!("{id}_{index}")));
                     }
                     open.runs = false;
@@ -271,6 +272,15 @@ impl Runner for Slurm {
             Cancel::Kill => call("scancel", &["--quiet", "--signal=KILL", "--full", &name]),
         }?;
         Ok(())
+    }
+
+    fn forget(&mut self, array: usize, index: u32) {
+        let id = self.arrays.get(&array).and_then(|known| known.id.clone());
+        if let Some(id) = id {
+            // What waits for it would wait as long as the controller thinks that it runs.
+            let _ = call("scancel", &["--quiet", &format!("{id}_{index}")]);
+        }
+        self.close(array, index, End::Completed);
     }
 
     fn log(&self, array: &str, index: u32) -> Option<PathBuf> {
@@ -397,10 +407,10 @@ mod tests {
             "train-1|13|1|PENDING|Dependency",
             "train-1|13|2|PENDING|Resources",
         ];
-        for look in 1..=STUCK {
-            assert!(slurm.update(listed(&lines), 1000 + u64::from(look)).stuck.is_empty());
+        for second in [1000, 1001, 1002, 1003, 1060, 1089] {
+            assert!(slurm.update(listed(&lines), second).stuck.is_empty(), "however often it was asked");
         }
-        let stuck = slurm.update(listed(&lines), 1010).stuck;
+        let stuck = slurm.update(listed(&lines), 1090).stuck;
         assert_eq!(
             stuck,
             [(7, 0, "13_0".to_owned()), (7, 1, "13_1".to_owned())],

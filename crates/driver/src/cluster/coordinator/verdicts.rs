@@ -18,6 +18,9 @@ use crate::shared::{self, Outcome};
 /// for up to a minute.
 const UNSEEN: Duration = Duration::from_secs(90);
 
+/// How many polls a task may be said to run after it has recorded everything; [`UNSEEN`] at most.
+const OVERDUE: f64 = 30.0;
+
 /// What is known of a job whose task ended.
 struct Verdict {
     job: usize,
@@ -56,6 +59,7 @@ impl Coordinator<'_> {
                 What::Line(_) | What::Exited(..) => {}
             }
         }
+        ended.extend(self.overdue());
         let mut settled = Vec::new();
         let earlier = std::mem::take(&mut self.unseen);
         let ended = ended.into_iter().map(|(key, index, end)| (key, index, end, Instant::now()));
@@ -73,6 +77,29 @@ impl Coordinator<'_> {
             self.journal.write(Path::new(&self.executor.root))?;
         }
         Ok(())
+    }
+
+    /// Tasks that run by the cluster's word although they have long recorded how all their jobs ended: a controller that crashed
+    /// can begin with an older list of what runs, and find out minutes later.
+    fn overdue(&mut self) -> Vec<(usize, u32, End)> {
+        let arrays = self.journal.arrays.iter();
+        let tasks = arrays.flat_map(|(key, array)| array.tasks.iter().map(move |(index, task)| (*key, *index, task)));
+        let running = tasks.filter(|(.., task)| task.runs).map(|(key, index, _)| (key, index));
+        let recorded: Vec<(usize, u32)> = running.filter(|(key, index)| self.is_seen(*key, *index)).collect();
+        let known = std::mem::take(&mut self.overdue);
+        let patience = from_seconds(OVERDUE * self.config.poll()).min(UNSEEN);
+        let mut ended = Vec::new();
+        for task in recorded {
+            let since = known.get(&task).copied().unwrap_or_else(Instant::now);
+            if since.elapsed() < patience {
+                self.overdue.insert(task, since);
+                continue;
+            }
+            let (key, index) = task;
+            self.runner.forget(key, index);
+            ended.push((key, index, End::Completed));
+        }
+        ended
     }
 
     /// Whether the outcome of each job of a task is recorded.
