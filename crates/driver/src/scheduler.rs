@@ -82,6 +82,8 @@ struct Running {
     progress: Progress,
     /// The error that it reported.
     error: Option<String>,
+    /// The last line of text that it wrote.
+    last_line: Option<String>,
 }
 
 impl Executor<'_> {
@@ -285,6 +287,7 @@ impl Scheduler<'_> {
             Err(text) => {
                 running.log.write(&text);
                 self.display.print(&text);
+                running.last_line = Some(text).filter(|text| !text.is_empty()).or(running.last_line.take());
             }
         }
     }

@@ -19,7 +19,7 @@ use super::journal::{Journal, Submitted, Task};
 use super::request::Requests;
 use crate::display::Display;
 use crate::executor::Executor;
-use crate::failures::{self, Failure, Lost};
+use crate::failures::Failure;
 use crate::forecast::Forecast;
 use crate::lineage::History;
 use crate::pace::from_seconds;
@@ -233,10 +233,11 @@ impl<'run> Coordinator<'run> {
             if of.dependencies.iter().any(is_ahead) {
                 return false;
             }
-            let of_failed = executor.jobs.iter().zip(&self.phases).filter(|(_, phase)| is_lost(**phase));
-            let of_failed: Vec<Lost> = of_failed.filter_map(|(job, _)| Lost::of(job)).collect();
-            if let Some((_, missing)) = failures::without(&executor.study.specification(), &of_failed) {
-                self.missing = missing;
+            // Its parameters were valid for the whole study.
+            if let Ok(Some((_, missing))) = executor.reduced(job, |other| is_lost(self.phases[other])) {
+                if of.stage.own().is_none() {
+                    self.missing = missing;
+                }
                 return true;
             }
         }

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
-use declarations::{Fault, StageName};
+use declarations::Fault;
 
 use super::{Phase, Running, Scheduler, Start};
 use crate::executor::Action;
-use crate::failures::{self, Failure, Lost};
+use crate::failures::Failure;
 use crate::key::CacheKey;
 use crate::logs::Log;
-use crate::plan::{self, Job};
+use crate::own;
+use crate::plan::Job;
 use crate::progress::Progress;
 use crate::replaced::Replaced;
 use crate::runner::{Array, Command};
@@ -147,10 +148,12 @@ impl Scheduler<'_> {
         };
         if job.stage.whole_study()
             && !executor.jobs[dependency].stage.whole_study()
-            && let Some((reduced, missing)) = self.reduced(job.stage)?
+            && let Some((reduced, missing)) = executor.reduced(index, |other| self.is_lost(other))?
         {
             self.display.print(&format!("{}: without {}", job.name(), missing.join(", ")));
-            self.missing = missing;
+            if job.stage.own().is_none() {
+                self.missing = missing;
+            }
             return Ok(Some(reduced));
         }
         self.phases[index] = Phase::Blocked;
@@ -158,15 +161,9 @@ impl Scheduler<'_> {
         Ok(None)
     }
 
-    /// The job of a stage that reads the whole study, for what there is of it; and what there is not.
-    fn reduced(&self, stage: StageName) -> Result<Option<(Job, Vec<String>)>, Fault> {
-        let executor = self.executor;
-        let is_lost = |(_, phase): &(&Job, &Phase)| matches!(phase, Phase::Failed | Phase::Blocked);
-        let lost = executor.jobs.iter().zip(&self.phases).filter(is_lost);
-        let lost: Vec<Lost> = lost.filter_map(|(job, _)| Lost::of(job)).collect();
-        let Some((rest, missing)) = failures::without(&executor.study.specification(), &lost) else { return Ok(None) };
-        let jobs = plan::of_study(executor.study, rest, &executor.root)?;
-        Ok(jobs.into_iter().find(|job| job.stage == stage).map(|job| (job, missing)))
+    /// Whether a job failed, or depends on one that did.
+    fn is_lost(&self, index: usize) -> bool {
+        matches!(self.phases[index], Phase::Failed | Phase::Blocked)
     }
 
     /// Moves what a job wrote before aside; where that is, if there was anything.
@@ -185,6 +182,10 @@ impl Scheduler<'_> {
         let executor = self.executor;
         let Start { reason, threads, cache_key, program: start_program, replaced } = start;
         let name = job.name();
+        let job = match job.stage.own() {
+            None => job,
+            Some(_) => own::prepare(job, Path::new(&executor.root), self.state.fence(&name))?,
+        };
         let command = job.command(&executor.programs);
         self.display.print(&format!("▸ {name} · {reason}"));
         if executor.options.verbose {
@@ -192,8 +193,10 @@ impl Scheduler<'_> {
         }
         let mut log = Log::open(Path::new(&executor.root), &name);
         log.write(&format!("▸ {reason}\n  {command}"));
-        let program = Path::new(&executor.programs).join(job.stage.word());
-        let of_job = Command { program, flags: job.flags(), fence: self.state.fence(&name).cloned() };
+        let mut words = job.stage.command(&executor.programs).into_iter();
+        let program = words.next().unwrap_or_default().into();
+        let fence = self.state.fence(&name).cloned();
+        let of_job = Command { program, flags: words.chain(job.flags()).collect(), fence };
         self.runner.spawn(&Array {
             key: index,
             name: name.clone(),
@@ -214,6 +217,7 @@ impl Scheduler<'_> {
             started: Instant::now(),
             progress: Progress::default(),
             error: None,
+            last_line: None,
         };
         self.running.insert(index, running);
         Ok(())
