@@ -66,7 +66,10 @@ class Study:
 
     def describe(self, name):
         """The unit and the meaning of each column, as the footer of the table's first file says them."""
-        columns = json.loads(pl.read_parquet_metadata(self._file(name))["columns"])
+        said = pl.read_parquet_metadata(self._file(name)).get("columns")
+        if said is None:
+            raise ValueError(f"`{name}` is a table of a stage of your own, which says nothing of its columns")
+        columns = json.loads(said)
         return pl.DataFrame([{"column": column, **said} for column, said in columns.items()])
 
     def config(self, name):

@@ -4,7 +4,7 @@
 #   scripts/test.sh           the crates' tests; the smoke profile end to end; its tables checked without the crate
 #                             `schemas`, compared with those of its declared versions, and their numbers recomputed by a second
 #                             implementation; every stage killed many times, after which it must finish with the same bytes; a
-#                             model that nanoGPT could have saved, imported and exported; texts that people bring; the metrics on
+#                             stage of one's own; a model that nanoGPT could have saved, imported and exported; texts that people bring; the metrics on
 #                             datasets with a known structure; the page in a headless Chromium; the questions of docs/querying.md
 #                             in SQL, Python and Rust. `query` is built beside the checks in Python
 #   scripts/test.sh --quick   only the crates' tests
@@ -136,6 +136,8 @@ if ! $quick; then
             check "correlations and findings of a larger study, recomputed" statistics
             check "every stage killed: no incomplete file, and the same bytes after a rerun" \
                 python python/check_kills.py "$artifacts"
+            check "a stage of one's own: the example of docs/own-stage.md, killed once" \
+                python python/check_own_stage.py "$artifacts" "$target/release"
             check "texts that people bring: what is said of them, and their numbers recomputed" \
                 python python/check_texts.py "$target/release"
             check "controls: the metrics find what was planted, and nothing else" controls

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::{Description, Error, Partition, Provenance, Reader, Source, Table, Writer};
+use crate::{Description, Error, Key, Partition, Provenance, Reader, Source, Table, Writer};
 
 /// The folder that holds all tables of a study, one folder a table.
 #[derive(Clone, Debug)]
@@ -64,6 +64,11 @@ impl Artifacts {
 
     /// Whether any file of a table is there.
     pub fn has_any(&self, table: &Description) -> bool {
+        self.has_any_of(table.name, table.keys)
+    }
+
+    /// Whether any file of a table with these keys is there, which need not be a declared one.
+    pub fn has_any_of(&self, table: &str, keys: &[Key]) -> bool {
         fn below(folder: &Path, keys: usize, table: &str) -> bool {
             match keys.checked_sub(1) {
                 None => folder.join(format!("{table}.parquet")).is_file(),
@@ -73,7 +78,7 @@ impl Artifacts {
                 }
             }
         }
-        below(&self.root.join(table.name), table.keys.len(), table.name)
+        below(&self.root.join(table), keys.len(), table)
     }
 
     /// Opens a table's file for reading it row group by row group.

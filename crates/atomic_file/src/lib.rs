@@ -119,6 +119,27 @@ pub fn write(path: impl Into<PathBuf>, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Gives a file that another program has written whole its name, in place of a file that had it; behind a fence only while the
+/// work is owned. Between two file systems it is copied.
+///
+/// # Errors
+/// Those of the operating system; the message names the file or folder. Or another execution has taken the work over, and
+/// nothing was replaced.
+pub fn place(fence: Option<&Fence>, written: &Path, path: impl Into<PathBuf>) -> io::Result<()> {
+    let target = path.into();
+    create_folder(folder(&target))?;
+    let mut file = File::open(written).map_err(cannot("read", written))?;
+    if device(folder(&target))? != device(folder(written))? {
+        let mut copy = AtomicFile::create_behind(fence, target.clone(), beside(&target))?;
+        io::copy(&mut file, &mut copy)?;
+        copy.commit()?;
+        return fs::remove_file(written).map_err(cannot("remove", written));
+    }
+    file.sync_all().map_err(cannot("write", written))?;
+    rename(fence, written, &target)?;
+    sync_folder(folder(&target))
+}
+
 /// Gives an existing file one more name, in place of a file that had it, by way of a temporary name. Where the file system has
 /// no hard links, or the names are on two of them, it is a copy.
 ///
@@ -278,6 +299,21 @@ mod tests {
         assert_eq!(fs::read(&link).unwrap(), b"bytes");
         let error = super::link(&folder.path().join("none"), &link, &temporary).unwrap_err();
         assert!(error.to_string().contains("none") && fs::read(&link).unwrap() == b"bytes", "{error}");
+    }
+
+    #[test]
+    fn a_file_of_another_program_gets_its_name_while_the_work_is_owned() {
+        let folder = tempfile::tempdir().unwrap();
+        let [written, path, owner] = ["out/table", "new/table", "owner"].map(|name| folder.path().join(name));
+        write(&path, b"old").unwrap();
+        write(&written, b"new").unwrap();
+        let (older, newer) = (Fence::take(&owner, "a1").unwrap(), Fence::take(&owner, "b2").unwrap());
+        place(Some(&older), &written, &path).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        place(Some(&newer), &written, &path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), written.exists()), (b"new".to_vec(), false));
+        let error = place(None, &written, &path).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot read {}: ", written.display())), "{error}");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::tables::members;
 use crate::{Cost, Inputs, Invalid, Outputs, Study, TrainingSections, Usage};
 
 /// What one job of a stage covers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Per {
     /// One dataset.
     Dataset,

@@ -18,7 +18,7 @@ pub enum Found {
     Incomplete,
     /// The tables are those of the same training with fewer steps, which the job continues.
     Shorter,
-    /// The job writes more than tables, or nothing is there: footers say nothing.
+    /// The job writes more than tables, or tables without footers of this pipeline, or nothing is there: footers say nothing.
     Nothing,
     /// What is there was made from other parameters, from other inputs or by another version, or cannot be read.
     Other,
@@ -30,7 +30,7 @@ pub fn find(job: &Job, key: &CacheKey, root: &Path) -> Found {
     let exists = |path: &&PathBuf| root.join(path).is_file();
     let present: Vec<&PathBuf> = job.outputs.iter().filter(exists).collect();
     let is_table = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
-    if present.is_empty() || !job.outputs.iter().all(|path| is_table(&path)) {
+    if job.stage.own().is_some() || present.is_empty() || !job.outputs.iter().all(|path| is_table(&path)) {
         return Found::Nothing;
     }
     let mut sources = BTreeSet::new();

@@ -1,15 +1,18 @@
 //! The command line of the driver.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Parser, Subcommand, ValueEnum};
 use declarations::{Encoding, Fault, StageName, Value, file_name, prep};
 
 use crate::experiment::Experiment;
 use crate::near::nearest;
 use crate::plan::{Job, quote};
 use crate::settings::Settings;
+use crate::stage::Stage;
 use crate::study::{self, Study};
 
 /// [`Arguments::built_with`] as a flag, which the script passes.
@@ -53,16 +56,16 @@ pub struct Arguments {
     pub settings: Vec<String>,
 
     /// Select the jobs of this stage only; repeatable
-    #[arg(long, value_name = "STAGE", value_enum, help_heading = "What")]
-    pub only: Vec<StageName>,
+    #[arg(long, value_name = "STAGE", value_parser = StageWord, help_heading = "What")]
+    pub only: Vec<String>,
 
     /// Select the jobs of this stage and of later ones
-    #[arg(long, value_name = "STAGE", value_enum, help_heading = "What", conflicts_with = "only")]
-    pub from: Option<StageName>,
+    #[arg(long, value_name = "STAGE", value_parser = StageWord, help_heading = "What", conflicts_with = "only")]
+    pub from: Option<String>,
 
     /// Select the jobs of this stage and of earlier ones
-    #[arg(long, value_name = "STAGE", value_enum, help_heading = "What", conflicts_with = "only")]
-    pub until: Option<StageName>,
+    #[arg(long, value_name = "STAGE", value_parser = StageWord, help_heading = "What", conflicts_with = "only")]
+    pub until: Option<String>,
 
     /// Select the jobs of this dataset only (correlate and plot always read the whole study); repeatable
     #[arg(long = "dataset", value_name = "NAME", help_heading = "What")]
@@ -337,10 +340,16 @@ impl Arguments {
                 self.profile
             )));
         }
+        let only = self.only(study)?;
+        let bound = |flag: &str, name: &Option<String>| -> Result<Option<Stage>, Fault> {
+            let name = name.as_ref();
+            name.map(|name| Stage::named(name, &study.own_stages, &format!("{flag} {name}"))).transpose()
+        };
+        let (from, until) = (bound("--from", &self.from)?, bound("--until", &self.until)?);
         let is_selected = |job: &Job| {
-            (self.only.is_empty() || self.only.contains(&job.stage))
-                && self.from.is_none_or(|first| first <= job.stage)
-                && self.until.is_none_or(|last| job.stage <= last)
+            (only.is_empty() || only.contains(&job.stage))
+                && from.as_ref().is_none_or(|first| *first <= job.stage)
+                && until.as_ref().is_none_or(|last| job.stage <= *last)
                 && job.dataset.as_ref().is_none_or(|name| self.datasets.is_empty() || self.datasets.contains(name))
                 && job.run.as_ref().is_none_or(|name| self.runs.is_empty() || self.runs.contains(name))
                 && job.seed.as_ref().is_none_or(|seed| self.seeds.is_empty() || self.seeds.contains(seed))
@@ -354,9 +363,33 @@ impl Arguments {
 
     /// Whether the selection leaves out jobs that a stage of the whole study may need; such a stage is then omitted. One that
     /// is selected by --only is run or refused instead.
-    pub(crate) fn is_partial(&self) -> bool {
+    ///
+    /// # Errors
+    /// A stage is unknown.
+    pub(crate) fn is_partial(&self, study: &Study) -> Result<bool, Fault> {
         let all = self.datasets.is_empty() && self.runs.is_empty() && self.seeds.is_empty();
-        !(all || self.only.iter().any(|stage| stage.whole_study()))
+        Ok(!(all || self.only(study)?.iter().any(|stage| stage.needs_whole().is_some())))
+    }
+
+    /// The stages of `--only`.
+    fn only(&self, study: &Study) -> Result<Vec<Stage>, Fault> {
+        self.only.iter().map(|name| Stage::named(name, &study.own_stages, &format!("--only {name}"))).collect()
+    }
+}
+
+/// Parses the name of a stage. Help and completions list those of the pipeline; pipeline.yaml, which is read later, may declare more.
+#[derive(Clone)]
+struct StageWord;
+
+impl TypedValueParser for StageWord {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, argument: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(StageName::ALL.iter().map(|stage| PossibleValue::new(stage.word()))))
     }
 }
 

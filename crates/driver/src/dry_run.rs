@@ -70,6 +70,7 @@ impl Executor<'_> {
             }
         }
         warnings.iter().for_each(|warning| print_plain(warning));
+        self.edited(&forecasts, state).iter().for_each(|note| print_plain(note));
         let failure = forecasts.iter_mut().find_map(|forecast| match forecast.take() {
             Some(Forecast::Fails(fault)) => Some(fault),
             _ => None,

@@ -1,7 +1,8 @@
 //! Decides for each job whether it is run, skipped or omitted, in a dry run and in a real run.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use declarations::{Fault, StageName, TextFacts};
 use schemas::enums::Split;
@@ -10,11 +11,13 @@ use schemas::{Alphabet, Artifacts, Partition};
 
 use crate::adopt;
 use crate::display::Display;
+use crate::failures::{self, Lost};
 use crate::key::CacheKey;
 use crate::lineage::History;
 use crate::machine::Machine;
-use crate::near::nearest;
-use crate::plan::Job;
+use crate::near::near_file;
+use crate::own::{self, OwnStage};
+use crate::plan::{self, Job};
 use crate::replaced::Replaced;
 use crate::stale::{self, Decision, Evidence};
 use crate::state::{Record, State, Status};
@@ -55,6 +58,9 @@ pub struct Options {
     pub failed: BTreeSet<String>,
 }
 
+/// A job for what there is of the study, and what there is not.
+pub(crate) type Rest = (Job, Vec<String>);
+
 /// What is done with a job once its dependencies have finished.
 pub(crate) enum Action {
     /// It is up to date.
@@ -86,13 +92,7 @@ impl Executor<'_> {
 
     fn action_with(&self, job: &Job, state: &mut State, history: &History, force: bool) -> Result<Action, Fault> {
         let root = Path::new(&self.root);
-        let path = Path::new(&self.programs).join(job.stage.word());
-        let Some(program) = state.hash(&path)? else {
-            return Err(Fault::input(format!(
-                "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
-                path.display()
-            )));
-        };
+        let program = self.program(job, state)?;
         let cache_key = match stale::cache_key(job, root, state)? {
             Ok(cache_key) => cache_key,
             Err(missing) => return self.missing_input(job, &missing),
@@ -121,6 +121,31 @@ impl Executor<'_> {
         })
     }
 
+    /// A hash of a job's program: of a stage's file or, of a stage of the user's own, of the files that its command names; empty if
+    /// it names none.
+    ///
+    /// # Errors
+    /// A file is missing or cannot be read.
+    pub(crate) fn program(&self, job: &Job, state: &mut State) -> Result<String, Fault> {
+        let Some(own) = job.stage.own() else {
+            let path = Path::new(&self.programs).join(job.stage.word());
+            return state.hash(&path)?.ok_or_else(|| {
+                Fault::input(format!(
+                    "{} is missing: build the pipeline by ./scripts/run_pipeline.sh or `cargo build --release`",
+                    path.display()
+                ))
+            });
+        };
+        let mut hashes = Vec::new();
+        for path in &own.program {
+            hashes.push(state.hash(path)?.ok_or_else(|| {
+                let near = near_file(path);
+                Fault::input(format!("`own_stages.{}.command`: {} is missing{near}", own.name, path.display()))
+            })?);
+        }
+        Ok(hashes.join(" "))
+    }
+
     fn missing_input(&self, job: &Job, missing: &Path) -> Result<Action, Fault> {
         let path = missing.display();
         if let Some(file) = job.external_inputs.iter().find(|input| input.path == *missing) {
@@ -130,9 +155,11 @@ impl Executor<'_> {
         let root = Path::new(&self.root);
         let writer = self.jobs.iter().find(|writer| writer.outputs.iter().any(|output| root.join(output) == *missing));
         let writer = writer.map_or("the stage before it".to_owned(), Job::name);
-        match job.stage.whole_study() && self.partial {
-            true => Ok(Action::Omit(format!("it needs the whole study, and `{writer}` has not written {path}"))),
-            false => Err(Fault::input(format!(
+        match job.stage.needs_whole().filter(|_| self.partial) {
+            Some(whole) => {
+                Ok(Action::Omit(format!("it needs the whole {whole}, and `{writer}` has not written {path}")))
+            }
+            None => Err(Fault::input(format!(
                 "{} needs {path}, which `{writer}` writes: run that first, or everything without --only",
                 job.name()
             ))),
@@ -163,7 +190,16 @@ impl Executor<'_> {
     /// Warnings of the selected jobs' parameters, each once, as far as that needs no text.
     pub(crate) fn warnings(&self) -> BTreeSet<String> {
         let selected = self.jobs.iter().zip(&self.selected).filter(|(_, selected)| **selected);
-        selected.flat_map(|(job, _)| job.declared.warnings(None)).collect()
+        let of_jobs = selected.flat_map(|(job, _)| job.declared.warnings(None));
+        let has_no_job = |own: &&Arc<OwnStage>| !self.jobs.iter().any(|job| job.stage.word() == own.name);
+        let idle = self.study.own_stages.iter().filter(has_no_job).map(|own| {
+            let place = self.study.origin.place_of(&["own_stages", &own.name]);
+            format!(
+                "warning: {place} has no job, since nothing here writes all that it reads ({})",
+                own.reads.join(", ")
+            )
+        });
+        of_jobs.chain(idle).collect()
     }
 
     /// Warnings of the selected jobs that read the text that a job has written, which is `prep`, each once.
@@ -204,6 +240,26 @@ impl Executor<'_> {
         }
     }
 
+    /// The job of a stage that reads the whole study, for what there is of it after some jobs were lost; and what there is not.
+    ///
+    /// # Errors
+    /// An invalid parameter, which would have been found before.
+    pub(crate) fn reduced(&self, index: usize, is_lost: impl Fn(usize) -> bool) -> Result<Option<Rest>, Fault> {
+        let job = &self.jobs[index];
+        if job.stage.own().is_some() {
+            let lost = job.dependencies.iter().copied().filter(|other| is_lost(*other));
+            let lost: Vec<&Job> = lost.map(|other| &self.jobs[other]).collect();
+            let rest =
+                own::without(job, |path| lost.iter().any(|other| other.results.iter().any(|written| written == path)));
+            return Ok(rest.map(|job| (job, lost.iter().map(|other| other.name()).collect())));
+        }
+        let lost = self.jobs.iter().enumerate().filter(|(other, _)| is_lost(*other));
+        let lost: Vec<Lost> = lost.filter_map(|(_, job)| Lost::of(job)).collect();
+        let Some((rest, missing)) = failures::without(&self.study.specification(), &lost) else { return Ok(None) };
+        let jobs = plan::of_study(self.study, rest, &self.root)?;
+        Ok(jobs.into_iter().find(|other| other.stage == job.stage).map(|job| (job, missing)))
+    }
+
     /// For each job, the estimated seconds of the longest chain that begins with it. Jobs with the longest chain start first,
     /// so that the run does not end with one job on one core.
     pub(crate) fn critical_paths(&self) -> Vec<f64> {
@@ -218,13 +274,4 @@ impl Executor<'_> {
         }
         seconds
     }
-}
-
-/// A suggestion of a file with a similar name in the same folder.
-fn near_file(path: &Path) -> String {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file_name = |path: PathBuf| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    let names: Vec<String> = entries.filter_map(|entry| file_name(entry.ok()?.path())).collect();
-    nearest(&file_name(path.to_owned()).unwrap_or_default(), names.iter().map(String::as_str))
 }

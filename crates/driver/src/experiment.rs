@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use crate::cluster::ClusterConfig;
 use crate::origin::Lines;
+use crate::own::{OwnChanges, OwnConfig, place_files};
 use serde::Deserialize;
 
 with_stages! {
@@ -23,6 +24,9 @@ with_stages! {
         pub seeds: Vec<u64>,
         /// The runs.
         pub runs: IndexMap<String, RunConfig>,
+        /// Stages of the user's own.
+        #[serde(default)]
+        pub own_stages: IndexMap<String, OwnConfig>,
         /// What jobs need on a cluster.
         #[serde(default)]
         pub cluster: ClusterConfig,
@@ -55,6 +59,8 @@ with_stages! {
         /// How many jobs run at once.
         #[serde(deserialize_with = "declarations::given")]
         pub jobs: Option<usize>,
+        /// Stages of the user's own.
+        pub own_stages: IndexMap<String, OwnChanges>,
         /// What jobs need on a cluster.
         pub cluster: ClusterConfig,
         /// Overrides for one dataset.
@@ -71,6 +77,8 @@ with_stages! {
         /// The seeds of every run.
         #[serde(deserialize_with = "declarations::given")]
         pub seeds: Option<Vec<u64>>,
+        /// Stages of the user's own.
+        pub own_stages: IndexMap<String, OwnChanges>,
     }
 }
 
@@ -86,6 +94,9 @@ with_stages! {
         pub stages: Vec<StageName>,
         /// Whose trainings it takes.
         pub trained_as: Option<TrainedAs>,
+        /// Stages of the user's own.
+        #[serde(default)]
+        pub own_stages: IndexMap<String, OwnChanges>,
     }
 }
 
@@ -100,11 +111,12 @@ pub struct TrainedAs {
 }
 
 impl Experiment {
-    /// Resolves the paths of datasets relative to the folder of the experiment's file.
+    /// Resolves the paths of datasets and of commands relative to the folder of the experiment's file.
     pub fn place_sources(&mut self, folder: &Path) {
         let files = self.datasets.values_mut().flat_map(|dataset| [&mut dataset.source, &mut dataset.vocabulary]);
         for file in files.flatten() {
             *file = folder.join(&*file).display().to_string();
         }
+        self.own_stages.values_mut().for_each(|stage| place_files(&mut stage.command, folder));
     }
 }

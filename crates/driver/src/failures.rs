@@ -70,6 +70,21 @@ pub(crate) fn explain(status: ExitStatus, error: Option<String>, parallel: usize
     }
 }
 
+/// The same for a command of the user's own, whose exit codes mean what they like: `last` is the last line that it wrote.
+pub(crate) fn explain_own(status: ExitStatus, last: Option<String>, parallel: usize) -> (u8, String) {
+    let said = |code: i32| match &last {
+        Some(last) => format!("exited with code {code}: {last}"),
+        None => format!("exited with code {code}"),
+    };
+    match status.code() {
+        // As a shell and Python say it.
+        Some(code @ (130 | 143)) => (u8::try_from(code).unwrap_or(1), format!("stopped (exit code {code})")),
+        Some(2) => (2, said(2)),
+        Some(code) => (3, said(code)),
+        None => explain(status, None, parallel),
+    }
+}
+
 /// What a failed job leaves without results: its training or, for `prep`, its dataset.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Lost {
@@ -80,8 +95,11 @@ pub(crate) struct Lost {
 }
 
 impl Lost {
-    /// That of a job; none if it reads the whole study.
+    /// That of a job; none if it reads the whole study, or is of a stage of the user's own, without which there are results.
     pub(crate) fn of(job: &Job) -> Option<Self> {
+        if job.stage.own().is_some() {
+            return None;
+        }
         Some(Self { dataset: job.dataset.clone()?, training: job.run.clone().zip(job.seed) })
     }
 }

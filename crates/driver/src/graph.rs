@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use declarations::{Fault, StageName};
+use declarations::Fault;
 
 use crate::arguments::Node;
 use crate::display::print_plain;
 use crate::executor::Executor;
 use crate::forecast::Forecast;
+use crate::stage::Stage;
 
 impl Executor<'_> {
     /// Prints the graph of stages, or of jobs, as DOT.
@@ -26,17 +27,19 @@ impl Executor<'_> {
     }
 
     fn graph_of_stages(&self) -> String {
-        let mut counts: BTreeMap<StageName, usize> = BTreeMap::new();
-        let mut edges: BTreeSet<(StageName, StageName)> = BTreeSet::new();
+        let mut counts: BTreeMap<&Stage, usize> = BTreeMap::new();
+        let mut edges: BTreeSet<(&Stage, &Stage)> = BTreeSet::new();
         for job in self.jobs {
-            *counts.entry(job.stage).or_default() += 1;
-            edges.extend(job.dependencies.iter().map(|dependency| (self.jobs[*dependency].stage, job.stage)));
+            *counts.entry(&job.stage).or_default() += 1;
+            edges.extend(job.dependencies.iter().map(|dependency| (&self.jobs[*dependency].stage, &job.stage)));
         }
-        let node = |(stage, count): (&StageName, &usize)| {
+        // A word of Graphviz's, such as `node`, can be the name of a stage of the user's.
+        let id = |stage: &Stage| if stage.own().is_some() { format!("\"{stage}\"") } else { stage.to_string() };
+        let node = |(stage, count): (&&Stage, &usize)| {
             let jobs = if *count == 1 { "job" } else { "jobs" };
-            format!("  {stage} [label=\"{stage}\\n{count} {jobs}\"];\n")
+            format!("  {} [label=\"{stage}\\n{count} {jobs}\"];\n", id(stage))
         };
-        let edge = |(from, to): &(StageName, StageName)| format!("  {from} -> {to};\n");
+        let edge = |(from, to): &(&Stage, &Stage)| format!("  {} -> {};\n", id(from), id(to));
         counts.iter().map(node).chain(edges.iter().map(edge)).collect()
     }
 

@@ -14,6 +14,7 @@ use schemas::{Key, Partition};
 use serde_json::{Map, Value};
 
 use crate::origin::Origin;
+use crate::own;
 use crate::plan::{Declared, External, Job};
 use crate::study::{Dataset, Run, Study};
 
@@ -49,6 +50,7 @@ pub(crate) fn jobs(study: &Study) -> Result<Vec<Job>, Fault> {
         }
     }
     jobs.extend(of_study(study, study.specification())?);
+    own::jobs(study, &mut jobs)?;
     Ok(jobs)
 }
 
@@ -149,7 +151,7 @@ fn job<S: Stage>(
         Some(declarations::Flag { name: key.to_string(), value, decides: true })
     });
     Ok(Job {
-        stage: StageName::of::<S>(),
+        stage: StageName::of::<S>().into(),
         dataset: partition.value(Key::Dataset),
         run: partition.value(Key::Run),
         seed: partition.value(Key::Seed).and_then(|seed| seed.parse().ok()),

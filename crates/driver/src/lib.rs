@@ -28,6 +28,7 @@ pub mod logs;
 pub mod machine;
 pub mod near;
 pub mod origin;
+pub mod own;
 pub mod pace;
 pub mod plan;
 mod process;
@@ -39,6 +40,7 @@ mod settings;
 mod shared;
 mod signals;
 pub mod sql_views;
+pub mod stage;
 pub mod stale;
 pub mod state;
 mod status;
@@ -104,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Fault> {
     let executor = Executor {
         study: &study,
         selected: arguments.select(&experiment, &study, &jobs)?,
-        partial: arguments.is_partial(),
+        partial: arguments.is_partial(&study)?,
         jobs: &jobs,
         root,
         programs: arguments.programs()?,
@@ -187,6 +189,7 @@ impl Executor<'_> {
         }
         self.note_settings(arguments, print_error);
         let forecasts = self.forecast(&mut state, &history);
+        self.edited(&forecasts, &mut state).iter().for_each(|note| print_error(note));
         // That was asked for before.
         if !journal.is_active()
             && let Some(doubts) = self.doubts(&forecasts, &state, &history)
@@ -204,7 +207,7 @@ impl Executor<'_> {
         };
         display.close();
         let outcome = outcome?;
-        if let Err(error) = sql_views::write(&artifacts) {
+        if let Err(error) = sql_views::write(&artifacts, &self.study.own_stages) {
             print_error(&format!("note: {} was not written: {error}", sql_views::FILE));
         }
         if let Err(fault) = print_results(self, &outcome.done, &artifacts) {
@@ -375,7 +378,8 @@ fn refuse_foreign_files(executor: &Executor<'_>, state: &State, history: &Histor
     if !(state.is_empty() && history.is_empty()) || Footer::read(&results).is_some() {
         return Ok(());
     }
-    let folders = executor.jobs.iter().filter(|job| job.stage.whole_study()).flat_map(|job| &job.owned_folders);
+    let folders = executor.jobs.iter().filter(|job| job.stage.whole_study() || job.stage.own().is_some());
+    let folders = folders.flat_map(|job| &job.owned_folders);
     match folders.map(|folder| root.join(folder)).find(|path| path.exists()) {
         None => Ok(()),
         Some(path) => Err(Fault::input(format!(
@@ -410,6 +414,11 @@ fn print_results(executor: &Executor<'_>, done: &[bool], artifacts: &Artifacts) 
         let root = Path::new(&executor.root);
         print(&format!("Figures  {}", root.join("plots").display()));
         print(&format!("Report   {}", root.join("report/index.html").display()));
+    }
+    for own in executor.study.own_stages.iter().filter(|own| !own.files.is_empty()) {
+        if executor.jobs.iter().zip(done).any(|(job, done)| job.stage.word() == own.name && *done) {
+            print(&format!("Files    {}", Path::new(&executor.root).join("files").join(&own.name).display()));
+        }
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ impl Lines {
         Self { file: file.to_owned(), keys }
     }
 
+    /// Where a key is, for a message: the file, its line if there is such a key, and the keys that lead to it.
+    pub fn place(&self, path: &[&str]) -> String {
+        let line = self.line(path).map_or(String::new(), |line| format!(", line {line}"));
+        let file = if self.file.is_empty() { String::new() } else { format!("{}{line}: ", self.file) };
+        format!("{file}`{}`", path.join("."))
+    }
+
     /// The line of a key, by the keys that lead to it.
     pub fn line(&self, path: &[&str]) -> Option<u64> {
         let (last, above) = path.split_last()?;
@@ -119,6 +126,11 @@ impl Origin {
     /// That of a profile of an experiment, with `--set`.
     pub fn new(experiment: &Experiment, profile: &str, settings: &[String]) -> Self {
         Self { lines: experiment.lines.clone(), profile: profile.to_owned(), settings: settings.to_vec() }
+    }
+
+    /// Where a key is, for a message.
+    pub(crate) fn place_of(&self, path: &[&str]) -> String {
+        self.lines.place(path)
     }
 
     /// The refusal of a parameter, with the place that decided it: the last `--set`, else the run, else the profile, else the

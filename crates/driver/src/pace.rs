@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use declarations::StageName;
-
 use crate::plan::Job;
+use crate::stage::Stage;
 
 /// A duration of so many seconds, which may be negative or too large for one.
 pub(crate) fn from_seconds(seconds: f64) -> Duration {
@@ -13,7 +12,7 @@ pub(crate) fn from_seconds(seconds: f64) -> Duration {
 }
 
 /// A stage, and its run if it has one.
-type StageOfRun = (StageName, Option<String>);
+type StageOfRun = (Stage, Option<String>);
 
 /// The ratio of measured to estimated seconds, for each stage and run.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +29,7 @@ struct Measured {
 impl Pace {
     /// Adds an execution of a job: its time, and the seconds that it was estimated to take.
     pub fn add(&mut self, job: &Job, wall: Duration, estimate: f64) {
-        let measured = self.measured.entry((job.stage, job.run.clone())).or_default();
+        let measured = self.measured.entry((job.stage.clone(), job.run.clone())).or_default();
         measured.seconds += wall.as_secs_f64();
         measured.expected += estimate;
     }
@@ -44,7 +43,7 @@ impl Pace {
             let expected: f64 = alike().map(|measured| measured.expected).sum();
             (expected > 0.0).then(|| job.cost.seconds * seconds / expected)
         };
-        scaled(&|(stage, run)| (*stage, run) == (job.stage, &job.run))
+        scaled(&|(stage, run)| (stage, run) == (&job.stage, &job.run))
             .or_else(|| scaled(&|(stage, _)| *stage == job.stage))
             .or_else(|| scaled(&|_| true))
     }

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use declarations::{Cost, Device, Fault, Flag, StageName, TextFacts};
+use declarations::{Cost, Device, Fault, Flag, TextFacts};
 use schemas::Partition;
 use serde_json::{Map, Value};
 
 use crate::jobs;
+use crate::own;
+use crate::stage::Stage;
 use crate::study::Study;
 
 /// The flag that names the runs for which a job's tables stand too.
@@ -20,7 +22,7 @@ const THREADS: &str = "threads";
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The stage.
-    pub stage: StageName,
+    pub stage: Stage,
     /// The dataset, unless it reads the whole study.
     pub dataset: Option<String>,
     /// The run, if it belongs to one.
@@ -127,6 +129,9 @@ impl Job {
     fn execute_with(&mut self, artifacts: &str, threads: usize) {
         let execution = |name: &str, value: String| Flag { name: name.to_owned(), value, decides: false };
         self.arguments.insert(0, execution("artifacts", artifacts.to_owned()));
+        if self.stage.own().is_some() {
+            own::stage_in(self, artifacts);
+        }
         self.arguments.push(execution(THREADS, threads.to_string()));
     }
 
@@ -144,8 +149,8 @@ impl Job {
 
     /// The command, quoted for a shell.
     pub fn command(&self, programs: &str) -> String {
-        let program = Path::new(programs).join(self.stage.word()).display().to_string();
-        let words: Vec<String> = std::iter::once(program).chain(self.flags()).map(|word| quote(&word)).collect();
+        let words = self.stage.command(programs).into_iter().chain(self.flags());
+        let words: Vec<String> = words.map(|word| quote(&word)).collect();
         words.join(" ")
     }
 }
@@ -193,16 +198,21 @@ pub(crate) fn of_study(study: &Study, rest: declarations::Study, artifacts: &str
 /// same. Stages are deterministic, so their tables are equal but for the run in their paths.
 fn find_duplicates(jobs: &mut [Job]) {
     /// What decides what a job does: its stage, its flags but the run, the jobs before it, and files from outside.
-    type Work = (StageName, Vec<Flag>, Vec<usize>, Vec<External>);
+    type Work = (Stage, Vec<Flag>, Vec<usize>, Vec<External>);
     let mut groups: BTreeMap<Work, Vec<usize>> = BTreeMap::new();
     // The first job that does the same as each one.
     let mut first: Vec<usize> = Vec::new();
     for (position, job) in jobs.iter().enumerate() {
+        first.push(position);
+        // A command of the user's may write what it likes of its run.
+        if job.stage.own().is_some() {
+            continue;
+        }
         let except_run = job.arguments.iter().filter(|flag| flag.decides && flag.name != "run").cloned().collect();
         let after = job.dependencies.iter().map(|dependency| first[*dependency]).collect();
-        let group = groups.entry((job.stage, except_run, after, job.external_inputs.clone())).or_default();
+        let group = groups.entry((job.stage.clone(), except_run, after, job.external_inputs.clone())).or_default();
         group.push(position);
-        first.push(group[0]);
+        first[position] = group[0];
     }
     for group in groups.into_values().filter(|group| group.len() > 1) {
         let runs: Vec<String> = group.iter().filter_map(|position| jobs[*position].run.clone()).collect();

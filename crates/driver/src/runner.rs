@@ -27,6 +27,9 @@ pub(crate) trait Runner {
     /// Ends all commands of an array.
     fn cancel(&mut self, array: usize, how: Cancel) -> Result<(), Trouble>;
 
+    /// Takes a command for ended, whatever the system says: it has recorded its end long ago.
+    fn forget(&mut self, array: usize, index: u32);
+
     /// Where the runner keeps what a command of an array wrote, if it does.
     fn log(&self, array: &str, index: u32) -> Option<PathBuf>;
 }
@@ -201,6 +204,9 @@ impl Runner for Local {
         }
         Ok(())
     }
+
+    /// A process that has ended is known to have.
+    fn forget(&mut self, _array: usize, _index: u32) {}
 
     /// What a process writes arrives as events.
     fn log(&self, _array: &str, _index: u32) -> Option<PathBuf> {

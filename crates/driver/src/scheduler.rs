@@ -1,28 +1,28 @@
 //! Runs the DAG: starts ready jobs, several at once, until nothing is left that can run.
 
 mod exits;
+mod starts;
+mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use cli::Notice;
-use declarations::{Fault, StageName};
+use declarations::Fault;
 
 use crate::display::Display;
-use crate::executor::{Action, Executor};
-use crate::failures::{self, Failure, Lost};
+use crate::executor::Executor;
+use crate::failures::Failure;
 use crate::key::CacheKey;
 use crate::lineage::History;
 use crate::logs::Log;
-use crate::pace::{Pace, from_seconds};
-use crate::plan::{self, Job};
+use crate::pace::Pace;
+use crate::plan::Job;
 use crate::progress::{self, Progress};
-use crate::replaced::Replaced;
-use crate::runner::{Array, Cancel, Command, Event, Local, Runner, What};
-use crate::shared;
+use crate::runner::{Cancel, Event, Local, Runner, What};
 use crate::signals::Signals;
-use crate::state::{Record, State, Status};
+use crate::state::{State, Status};
 
 /// How long a stage may take to save and exit after it was asked to, before it is killed.
 const GRACE_PERIOD: Duration = Duration::from_secs(60);
@@ -82,6 +82,8 @@ struct Running {
     progress: Progress,
     /// The error that it reported.
     error: Option<String>,
+    /// The last line of text that it wrote.
+    last_line: Option<String>,
 }
 
 impl Executor<'_> {
@@ -239,207 +241,6 @@ impl Scheduler<'_> {
         self.executor.options.fail_fast && !self.failures.is_empty()
     }
 
-    /// Starts ready jobs, up to the number that may run at once: those that failed before last, else the longest critical path
-    /// first.
-    fn start_ready(&mut self) {
-        while self.running.len() < self.executor.machine.parallel_jobs
-            && !self.stops()
-            && self.signals.first().is_none()
-        {
-            let ready = self.ready();
-            let first = |one: &&usize, other: &&usize| {
-                let last = |index: usize| self.failed_before[index];
-                let path = |index: usize| self.critical_paths[index];
-                last(**one).cmp(&last(**other)).then(path(**other).total_cmp(&path(**one)))
-            };
-            let Some(&index) = ready.iter().filter(|index| self.fits(**index)).min_by(first) else { return };
-            if let Err(fault) = self.dispatch(index, ready.len()) {
-                self.fail(index, Failure::of(&self.executor.jobs[index], &fault));
-            }
-        }
-    }
-
-    /// The waiting jobs whose dependencies have finished.
-    fn ready(&self) -> Vec<usize> {
-        let is_ready = |job: &Job| {
-            let finished = |index: &usize| !matches!(self.phases[*index], Phase::Waiting | Phase::Running);
-            job.dependencies.iter().all(finished)
-        };
-        let jobs = self.executor.jobs.iter().enumerate();
-        jobs.filter(|(index, job)| self.phases[*index] == Phase::Waiting && is_ready(job))
-            .filter(|(index, _)| !self.elsewhere.contains(index))
-            .filter(|(index, _)| !self.awaits_duplicate(*index))
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    /// Whether a job fits beside those that run: its memory, and one job at a time on a GPU. Alone, every job fits.
-    fn fits(&self, index: usize) -> bool {
-        let job = &self.executor.jobs[index];
-        let memory: f64 = self.running.values().map(|running| running.job.cost.memory).sum();
-        let on_gpu = self.running.values().any(|running| running.job.on_gpu());
-        self.running.is_empty()
-            || (memory + job.cost.memory <= self.executor.machine.memory && !(job.on_gpu() && on_gpu))
-    }
-
-    /// Starts, skips, omits or blocks a job that is ready, one of `ready` such jobs.
-    fn dispatch(&mut self, index: usize, ready: usize) -> Result<(), Fault> {
-        let executor = self.executor;
-        let name = executor.jobs[index].name();
-        let Some(job) = self.possible(index)? else { return Ok(()) };
-        if !self.state.claim(&name)? {
-            if self.elsewhere.insert(index) && self.waits_for.insert(index) {
-                self.display.print(&format!("· {name} · another run of the pipeline has it: waiting"));
-            }
-            return Ok(());
-        }
-        if self.state.is_shared() {
-            // What they have just recorded is nowhere else yet.
-            let job = &executor.jobs[index];
-            for other in job.dependencies.iter().chain(&job.duplicates).map(|other| executor.jobs[*other].name()) {
-                if let Some(outcome) = shared::read(Path::new(&executor.root), &other) {
-                    self.state.adopt(&other, outcome);
-                }
-            }
-        }
-        match executor.action(&job, self.state, self.history) {
-            Ok(Action::Skip { reason, adopted }) => {
-                if let Some(record) = adopted {
-                    self.state.insert(&name, record);
-                }
-                self.display.print(&format!("· {name} · {reason}"));
-                self.finish(index);
-            }
-            Ok(Action::Omit(reason)) => {
-                self.phases[index] = Phase::Omitted;
-                self.state.settle(&name, None);
-                self.display.print(&format!("· {name} · omitted: {reason}"));
-            }
-            Ok(Action::Restore { reason, cache_key }) => {
-                let replaced = Replaced::of(&job, Path::new(&executor.root));
-                replaced.put_aside(self.state.record(&name))?;
-                let fingerprint = cache_key.fingerprint();
-                if let Some(record) = replaced.record(&fingerprint) {
-                    self.state.insert(&name, record);
-                    replaced.restore(&fingerprint)?;
-                }
-                // Still waiting, it is looked at again.
-                self.display.print(&format!("· {name} · {reason}"));
-            }
-            Ok(Action::Run { reason, from_scratch, cache_key, program }) => {
-                let replaced = if from_scratch { self.put_aside(&job)? } else { None };
-                self.state.insert(&name, Record::new(Status::Started, cache_key.clone()));
-                if let Some(other) = self.same_work(index, &cache_key) {
-                    return self.link(index, other, cache_key);
-                }
-                let threads = self.threads(ready);
-                let reason = format!("run: {reason}");
-                self.start(index, job.with_threads(threads), Start { reason, threads, cache_key, program, replaced })?;
-            }
-            Err(fault) => self.fail(index, Failure::of(&job, &fault)),
-        }
-        Ok(())
-    }
-
-    /// The job as it can run after what failed: a stage that reads the whole study reads what there is of it, and any other job
-    /// is blocked or omitted with what it depends on.
-    fn possible(&mut self, index: usize) -> Result<Option<Job>, Fault> {
-        let executor = self.executor;
-        let job = &executor.jobs[index];
-        // The nearest first: what depends on a stage of the whole study cannot do without it.
-        let find = |phases: &[Phase], wanted: &[Phase]| {
-            job.dependencies.iter().rev().copied().find(|dependency| wanted.contains(&phases[*dependency]))
-        };
-        if let Some(dependency) = find(&self.phases, &[Phase::Omitted]) {
-            self.phases[index] = Phase::Omitted;
-            let reason = format!("omitted: it needs {}", executor.jobs[dependency].name());
-            self.display.print(&format!("· {} · {reason}", job.name()));
-            return Ok(None);
-        }
-        // What failed for one run fails for every other.
-        if let Some(&same) = job.duplicates.iter().find(|duplicate| self.phases[**duplicate] == Phase::Failed) {
-            self.phases[index] = Phase::Blocked;
-            let same = executor.jobs[same].name();
-            self.display.print(&format!("· {} · not run: {same}, which does the same, failed", job.name()));
-            return Ok(None);
-        }
-        let Some(dependency) = find(&self.phases, &[Phase::Failed, Phase::Blocked]) else {
-            return Ok(Some(job.clone()));
-        };
-        if job.stage.whole_study()
-            && !executor.jobs[dependency].stage.whole_study()
-            && let Some((reduced, missing)) = self.reduced(job.stage)?
-        {
-            self.display.print(&format!("{}: without {}", job.name(), missing.join(", ")));
-            self.missing = missing;
-            return Ok(Some(reduced));
-        }
-        self.phases[index] = Phase::Blocked;
-        self.display.print(&format!("· {} · not run: it needs {}", job.name(), executor.jobs[dependency].name()));
-        Ok(None)
-    }
-
-    /// The job of a stage that reads the whole study, for what there is of it; and what there is not.
-    fn reduced(&self, stage: StageName) -> Result<Option<(Job, Vec<String>)>, Fault> {
-        let executor = self.executor;
-        let is_lost = |(_, phase): &(&Job, &Phase)| matches!(phase, Phase::Failed | Phase::Blocked);
-        let lost = executor.jobs.iter().zip(&self.phases).filter(is_lost);
-        let lost: Vec<Lost> = lost.filter_map(|(job, _)| Lost::of(job)).collect();
-        let Some((rest, missing)) = failures::without(&executor.study.specification(), &lost) else { return Ok(None) };
-        let jobs = plan::of_study(executor.study, rest, &executor.root)?;
-        Ok(jobs.into_iter().find(|job| job.stage == stage).map(|job| (job, missing)))
-    }
-
-    /// Moves what a job wrote before aside; where that is, if there was anything.
-    fn put_aside(&self, job: &Job) -> Result<Option<String>, Fault> {
-        // Before the job is recorded as started, so that what resumes it finds no older files.
-        Replaced::of(job, Path::new(&self.executor.root)).put_aside(self.state.record(&job.name()))
-    }
-
-    /// The threads of a job that starts now, one of `ready`.
-    fn threads(&self, ready: usize) -> usize {
-        let busy = self.running.values().map(|running| running.threads).sum();
-        self.executor.machine.threads(busy, ready, self.running.len())
-    }
-
-    fn start(&mut self, index: usize, job: Job, start: Start) -> Result<(), Fault> {
-        let executor = self.executor;
-        let Start { reason, threads, cache_key, program: start_program, replaced } = start;
-        let name = job.name();
-        let command = job.command(&executor.programs);
-        self.display.print(&format!("▸ {name} · {reason}"));
-        if executor.options.verbose {
-            self.display.detail(&command);
-        }
-        let mut log = Log::open(Path::new(&executor.root), &name);
-        log.write(&format!("▸ {reason}\n  {command}"));
-        let program = Path::new(&executor.programs).join(job.stage.word());
-        let of_job = Command { program, flags: job.flags(), fence: self.state.fence(&name).cloned() };
-        self.runner.spawn(&Array {
-            key: index,
-            name: name.clone(),
-            commands: vec![(0, of_job)],
-            ..Array::default()
-        })?;
-        self.display.begin(index, &name);
-        self.phases[index] = Phase::Running;
-        let running = Running {
-            job,
-            command,
-            threads,
-            log,
-            cache_key,
-            program: start_program,
-            replaced,
-            started_at: SystemTime::now(),
-            started: Instant::now(),
-            progress: Progress::default(),
-            error: None,
-        };
-        self.running.insert(index, running);
-        Ok(())
-    }
-
     /// Notes that a job is done. What it wrote can show that jobs after it have parameters that do not fit.
     fn finish(&mut self, index: usize) {
         let job = &self.executor.jobs[index];
@@ -471,35 +272,6 @@ impl Scheduler<'_> {
         self.failures.push(failure);
     }
 
-    /// Whether a job waits for one that does the same: the first of several is run, then the others are linked.
-    fn awaits_duplicate(&self, index: usize) -> bool {
-        self.executor.jobs[index].duplicates.iter().any(|&duplicate| match self.phases[duplicate] {
-            Phase::Running => true,
-            Phase::Waiting => duplicate < index,
-            _ => false,
-        })
-    }
-
-    /// Whether a waiting job will be linked.
-    fn will_be_linked(&self, index: usize) -> bool {
-        let is_done = |&duplicate: &usize| self.phases[duplicate] == Phase::Done;
-        self.awaits_duplicate(index) || self.executor.jobs[index].duplicates.iter().any(is_done)
-    }
-
-    /// A finished job whose tables are what a job with this key would write.
-    fn same_work(&mut self, index: usize, cache_key: &CacheKey) -> Option<usize> {
-        let executor = self.executor;
-        executor.jobs[index].duplicates.iter().copied().find(|&duplicate| {
-            // What this run has finished counts also with --force.
-            let record = self.state.record(&executor.jobs[duplicate].name());
-            match record.filter(|_| self.phases[duplicate] == Phase::Done) {
-                Some(record) => executor.has_same_tables(index, duplicate, cache_key, &record.cache_key),
-                None if executor.options.force => false,
-                None => executor.is_same(index, duplicate, cache_key, self.state, self.history),
-            }
-        })
-    }
-
     fn handle_line(&mut self, index: usize, line: Result<Notice, String>) {
         let Some(running) = self.running.get_mut(&index) else { return };
         match line {
@@ -515,61 +287,7 @@ impl Scheduler<'_> {
             Err(text) => {
                 running.log.write(&text);
                 self.display.print(&text);
-            }
-        }
-    }
-
-    fn update_overall(&mut self) {
-        let executor = self.executor;
-        let selected = executor.selected.iter().filter(|selected| **selected).count();
-        let finished = |phase: &&Phase| !matches!(phase, Phase::NotSelected | Phase::Waiting | Phase::Running);
-        let done = self.phases.iter().filter(finished).count();
-        // A job that has just started tells nothing of its speed.
-        let projected = |running: &Running| {
-            let (fraction, seconds) = (running.progress.fraction(), running.started.elapsed().as_secs_f64());
-            (fraction > 0.02 && seconds > 2.0).then(|| seconds / fraction)
-        };
-        // The progress of running jobs predicts the time of similar ones before the first has finished.
-        let mut pace = self.pace.clone();
-        for running in self.running.values() {
-            if let Some(seconds) = projected(running) {
-                pace.add(&running.job, from_seconds(seconds), running.job.cost.seconds);
-            }
-        }
-        let mut seconds = Some(0.0);
-        for (index, job) in executor.jobs.iter().enumerate() {
-            let running = self.running.get(&index);
-            let share = match self.phases[index] {
-                // A link takes next to no time.
-                Phase::Waiting if self.will_be_linked(index) => continue,
-                Phase::Waiting => 1.0,
-                Phase::Running => running.map_or(0.0, |running| 1.0 - running.progress.fraction()),
-                _ => continue,
-            };
-            let cost = running.and_then(projected).or_else(|| pace.seconds(job));
-            seconds = seconds.zip(cost).map(|(sum, cost)| sum + share * cost);
-        }
-        let left = seconds.map(|seconds| from_seconds(seconds / executor.machine.parallel_jobs as f64));
-        self.display.overall(done, selected, left);
-        if self.reported.elapsed() >= progress::INTERVAL {
-            if self.state.is_shared() {
-                self.tell_shared();
-                return;
-            }
-            self.reported = Instant::now();
-            let running = self.running.values();
-            let of = |running: &Running| (running.job.name(), running.progress.clone(), running.started.elapsed());
-            progress::write(Path::new(&executor.root), done, selected, left, running.map(of));
-        }
-    }
-
-    /// Tells in a shared folder how far the jobs are.
-    fn tell_shared(&mut self) {
-        if self.reported.elapsed() >= TELL {
-            self.reported = Instant::now();
-            for running in self.running.values() {
-                let seconds = running.started.elapsed().as_secs_f64();
-                self.state.write_progress(&running.job.name(), &running.progress, seconds);
+                running.last_line = Some(text).filter(|text| !text.is_empty()).or(running.last_line.take());
             }
         }
     }

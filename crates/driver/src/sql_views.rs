@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
 
-use schemas::{Artifacts, DataType, Description, Error, Key, tables};
+use declarations::Per;
+use schemas::{Artifacts, Column, DataType, Description, Error, Key, tables};
+
+use crate::own::OwnStage;
 
 /// The file's name, in the folder of all tables.
 pub const FILE: &str = "artifacts.sql";
@@ -20,8 +24,8 @@ const HEAD: &str = "\
 ///
 /// # Errors
 /// [`Error::Write`] if it cannot be written.
-pub(crate) fn write(artifacts: &Artifacts) -> Result<(), Error> {
-    let sql = views(artifacts);
+pub(crate) fn write(artifacts: &Artifacts, own: &[Arc<OwnStage>]) -> Result<(), Error> {
+    let sql = views(artifacts, own);
     if fs::read_to_string(artifacts.root().join(FILE)).is_ok_and(|written| written == sql) {
         return Ok(());
     }
@@ -30,9 +34,11 @@ pub(crate) fn write(artifacts: &Artifacts) -> Result<(), Error> {
 }
 
 /// The statements for the tables that have a file.
-pub fn views(artifacts: &Artifacts) -> String {
+pub fn views(artifacts: &Artifacts, own: &[Arc<OwnStage>]) -> String {
     let mut sql = HEAD.to_owned();
-    let tables: Vec<_> = tables::all().into_iter().filter(|table| artifacts.has_any(table)).collect();
+    let of_own = own.iter().flat_map(|stage| stage.tables.iter().map(|table| of_own(stage, table)));
+    let tables = tables::all().into_iter().map(View::from).chain(of_own);
+    let tables: Vec<_> = tables.filter(|table| artifacts.has_any_of(&table.name, table.keys)).collect();
     for table in &tables {
         let _ = writeln!(sql, "\nCREATE OR REPLACE VIEW \"{}\" AS FROM {};", table.name, source(table));
     }
@@ -51,8 +57,33 @@ pub fn views(artifacts: &Artifacts) -> String {
     sql
 }
 
+/// A table, as far as a view needs to know it.
+struct View {
+    name: String,
+    description: String,
+    keys: &'static [Key],
+    columns: Vec<Column>,
+}
+
+impl From<Description> for View {
+    fn from(table: Description) -> Self {
+        let Description { name, description, keys, columns, .. } = table;
+        Self { name: name.to_owned(), description, keys, columns }
+    }
+}
+
+/// A table of the user's own, of whose columns nothing is declared.
+fn of_own(stage: &OwnStage, table: &str) -> View {
+    let keys: &[Key] = match stage.per {
+        Per::Study => &[],
+        Per::Dataset => &[Key::Dataset],
+        Per::Training => &[Key::Dataset, Key::Run, Key::Seed],
+    };
+    View { name: table.to_owned(), description: stage.about.clone(), keys, columns: Vec::new() }
+}
+
 /// The table function that reads a table's files, with its keys as typed columns.
-fn source(table: &Description) -> String {
+fn source(table: &View) -> String {
     let folders: String = table.keys.iter().map(|key| format!("{key}=*/")).collect();
     let path = quoted(&format!("{0}/{folders}{0}.parquet", table.name));
     if table.keys.is_empty() {

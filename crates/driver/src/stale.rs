@@ -194,7 +194,7 @@ mod tests {
 
     fn job() -> Job {
         Job {
-            stage: StageName::Train,
+            stage: StageName::Train.into(),
             dataset: None,
             run: None,
             seed: None,

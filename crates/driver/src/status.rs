@@ -21,6 +21,7 @@ use crate::pace::from_seconds;
 use crate::plan::Job;
 use crate::progress::{self, Progress, Report};
 use crate::shared;
+use crate::stage::Stage;
 use crate::state::{State, Status};
 
 /// Most jobs of one kind that are listed.
@@ -72,10 +73,10 @@ impl Executor<'_> {
             };
             reported.or_else(|| own().flatten())
         };
-        let mut counts: BTreeMap<StageName, [usize; 4]> = BTreeMap::new();
+        let mut counts: BTreeMap<&Stage, [usize; 4]> = BTreeMap::new();
         let (mut runs, mut stale, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for (job, forecast) in self.jobs.iter().zip(&forecasts) {
-            let count = counts.entry(job.stage).or_default();
+            let count = counts.entry(&job.stage).or_default();
             let name = job.name();
             let did_fail = state.record(&name).is_some_and(|record| record.status == Status::Failed);
             let has_started = state.record(&name).is_some_and(|record| record.status == Status::Started);
@@ -104,16 +105,20 @@ impl Executor<'_> {
                 }
             }
         }
-        let mut text =
-            format!("{:<10} {:>6} {:>8} {:>6} {:>7} {:>10}\n", "stage", "done", "running", "to do", "failed", "time");
+        let width = counts.keys().map(|stage| stage.word().len()).fold(10, usize::max);
+        let mut text = format!(
+            "{:<width$} {:>6} {:>8} {:>6} {:>7} {:>10}\n",
+            "stage", "done", "running", "to do", "failed", "time"
+        );
         for (stage, [done, running, stale, failed]) in counts {
             let time = self.time_of(stage, state);
             let time = if time.is_zero() { String::new() } else { duration(time) };
-            text += &format!("{:<10} {done:>6} {running:>8} {stale:>6} {failed:>7} {time:>10}\n", stage.word());
+            text += &format!("{:<width$} {done:>6} {running:>8} {stale:>6} {failed:>7} {time:>10}\n", stage.word());
         }
         for (title, jobs) in [("running", runs), ("failed", failed), ("to do", stale)] {
             text += &list(title, &jobs);
         }
+        text.extend(self.edited(&forecasts, state).iter().map(|note| format!("{note}\n")));
         if journal.is_active() {
             let (running, waiting) = journal.counts();
             text += &format!("on the cluster: {running} tasks run, {waiting} wait");
@@ -128,8 +133,8 @@ impl Executor<'_> {
     }
 
     /// The time that the finished jobs of a stage took.
-    fn time_of(&self, stage: StageName, state: &State) -> Duration {
-        let jobs = self.jobs.iter().filter(|job| job.stage == stage);
+    fn time_of(&self, stage: &Stage, state: &State) -> Duration {
+        let jobs = self.jobs.iter().filter(|job| job.stage == *stage);
         let seconds = jobs.filter_map(|job| state.record(&job.name())?.seconds);
         from_seconds(seconds.sum())
     }

@@ -1,5 +1,7 @@
 //! The resolved experiment: after the overrides of the profile, the dataset, the run and `--set`, in this order.
 
+use std::sync::Arc;
+
 use declarations::{
     Fault, Per, StageName, Steps, StudyDataset, StudyRun, StudySections, TrainingSections, file_name, prep,
 };
@@ -10,6 +12,8 @@ use crate::experiment::{Experiment, Profile, RunConfig, TrainedAs};
 use crate::import;
 use crate::near::unknown_key;
 use crate::origin::Origin;
+use crate::own::{self, OwnStage, Parameters};
+use crate::stage::Stage;
 use crate::yaml;
 
 /// Everything that one profile runs.
@@ -23,6 +27,10 @@ pub struct Study {
     pub cluster: ClusterConfig,
     /// The parameters of the stages without a job per training.
     pub sections: StudySections,
+    /// The user's own stages, in the order in which they run.
+    pub own_stages: Vec<Arc<OwnStage>>,
+    /// Their parameters for jobs of the whole study.
+    pub own: Parameters,
     /// Where the parameters were written.
     pub origin: Origin,
 }
@@ -40,6 +48,8 @@ pub struct Dataset {
     pub steps: Steps,
     /// Its runs.
     pub runs: Vec<Run>,
+    /// The parameters of the user's own stages with a job per dataset.
+    pub own: Parameters,
 }
 
 /// A run of a dataset with its parameters, the same for every seed.
@@ -55,6 +65,8 @@ pub struct Run {
     pub trained_as: Option<TrainedAs>,
     /// The parameters of the stages with a job per training.
     pub sections: TrainingSections,
+    /// The parameters of the user's own stages with a job per training.
+    pub own: Parameters,
 }
 
 impl Study {
@@ -88,6 +100,9 @@ impl Study {
         let profile = experiment.profiles.get(profile_name).ok_or_else(unknown)?;
         let settings: Result<Vec<Profile>, Fault> = texts.iter().map(|text| yaml::parse_setting(text)).collect();
         let settings = settings?;
+        let own_stages = own::declared(experiment)?;
+        own::check_changes(experiment, texts, &settings)?;
+        check_cluster(experiment, &own_stages, texts, &settings)?;
         for setting in &settings {
             check_known("per_dataset", setting.per_dataset.keys(), &experiment.datasets)?;
         }
@@ -121,7 +136,8 @@ impl Study {
         }
         check_size(&datasets)?;
         let origin = Origin::new(experiment, profile_name, texts);
-        Ok(Self { datasets, parallel_jobs, cluster, sections, origin })
+        let own = overrides.own(None, None);
+        Ok(Self { datasets, parallel_jobs, cluster, sections, own_stages, own, origin })
     }
 }
 
@@ -179,7 +195,8 @@ impl Overrides<'_> {
             return Err(Fault::parameter("`snapshot.steps` is empty: write steps such as 0,50,100-2000/100"));
         }
         let steps = steps.up_to(max_iters);
-        Ok(Dataset { name: name.to_owned(), config: config.clone(), seeds, steps, runs })
+        let own = self.own(Some(name), None);
+        Ok(Dataset { name: name.to_owned(), config: config.clone(), seeds, steps, runs, own })
     }
 
     /// The seeds of a dataset: those of the last override that has any, the dataset's own before those of all datasets.
@@ -217,7 +234,20 @@ impl Overrides<'_> {
                 )));
             }
         }
-        Ok(Run { name: name.to_owned(), label, stages, trained_as, sections })
+        let own = self.own(Some(dataset), Some(config));
+        Ok(Run { name: name.to_owned(), label, stages, trained_as, sections, own })
+    }
+
+    /// The parameters of the user's own stages for a dataset and a run, or for all of them.
+    fn own(&self, dataset: Option<&str>, run: Option<&RunConfig>) -> Parameters {
+        fn of<'changes>(changes: &'changes Profile, dataset: Option<&str>) -> [Option<&'changes own::Changes>; 2] {
+            let own = dataset.and_then(|dataset| changes.per_dataset.get(dataset));
+            [Some(&changes.own_stages), own.map(|own| &own.own_stages)]
+        }
+        let of_run = [run.map(|run| &run.own_stages)];
+        let of_settings = self.settings.iter().flat_map(|setting| of(setting, dataset));
+        let changes = of(self.profile, dataset).into_iter().chain(of_run).chain(of_settings);
+        Parameters::new(&self.experiment.own_stages, changes.flatten())
     }
 }
 
@@ -252,6 +282,24 @@ fn check_stages(name: &str, config: &RunConfig) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a stage that the section `cluster` names and that there is not.
+fn check_cluster(
+    experiment: &Experiment,
+    own: &[Arc<OwnStage>],
+    texts: &[String],
+    settings: &[Profile],
+) -> Result<(), Fault> {
+    let check = |cluster: &ClusterConfig, place: &dyn Fn(&str) -> String| {
+        cluster.stages.keys().try_for_each(|name| Stage::named(name, own, &place(name)).map(drop))
+    };
+    check(&experiment.cluster, &|name| experiment.lines.place(&["cluster", "stages", name]))?;
+    for (profile, changes) in &experiment.profiles {
+        let place = |name: &str| experiment.lines.place(&["profiles", profile, "cluster", "stages", name]);
+        check(&changes.cluster, &place)?;
+    }
+    texts.iter().zip(settings).try_for_each(|(text, setting)| check(&setting.cluster, &|_| format!("--set {text}")))
 }
 
 fn check_names(experiment: &Experiment) -> Result<(), Fault> {

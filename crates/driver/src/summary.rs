@@ -169,7 +169,7 @@ fn with_seeds_needed(finding: &Findings) -> String {
     }
 }
 
-/// What `pipeline.yaml` has to choose from: profiles, datasets and runs.
+/// What `pipeline.yaml` has to choose from: profiles, datasets and runs, and the stages of the user's own.
 pub fn entries(experiment: &Experiment) -> String {
     let profiles = experiment.profiles.iter().map(|(name, profile)| [name.clone(), text(profile.about.as_ref())]);
     let datasets = experiment.datasets.iter().map(|(name, dataset)| [name.clone(), text(dataset.source.as_ref())]);
@@ -177,10 +177,16 @@ pub fn entries(experiment: &Experiment) -> String {
         let stages: Vec<String> = run.stages.iter().map(ToString::to_string).collect();
         [name.clone(), format!("{} ({})", run.label, stages.join(", "))]
     });
-    let sections: [(&str, Vec<_>); 3] =
-        [("profiles", profiles.collect()), ("datasets", datasets.collect()), ("runs", runs.collect())];
+    let own = experiment.own_stages.iter().map(|(name, stage)| [name.clone(), stage.about.clone()]);
+    let sections: [(&str, Vec<_>); 4] = [
+        ("profiles", profiles.collect()),
+        ("datasets", datasets.collect()),
+        ("runs", runs.collect()),
+        ("own stages", own.collect()),
+    ];
+    let sections = sections.iter().filter(|(_, rows)| !rows.is_empty());
     let section = |(title, rows): &(&str, Vec<_>)| format!("{title}\n{}", table(rows, None).trim_fmt());
-    sections.iter().map(section).collect::<Vec<_>>().join("\n")
+    sections.map(section).collect::<Vec<_>>().join("\n")
 }
 
 fn text(value: Option<&String>) -> String {

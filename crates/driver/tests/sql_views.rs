@@ -16,7 +16,7 @@ fn there_is_a_view_of_every_table_that_has_a_file_and_of_no_other() {
     artifacts.write(&Partition::study(), &provenance, &[Results::default()]).unwrap();
     fs::create_dir_all(artifacts.root().join("evaluations/dataset=a/run=b/seed=1")).unwrap();
 
-    let sql = views(&artifacts);
+    let sql = views(&artifacts, &[]);
     let created: Vec<_> = sql.lines().filter(|line| line.starts_with("CREATE")).collect();
     assert_eq!(
         created,

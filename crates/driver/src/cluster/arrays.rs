@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use declarations::StageName;
-
 use crate::plan::Job;
 use crate::runner::After;
+use crate::stage::Stage;
 
 /// An array to submit.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Planned {
     /// Its stage.
-    pub(crate) stage: StageName,
+    pub(crate) stage: Stage,
     /// The jobs of each task, in the order in which the task runs them.
     pub(crate) tasks: BTreeMap<u32, Vec<usize>>,
     /// What it waits for.
@@ -73,15 +72,15 @@ pub(crate) fn arrays(
 ) -> Vec<Planned> {
     // A task is of one stage; where a stage's jobs depend on others of it, those come first.
     let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut tasks: BTreeMap<(usize, StageName, u32), Vec<usize>> = BTreeMap::new();
+    let mut tasks: BTreeMap<(usize, Stage, u32), Vec<usize>> = BTreeMap::new();
     for &job in wanted {
         let same = jobs[job].dependencies.iter().filter(|dependency| jobs[**dependency].stage == jobs[job].stage);
         let depth = same.filter_map(|dependency| depths.get(dependency)).max().map_or(0, |depth| depth + 1);
         depths.insert(job, depth);
-        tasks.entry((depth, jobs[job].stage, indices[job])).or_default().push(job);
+        tasks.entry((depth, jobs[job].stage.clone(), indices[job])).or_default().push(job);
     }
     let mut in_order: Vec<_> = tasks.into_iter().collect();
-    in_order.sort_by_key(|((depth, stage, index), _)| (*stage, *depth, *index));
+    in_order.sort_by_key(|((depth, stage, index), _)| (stage.clone(), *depth, *index));
     let mut planned: Vec<Planned> = Vec::new();
     let mut placed = active.clone();
     for ((depth, stage, index), members) in in_order {
@@ -95,9 +94,9 @@ pub(crate) fn arrays(
         }
         let after: Vec<After> =
             waits.into_iter().map(|(array, corresponding)| After { array, corresponding }).collect();
-        let same = |planned: &Planned| (planned.stage, planned.depth) == (stage, depth) && planned.after == after;
+        let same = |planned: &Planned| (&planned.stage, planned.depth) == (&stage, depth) && planned.after == after;
         let position = planned.iter().position(same).unwrap_or_else(|| {
-            planned.push(Planned { stage, tasks: BTreeMap::new(), after: after.clone(), depth });
+            planned.push(Planned { stage: stage.clone(), tasks: BTreeMap::new(), after: after.clone(), depth });
             planned.len() - 1
         });
         placed.extend(members.iter().map(|job| (*job, (next_key + position, index))));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use declarations::{Fault, StageName};
+use declarations::Fault;
 use serde::Deserialize;
 
 /// The section `cluster`; what is not set is taken from the stages' own estimates, or left to the cluster.
@@ -12,7 +12,7 @@ pub struct ClusterConfig {
     /// What every job needs.
     pub defaults: Resources,
     /// What the jobs of one stage need.
-    pub stages: BTreeMap<StageName, Resources>,
+    pub stages: BTreeMap<String, Resources>,
     /// How often a job is started again that was killed, or lost with its node.
     pub retries: Option<u32>,
     /// Tasks of one array at most; the jobs of larger studies share tasks.
@@ -48,7 +48,7 @@ impl ClusterConfig {
     pub(crate) fn change(&mut self, other: &Self) {
         self.defaults.change(&other.defaults);
         for (stage, resources) in &other.stages {
-            self.stages.entry(*stage).or_default().change(resources);
+            self.stages.entry(stage.clone()).or_default().change(resources);
         }
         self.retries = other.retries.or(self.retries);
         self.array_size = other.array_size.or(self.array_size);
@@ -56,9 +56,9 @@ impl ClusterConfig {
     }
 
     /// What a stage's jobs need, as far as it is set.
-    pub(crate) fn of(&self, stage: StageName) -> Resources {
+    pub(crate) fn of(&self, stage: &str) -> Resources {
         let mut resources = self.defaults.clone();
-        if let Some(own) = self.stages.get(&stage) {
+        if let Some(own) = self.stages.get(stage) {
             resources.change(own);
         }
         resources

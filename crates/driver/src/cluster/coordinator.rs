@@ -4,6 +4,8 @@
 //! ended; the cluster is only asked whether a task still waits or runs. So it does not matter where this driver is stopped and
 //! started again, nor what a cluster forgets.
 
+mod verdicts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -17,21 +19,16 @@ use super::journal::{Journal, Submitted, Task};
 use super::request::Requests;
 use crate::display::Display;
 use crate::executor::Executor;
-use crate::failures::{self, Failure, Lost};
+use crate::failures::Failure;
 use crate::forecast::Forecast;
-use crate::format::duration;
 use crate::lineage::History;
 use crate::pace::from_seconds;
-use crate::plan::Job;
-use crate::runner::{Array, Command, End, Event, Runner, Trouble, What};
+use crate::runner::{Array, Command, End, Runner, Trouble};
 use crate::scheduler::Outcome as Ended;
-use crate::shared::{self, Outcome};
+use crate::shared;
 use crate::signals::Signals;
 use crate::state::State;
 
-/// How long the outcome of a task that ended may take to be seen here: network file systems keep what they know of a folder
-/// for up to a minute.
-const UNSEEN: Duration = Duration::from_secs(90);
 /// The longest wait between two questions to a cluster that does not answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -48,17 +45,6 @@ enum Phase {
     Failed,
     /// A job that it depends on failed.
     Blocked,
-}
-
-/// What is known of a job whose task ended.
-struct Verdict {
-    job: usize,
-    /// Whether the cluster had taken its array.
-    was_submitted: bool,
-    end: End,
-    outcome: Option<Outcome>,
-    /// What the task wrote.
-    log: Option<PathBuf>,
 }
 
 /// How the cluster is asked to run a job: the words of the driver's command before the names of jobs.
@@ -85,6 +71,8 @@ pub(crate) struct Coordinator<'run> {
     names: BTreeMap<String, usize>,
     /// Jobs that were up to date when this driver began.
     up_to_date: BTreeSet<usize>,
+    /// Tasks that run by the cluster's word and have recorded how all their jobs ended; since when that is seen.
+    overdue: BTreeMap<(usize, u32), Instant>,
     /// Tasks that ended and whose jobs' outcomes are not seen yet.
     unseen: Vec<(usize, u32, End, Instant)>,
     failures: Vec<Failure>,
@@ -127,7 +115,7 @@ impl<'run> Coordinator<'run> {
             });
         }
         let indices = indices(executor.jobs, config.array_size());
-        let (unseen, missing, signals) = (Vec::new(), Vec::new(), Signals::handle()?);
+        let (overdue, unseen, missing, signals) = (BTreeMap::new(), Vec::new(), Vec::new(), Signals::handle()?);
         let unanswered = 0;
         Ok(Self {
             executor,
@@ -143,6 +131,7 @@ impl<'run> Coordinator<'run> {
             indices,
             names,
             up_to_date,
+            overdue,
             unseen,
             failures,
             missing,
@@ -244,10 +233,11 @@ impl<'run> Coordinator<'run> {
             if of.dependencies.iter().any(is_ahead) {
                 return false;
             }
-            let of_failed = executor.jobs.iter().zip(&self.phases).filter(|(_, phase)| is_lost(**phase));
-            let of_failed: Vec<Lost> = of_failed.filter_map(|(job, _)| Lost::of(job)).collect();
-            if let Some((_, missing)) = failures::without(&executor.study.specification(), &of_failed) {
-                self.missing = missing;
+            // Its parameters were valid for the whole study.
+            if let Ok(Some((_, missing))) = executor.reduced(job, |other| is_lost(self.phases[other])) {
+                if of.stage.own().is_none() {
+                    self.missing = missing;
+                }
                 return true;
             }
         }
@@ -332,172 +322,6 @@ impl<'run> Coordinator<'run> {
         Command { program: self.invocation.program.clone(), flags, fence: None }
     }
 
-    /// Learns what has become of the tasks.
-    fn look(&mut self) -> Result<(), Fault> {
-        let events = match self.runner.poll(Duration::ZERO) {
-            Ok(events) => events,
-            Err(Trouble::Away(message)) => {
-                self.away(&message);
-                return Ok(());
-            }
-            Err(Trouble::Refused(fault)) => return Err(fault),
-        };
-        if self.unanswered > 0 {
-            self.unanswered = 0;
-            self.display.print("the cluster answers again");
-        }
-        let before = self.journal.clone();
-        let mut ended: Vec<(usize, u32, End)> = Vec::new();
-        for Event { array: key, index, what } in events {
-            let Some(array) = self.journal.arrays.get_mut(&key) else { continue };
-            match what {
-                What::Named(id) => array.id = Some(id),
-                What::Started => drop(array.tasks.get_mut(&index).map(|task| task.runs = true)),
-                What::Waits => drop(array.tasks.get_mut(&index).map(|task| task.runs = false)),
-                What::Ended(end) => ended.push((key, index, end)),
-                What::Line(_) | What::Exited(..) => {}
-            }
-        }
-        let mut settled = Vec::new();
-        let earlier = std::mem::take(&mut self.unseen);
-        let ended = ended.into_iter().map(|(key, index, end)| (key, index, end, Instant::now()));
-        for (key, index, end, since) in earlier.into_iter().chain(ended) {
-            // One that ended well has recorded everything; any other may never have begun.
-            let soon = from_seconds(1.5 * self.config.poll()).min(UNSEEN);
-            let patience = if end == End::Completed { UNSEEN } else { soon };
-            match since.elapsed() < patience && !self.is_seen(key, index) {
-                true => self.unseen.push((key, index, end, since)),
-                false => settled.push((key, index, end)),
-            }
-        }
-        self.settle(settled)?;
-        if self.journal != before {
-            self.journal.write(Path::new(&self.executor.root))?;
-        }
-        Ok(())
-    }
-
-    /// Whether the outcome of each job of a task is recorded.
-    fn is_seen(&self, key: usize, index: u32) -> bool {
-        let Some((array, task)) = self.task(key, index) else { return true };
-        task.jobs.iter().all(|job| self.outcome(&array.name, job).is_some_and(|outcome| outcome.ended))
-    }
-
-    fn task(&self, key: usize, index: u32) -> Option<(&Submitted, &Task)> {
-        let array = self.journal.arrays.get(&key)?;
-        Some((array, array.tasks.get(&index)?))
-    }
-
-    /// What a task of an array recorded of a job.
-    fn outcome(&self, array: &str, job: &str) -> Option<Outcome> {
-        shared::read(Path::new(&self.executor.root), job).filter(|outcome| outcome.by == array)
-    }
-
-    /// Takes over what tasks that ended have recorded, and decides what becomes of their jobs.
-    fn settle(&mut self, ended: Vec<(usize, u32, End)>) -> Result<(), Fault> {
-        let root = Path::new(&self.executor.root);
-        let mut outcomes = Vec::new();
-        let mut verdicts = Vec::new();
-        for (key, index, end) in ended {
-            let Some((array, task)) = self.task(key, index) else { continue };
-            let was_submitted = array.id.is_some();
-            for name in &task.jobs {
-                let outcome = self.outcome(&array.name, name);
-                if let Some(job) = self.names.get(name) {
-                    let log = self.runner.log(&array.name, index);
-                    verdicts.push(Verdict {
-                        job: *job,
-                        was_submitted,
-                        end: end.clone(),
-                        outcome: outcome.clone(),
-                        log,
-                    });
-                }
-                outcomes.extend(outcome.map(|outcome| (name.clone(), outcome)));
-            }
-            if let Some(array) = self.journal.arrays.get_mut(&key) {
-                array.tasks.remove(&index);
-            }
-        }
-        self.journal.arrays.retain(|_, array| !array.tasks.is_empty());
-        let taken: Vec<String> = outcomes.iter().map(|(name, _)| name.clone()).collect();
-        let rows = self.state.absorb(outcomes);
-        if let Err(fault) = self.history.add_new(rows) {
-            self.display.warn(&format!("lineage is not recorded: {fault}"));
-        }
-        if let Some(reason) = self.state.take_unsaved() {
-            self.display.warn(&format!("the driver's records are not saved ({reason})"));
-        }
-        // From now on an execution that still goes on somewhere owns nothing.
-        taken.iter().for_each(|job| shared::discard(root, job));
-        // Whether a job failed by itself depends on whether its dependencies are done.
-        verdicts.sort_by_key(|verdict| verdict.job);
-        verdicts.into_iter().for_each(|verdict| self.judge(verdict));
-        Ok(())
-    }
-
-    /// Decides what becomes of a job whose task ended.
-    fn judge(&mut self, verdict: Verdict) {
-        let Verdict { job: index, was_submitted, end, outcome, log } = verdict;
-        let log = log.as_deref();
-        let job = &self.executor.jobs[index];
-        let name = job.name();
-        let given = |dependency: &usize| matches!(self.phases[*dependency], Phase::Done | Phase::Given);
-        // A stage that reads the whole study may do without what failed.
-        let lost = |dependency: &usize| matches!(self.phases[*dependency], Phase::Failed | Phase::Blocked);
-        let could_run = job
-            .dependencies
-            .iter()
-            .all(|dependency| given(dependency) || (job.stage.whole_study() && lost(dependency)));
-        let awaits_duplicate = job.duplicates.iter().any(|other| *other < index && !given(other));
-        let recorded = outcome.filter(|outcome| outcome.ended);
-        self.phases[index] = Phase::Wanted;
-        match recorded {
-            Some(Outcome { failure: None, executions, .. }) => {
-                self.phases[index] = Phase::Done;
-                let took = executions.last().map(|row| from_seconds(row.wall_secs)).filter(|time| !time.is_zero());
-                let took = took.map_or(String::new(), |time| format!(" · {}", duration(time)));
-                self.display.print(&format!("✓ {name}{took}"));
-            }
-            // What it needs is gone, or never came.
-            _ if !could_run => {}
-            Some(Outcome { failure: Some(failure), .. }) if !failure.killed => self.fail(index, failure),
-            Some(Outcome { failure: Some(failure), .. }) => self.retry(index, &failure.message, log),
-            None if self.up_to_date.contains(&index) => self.phases[index] = Phase::Done,
-            // It would have been linked to what was not done.
-            None if awaits_duplicate => {}
-            None => match end {
-                End::Cancelled { by_dependency: false } => {
-                    self.fail(index, cancelled(job));
-                }
-                End::Unknown if !was_submitted => {}
-                End::Cancelled { .. } => self.retry(index, "cancelled by the cluster", log),
-                End::Completed => self.retry(index, "it recorded nothing", log),
-                End::Broken(word) => self.retry(index, &word, log),
-                End::Unknown => self.retry(index, "the cluster does not know it any more", log),
-            },
-        }
-    }
-
-    /// Starts a job again, a limited number of times.
-    fn retry(&mut self, index: usize, reason: &str, log: Option<&Path>) {
-        let job = &self.executor.jobs[index];
-        let reason = match log {
-            Some(log) => format!("{reason} (log: {})", log.display()),
-            None => reason.to_owned(),
-        };
-        let retries = self.journal.retries.entry(job.name()).or_default();
-        *retries += 1;
-        if *retries <= self.config.retries() {
-            let line =
-                format!("↻ {} · {reason}: it is submitted again ({retries} of {})", job.name(), self.config.retries());
-            self.display.print(&line);
-            return;
-        }
-        let message = format!("{reason}; it was started {retries} times (`cluster.retries`)");
-        self.fail(index, Failure { job: job.name(), code: 3, message, command: None, killed: true });
-    }
-
     fn fail(&mut self, index: usize, failure: Failure) {
         self.phases[index] = Phase::Failed;
         self.display.print(&format!("✗ {} · failed: {}", failure.job, failure.message));
@@ -516,11 +340,6 @@ impl<'run> Coordinator<'run> {
         let left = self.phases.iter().filter(is_left).count();
         self.display.overall(selected.saturating_sub(left), selected, None);
     }
-}
-
-fn cancelled(job: &Job) -> Failure {
-    let message = "cancelled on the cluster; run again to submit it again".to_owned();
-    Failure { job: job.name(), code: 3, message, command: None, killed: true }
 }
 
 fn tasks(count: usize) -> String {

@@ -25,6 +25,8 @@ pub(crate) enum Fate {
     IsKilled,
     /// Its node is lost, and nothing is recorded.
     IsLost,
+    /// It writes its outputs and ends, and the cluster goes on to say that it runs.
+    Lingers,
 }
 
 /// What becomes of a job's execution of a number.
@@ -37,6 +39,8 @@ pub(crate) struct Mock<'test> {
     /// What becomes of a job at its first, second, … execution.
     fate: Box<Fates<'test>>,
     arrays: BTreeMap<usize, (Array, BTreeMap<u32, Option<End>>)>,
+    /// The tasks that have ended and run by the cluster's word.
+    lingering: BTreeSet<(usize, u32)>,
     /// The tasks whose end was told.
     told: BTreeSet<(usize, u32)>,
     /// The arrays that the driver knows of, and those of which it has no id.
@@ -61,6 +65,7 @@ impl<'test> Mock<'test> {
             root: root.to_owned(),
             fate: Box::new(fate),
             arrays: BTreeMap::new(),
+            lingering: BTreeSet::new(),
             told: BTreeSet::new(),
             known: BTreeMap::new(),
             executed: BTreeMap::new(),
@@ -120,9 +125,10 @@ impl<'test> Mock<'test> {
         (!waits).then_some(End::Completed)
     }
 
-    /// Runs a task.
-    fn execute(&mut self, array: &str, command: &[String]) -> End {
+    /// Runs a task; none if it lingers.
+    fn execute(&mut self, array: &str, command: &[String]) -> Option<End> {
         let mut end = End::Completed;
+        let mut lingers = false;
         let names = command.iter().filter(|word| self.jobs.iter().any(|job| job.name() == **word));
         let failed: BTreeSet<&String> =
             command.windows(2).filter(|pair| pair[0] == "--failed").map(|pair| &pair[1]).collect();
@@ -132,7 +138,7 @@ impl<'test> Mock<'test> {
             *execution += 1;
             let fate = (self.fate)(&name, *execution);
             if fate == Fate::IsLost {
-                return End::Broken("NODE_FAIL".to_owned());
+                return Some(End::Broken("NODE_FAIL".to_owned()));
             }
             let job = self.jobs.iter().find(|job| job.name() == name).unwrap();
             let mut shared = Shared::new(&self.root, array.to_owned(), true);
@@ -144,7 +150,9 @@ impl<'test> Mock<'test> {
                 command: None,
                 killed: fate == Fate::IsKilled,
             };
-            if fate == Fate::Succeeds {
+            let succeeds = matches!(fate, Fate::Succeeds | Fate::Lingers);
+            lingers |= fate == Fate::Lingers;
+            if succeeds {
                 let files = job.outputs.iter().map(|path| self.root.join(path));
                 files.for_each(|path| {
                     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -154,15 +162,15 @@ impl<'test> Mock<'test> {
                 end = End::Broken("FAILED".to_owned());
             }
             let cache_key = stale::cache_key(job, &self.root, &mut State::open(&self.root, false)).unwrap();
-            let status = if fate == Fate::Succeeds { Status::Done } else { Status::Failed };
+            let status = if succeeds { Status::Done } else { Status::Failed };
             let change = |outcome: &mut crate::shared::Outcome| {
                 outcome.ended = true;
-                outcome.failure = (fate != Fate::Succeeds).then_some(failure);
+                outcome.failure = (!succeeds).then_some(failure);
                 outcome.record = cache_key.ok().map(|key| Record::new(status, key));
             };
             shared.record(&name, change).unwrap();
         }
-        end
+        (!lingers).then_some(end)
     }
 }
 
@@ -204,14 +212,18 @@ impl Runner for Mock<'_> {
         // One step of every task whose turn it is, which is decided before any runs.
         let mut turns = Vec::new();
         for (key, (array, ends)) in &self.arrays {
-            let open = ends.iter().filter(|(_, end)| end.is_none());
+            let open = ends.iter().filter(|(index, end)| end.is_none() && !self.lingering.contains(&(*key, **index)));
             turns.extend(open.filter_map(|(index, _)| Some((*key, *index, self.turn(array, *index)?))));
         }
         for (key, index, end) in turns {
             let array = self.arrays[&key].0.clone();
             let (_, command) = array.commands.iter().find(|(of, _)| *of == index).unwrap();
-            let end = if end == End::Completed { self.execute(&array.name, &command.flags) } else { end };
-            self.arrays.get_mut(&key).unwrap().1.insert(index, Some(end));
+            let end = if end == End::Completed { self.execute(&array.name, &command.flags) } else { Some(end) };
+            if end.is_none() {
+                self.lingering.insert((key, index));
+                events.push(Event { array: key, index, what: What::Started });
+            }
+            self.arrays.get_mut(&key).unwrap().1.insert(index, end);
         }
         for (key, (_, ends)) in &self.arrays {
             for (index, end) in ends {
@@ -233,6 +245,13 @@ impl Runner for Mock<'_> {
         };
         ends.values_mut().for_each(|end| *end = end.clone().or(Some(End::Cancelled { by_dependency: false })));
         Ok(())
+    }
+
+    fn forget(&mut self, array: usize, index: u32) {
+        assert!(self.lingering.remove(&(array, index)), "only what has ended is forgotten");
+        self.told.insert((array, index));
+        let (_, ends) = self.arrays.get_mut(&array).unwrap();
+        ends.insert(index, Some(End::Cancelled { by_dependency: false }));
     }
 
     fn log(&self, _array: &str, _index: u32) -> Option<PathBuf> {

@@ -32,7 +32,7 @@ impl<'run> Requests<'run> {
     /// The flags of sbatch for an array some of whose jobs were started again `tries` times. As a job that was killed may have
     /// lacked memory, each time asks for as much more as the first did.
     pub(crate) fn of(&self, planned: &Planned, tries: u32) -> Vec<String> {
-        let resources = self.config.of(planned.stage);
+        let resources = self.config.of(planned.stage.word());
         let cores = resources.cores.unwrap_or(1);
         let mut request = vec!["--nodes=1".to_owned(), "--ntasks=1".to_owned(), format!("--cpus-per-task={cores}")];
         let jobs = || planned.tasks.values().flatten().map(|job| &self.executor.jobs[*job]);

@@ -3,26 +3,27 @@
 //! Arrays are recognised by their names, which are unique, and not by their ids: a controller that crashes loses the submissions
 //! of its last seconds and gives their ids to the next ones.
 
+mod listing;
+mod script;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use declarations::Fault;
 
+use self::listing::{Listed, Meaning, meaning, parse_sacct, parse_squeue};
 use super::journal::Journal;
-use crate::plan::quote;
 use crate::runner::{After, Array, Cancel, End, Event, Runner, Trouble, What};
 
-/// Seconds before a time limit at which Slurm asks a task to save and exit. It may do so earlier, and again.
-const SIGNAL: &str = "--signal=B:TERM@90";
 /// How long a submission may take to be seen by its name.
 const ARRIVES: Duration = Duration::from_secs(30);
 /// How often in a row a task is not listed before it is taken for gone.
 const NOT_LISTED: u32 = 2;
-/// How often in a row a task may wait for what has ended before it is taken for stuck.
-const STUCK: u32 = 3;
+/// How long a task may wait for what has ended before it is taken for stuck. Slurm looks at all dependencies at least once a
+/// minute, by its default `sched_interval`.
+const STUCK: Duration = Duration::from_secs(90);
 /// What errors of Slurm's commands say when it makes sense to try again. Limits on a user's jobs end with the jobs.
 const PASSING: [&str; 12] = [
     "Unable to contact slurm controller",
@@ -69,8 +70,8 @@ struct Open {
     runs: bool,
     /// How often in a row it was not listed.
     not_listed: u32,
-    /// How often in a row it waited for what has ended.
-    stuck: u32,
+    /// Since when it waits for what has ended.
+    stuck_since: Option<u64>,
 }
 
 /// What follows from a list of tasks.
@@ -81,16 +82,6 @@ struct Update {
     gone: BTreeSet<(usize, u32)>,
     /// Tasks that would wait for ever, with Slurm's name for each.
     stuck: Vec<(usize, u32, String)>,
-}
-
-/// A line of `squeue` or `sacct`.
-#[derive(Debug, PartialEq)]
-struct Listed {
-    name: String,
-    id: String,
-    index: u32,
-    state: String,
-    reason: String,
 }
 
 impl Slurm {
@@ -107,45 +98,6 @@ impl Slurm {
     /// Whether any task has not ended.
     pub(crate) fn is_active(&self) -> bool {
         !self.arrays.is_empty()
-    }
-
-    /// Writes an array's script and the commands of its tasks, to be submitted or run by hand.
-    fn write_script(&self, array: &Array) -> std::io::Result<PathBuf> {
-        let path = |end: &str| self.folder.join(format!("{}{end}", array.name));
-        let indices: Vec<u32> = array.commands.iter().map(|(index, _)| *index).collect();
-        let commands: String = array.commands.iter().map(|(index, command)| format!("{index} {command}\n")).collect();
-        let here = std::env::current_dir()?;
-        let at_once = self.at_once.map_or(String::new(), |count| format!("%{count}"));
-        let mut script = format!(
-            "#!/bin/bash\n\
-             # {} tasks; each is a line of {}.commands, found by its index.\n\
-             # By hand: SLURM_ARRAY_TASK_ID={} bash {}\n\
-             #SBATCH --job-name={}\n#SBATCH --array={}{at_once}\n#SBATCH --output={}\n#SBATCH --open-mode=append\n",
-            indices.len(),
-            array.name,
-            indices.first().copied().unwrap_or_default(),
-            quote(&path(".sh").display().to_string()),
-            array.name,
-            ranges(&indices),
-            // A `%` of the path is no pattern of Slurm's.
-            in_script(&format!("{}.%a.out", path("").display().to_string().replace('%', "%%"))),
-        );
-        // Slurm starts a task again that was pre-empted or whose node failed; the driver all others.
-        for flag in ["--requeue", "--kill-on-invalid-dep=yes", SIGNAL]
-            .into_iter()
-            .chain(array.request.iter().map(String::as_str))
-        {
-            script += &format!("#SBATCH {}\n", in_script(flag));
-        }
-        script += &format!(
-            "cd {} || exit\ncommand=$(sed -n \"s/^${{SLURM_ARRAY_TASK_ID:?}} //p\" {})\neval \"exec $command\"\n",
-            quote(&here.display().to_string()),
-            quote(&path(".commands").display().to_string()),
-        );
-        fs::create_dir_all(&self.folder)?;
-        fs::write(path(".commands"), commands)?;
-        fs::write(path(".sh"), script)?;
-        Ok(path(".sh"))
     }
 
     /// The flag that makes an array wait for others; none if those have ended.
@@ -218,8 +170,8 @@ impl Slurm {
                     // A controller that crashed can forget what has ended, and hold what it could not start again.
                     let is_held = reason.contains("requeue") && reason.contains("held");
                     let is_stuck = is_held || (reason == "Dependency" && !known.after.iter().any(is_ahead));
-                    open.stuck = if is_stuck { open.stuck + 1 } else { 0 };
-                    if open.stuck > STUCK {
+                    open.stuck_since = is_stuck.then(|| open.stuck_since.unwrap_or(now));
+                    if open.stuck_since.is_some_and(|since| now >= since + STUCK.as_secs()) {
                         update.stuck.push((key, index, format!("{id}_{index}")));
                     }
                     open.runs = false;
@@ -322,65 +274,17 @@ impl Runner for Slurm {
         Ok(())
     }
 
+    fn forget(&mut self, array: usize, index: u32) {
+        let id = self.arrays.get(&array).and_then(|known| known.id.clone());
+        if let Some(id) = id {
+            // What waits for it would wait as long as the controller thinks that it runs.
+            let _ = call("scancel", &["--quiet", &format!("{id}_{index}")]);
+        }
+        self.close(array, index, End::Completed);
+    }
+
     fn log(&self, array: &str, index: u32) -> Option<PathBuf> {
         Some(self.folder.join(format!("{array}.{index}.out"))).filter(|path| path.exists())
-    }
-}
-
-enum Meaning {
-    Waits,
-    Runs,
-    Ended(End),
-}
-
-/// What a state in Slurm's words means.
-fn meaning(state: &str, reason: &str) -> Meaning {
-    // `sacct` says `CANCELLED by 1000`.
-    match state.split(' ').next().unwrap_or_default() {
-        "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "STAGE_OUT" | "RESIZING" => Meaning::Runs,
-        "COMPLETED" => Meaning::Ended(End::Completed),
-        "CANCELLED" => Meaning::Ended(End::Cancelled { by_dependency: reason.starts_with("Dependency") }),
-        "FAILED" | "TIMEOUT" | "NODE_FAIL" | "PREEMPTED" | "OUT_OF_MEMORY" | "BOOT_FAIL" | "DEADLINE" | "REVOKED" => {
-            Meaning::Ended(End::Broken(state.to_owned()))
-        }
-        // PENDING, CONFIGURING, REQUEUED and whatever else comes before running.
-        _ => Meaning::Waits,
-    }
-}
-
-/// A line of `squeue`: `train-3f…|12|0|PENDING|Dependency`.
-fn parse_squeue(line: &str) -> Option<Listed> {
-    let mut words = line.split('|').map(|word| word.trim().to_owned());
-    let (name, id, index, state) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    Some(Listed { name, id, index: index.parse().ok()?, state, reason: words.next().unwrap_or_default() })
-}
-
-/// A line of `sacct`: `train-3f…|12_0|COMPLETED`. Tasks that wait are one line, `12_[0-3]`, which tells nothing new.
-fn parse_sacct(line: &str) -> Option<Listed> {
-    let mut words = line.split('|').map(|word| word.trim().to_owned());
-    let (name, task, state) = (words.next()?, words.next()?, words.next()?);
-    let (id, index) = task.split_once('_')?;
-    Some(Listed { name, id: id.to_owned(), index: index.parse().ok()?, state, reason: String::new() })
-}
-
-/// Indices as ranges: `0-3,7`.
-fn ranges(indices: &[u32]) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &index in indices {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == index => *last = index,
-            _ => ranges.push((index, index)),
-        }
-    }
-    let write = |(first, last): &(u32, u32)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
-    ranges.iter().map(write).collect::<Vec<_>>().join(",")
-}
-
-/// A word of an `#SBATCH` line, which Slurm splits at spaces and quotes.
-fn in_script(word: &str) -> String {
-    match word.contains([' ', '\t', '#', '\'']) {
-        true => format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")),
-        false => word.to_owned(),
     }
 }
 
@@ -434,9 +338,8 @@ pub(crate) fn cancel_all(journal: &Journal, folder: &Path) -> Result<(), Fault> 
 mod tests {
     use super::*;
     use crate::cluster::journal::{Submitted, Task};
-    use crate::runner::{After, Command};
 
-    fn slurm(folder: &Path, id: Option<&str>) -> Slurm {
+    pub(super) fn slurm(folder: &Path, id: Option<&str>) -> Slurm {
         let tasks = [0, 1, 2].map(|index| (index, Task::default()));
         let array = Submitted {
             name: "train-1".into(),
@@ -504,48 +407,14 @@ mod tests {
             "train-1|13|1|PENDING|Dependency",
             "train-1|13|2|PENDING|Resources",
         ];
-        for look in 1..=STUCK {
-            assert!(slurm.update(listed(&lines), 1000 + u64::from(look)).stuck.is_empty());
+        for second in [1000, 1001, 1002, 1003, 1060, 1089] {
+            assert!(slurm.update(listed(&lines), second).stuck.is_empty(), "however often it was asked");
         }
-        let stuck = slurm.update(listed(&lines), 1010).stuck;
+        let stuck = slurm.update(listed(&lines), 1090).stuck;
         assert_eq!(
             stuck,
             [(7, 0, "13_0".to_owned()), (7, 1, "13_1".to_owned())],
             "what waits for resources has a turn"
         );
-    }
-
-    #[test]
-    fn a_script_says_what_it_needs_and_runs_by_hand() {
-        let folder = tempfile::tempdir().unwrap();
-        let slurm = slurm(folder.path(), Some("13"));
-        let echo = |word: &str| Command { program: "/bin/echo".into(), flags: vec![word.into()], fence: None };
-        let array = Array {
-            key: 8,
-            name: "metrics-2".into(),
-            commands: vec![(0, echo("none")), (1, echo("one two")), (4, echo("it's"))],
-            after: vec![After { array: 7, corresponding: true }, After { array: 3, corresponding: false }],
-            request: vec!["--mem=50M".into(), "--comment=two words".into()],
-        };
-        assert_eq!(slurm.dependency(&array).unwrap().unwrap(), "--dependency=aftercorr:13", "array 3 has ended");
-        let script = slurm.write_script(&array).unwrap();
-        let text = fs::read_to_string(&script).unwrap();
-        for line in ["--job-name=metrics-2", "--array=0-1,4", "--mem=50M", "\"--comment=two words\"", "--requeue"] {
-            assert!(text.contains(&format!("\n#SBATCH {line}\n")), "{text}");
-        }
-        let run = |index: &str| {
-            let output = Process::new("bash").arg(&script).env("SLURM_ARRAY_TASK_ID", index).output().unwrap();
-            String::from_utf8(output.stdout).unwrap()
-        };
-        assert_eq!([run("1"), run("4")], ["one two\n", "it's\n"]);
-    }
-
-    #[test]
-    fn accounts_are_read() {
-        let task = parse_sacct("train-1|13_2|CANCELLED by 1000").unwrap();
-        assert_eq!((task.index, task.id.as_str()), (2, "13"));
-        assert!(matches!(meaning(&task.state, ""), Meaning::Ended(End::Cancelled { by_dependency: false })));
-        assert_eq!(parse_sacct("train-1|13_[0-3]|PENDING"), None);
-        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
     }
 }

@@ -232,6 +232,17 @@ fn what_a_controller_that_crashed_has_forgotten_is_submitted_again() {
 }
 
 #[test]
+fn a_task_that_has_recorded_everything_is_over_whatever_the_cluster_says() {
+    let scene = Scene::new(&[]);
+    let stays = "snapshot shakespeare_char/run_1/1337";
+    let mut mock = scene.mock(|job, _| if job == stays { Fate::Lingers } else { Fate::Succeeds });
+    let outcome = scene.run(&mut mock);
+    assert!(scene.is_done(&outcome), "{:?}", outcome.failures);
+    assert!(mock.executed.values().all(|times| *times == 1), "{:?}", mock.executed);
+    assert_eq!(stages(&mock).iter().filter(|stage| *stage == "metrics").count(), 2, "what waited for it");
+}
+
+#[test]
 fn what_its_user_cancels_is_not_submitted_again() {
     let scene = Scene::new(&[]);
     let mut mock = scene.mock(|_, _| Fate::Succeeds);

@@ -14,6 +14,7 @@ use crate::format::{duration, size};
 use crate::key::CacheKey;
 use crate::link;
 use crate::machine::free_bytes;
+use crate::own;
 use crate::plan::Job;
 use crate::process::Exit;
 use crate::replaced::Replaced;
@@ -37,11 +38,17 @@ impl Scheduler<'_> {
             self.failures.push(Failure { job: name, code: 3, message, command: None, killed: false });
             return Ok(());
         }
+        let published = if status.success() { self.publish(&running.job) } else { Ok(()) };
         let results = stale::results(&running.job, root, self.state)?;
-        let failure = match (status.success(), stale::missing(&running.job, &results)) {
-            (true, None) => None,
-            (true, Some(path)) => Some((1, format!("exited 0 but did not write {path}"))),
-            (false, _) => Some(failures::explain(status, running.error.take(), executor.machine.parallel_jobs)),
+        let failure = match (status.success(), published, stale::missing(&running.job, &results)) {
+            (true, Ok(()), None) => None,
+            (true, Ok(()), Some(path)) => Some((1, format!("exited 0 but did not write {path}"))),
+            (true, Err(fault), _) => Some((fault.kind().code(), fault.to_string())),
+            (false, ..) if running.job.stage.own().is_some() => {
+                let parallel = executor.machine.parallel_jobs;
+                Some(failures::explain_own(status, running.error.take().or(running.last_line.take()), parallel))
+            }
+            (false, ..) => Some(failures::explain(status, running.error.take(), executor.machine.parallel_jobs)),
         };
         let interrupted = self.signals.first().is_some();
         let fingerprint = running.cache_key.fingerprint();
@@ -99,6 +106,20 @@ impl Scheduler<'_> {
                 let killed = status.signal().is_some() || matches!(status.code(), Some(130 | 143));
                 self.fail(index, Failure { job: name, code, message, command: Some(running.command), killed });
             }
+        }
+        Ok(())
+    }
+
+    /// Gives what a job of the user's own stage wrote its names; any other stage has done so itself.
+    fn publish(&mut self, job: &Job) -> Result<(), Fault> {
+        if job.stage.own().is_none() {
+            return Ok(());
+        }
+        let name = job.name();
+        let left = own::publish(job, Path::new(&self.executor.root), self.state.fence(&name))?;
+        if !left.is_empty() {
+            self.display
+                .warn(&format!("{name} wrote {}, too, which `writes` does not list: not kept", left.join(", ")));
         }
         Ok(())
     }

@@ -73,6 +73,21 @@ fn a_study_goes_through_a_cluster_in_one_submission_a_stage() {
 }
 
 #[test]
+fn a_stage_of_ones_own_is_one_submission_more() {
+    let scene = Scene::with_own_stages();
+    let said = Said::of(scene.on_cluster(&["--set", "cluster.stages.count.cores=3"]).output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(scene.calls("sbatch"), 10);
+    said.has("✓ count shakespeare_char/run_2/1338");
+    assert!(scene.has("artifacts/smoke/totals/totals.parquet") && !scene.has("artifacts/smoke/.jobs"));
+    assert_eq!(scene.own_ran().len(), 7);
+    let plan = Said::of(scene.on_cluster(&["--force", "--dry-run"]).output().unwrap());
+    plan.has("  count · tasks: 2 after all of prep, metrics of the same index");
+    scene.run_well(&[]).has("· total · up to date");
+    assert!(scene.own_ran().is_empty());
+}
+
+#[test]
 fn what_fails_on_a_cluster_is_reported_and_left_out() {
     let scene = Scene::new();
     fs::write(scene.path("fail_train_1338"), "").unwrap();

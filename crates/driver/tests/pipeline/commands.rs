@@ -210,7 +210,7 @@ fn a_mistyped_name_gets_a_suggestion() {
         output.has(said);
     };
     wrong(&["--dry-rum"], "'--dry-run'");
-    wrong(&["--only", "metric"], "'metrics'");
+    wrong(&["--only", "metric"], "--only metric: there is no stage `metric` (did you mean `metrics`?)");
     wrong(&["metrics"], "unrecognized subcommand 'metrics'");
     wrong(&["--run", "run0"], "--run run0: there is no `run0` (did you mean `run_0`?)");
     wrong(&["--dataset", "shakespear_char"], "did you mean `shakespeare_char`?");

@@ -4,5 +4,6 @@ mod cluster;
 mod commands;
 mod failures;
 mod interruptions;
+mod own_stages;
 mod scene;
 mod staleness;
