@@ -22,9 +22,9 @@ LINES = {".csv", ".txt"}  # whose last line ends
 class Pipeline:
     """The driver's command on one profile, and folders to run it in."""
 
-    def __init__(self, programs, profile="smoke", settings=(), flags=()):
+    def __init__(self, programs, profile="smoke", settings=(), flags=(), file=ROOT / "pipeline.yaml"):
         self.programs = Path(programs)
-        self.base = [str(self.programs / "driver"), "--profile", profile, "--file", str(ROOT / "pipeline.yaml")]
+        self.base = [str(self.programs / "driver"), "--profile", profile, "--file", str(file)]
         self.base += [word for setting in settings for word in ("--set", setting)] + list(flags)
         if not (self.programs / "driver").is_file():
             sys.exit(f"error: {self.programs / 'driver'} is missing: run scripts/reliability.sh, which builds the programs")

@@ -16,7 +16,33 @@ from .pipeline import ROOT, STAGES, Pipeline, differences, emptied, said
 LONG = ("train.max_iters=2000", "train.eval_interval=500", "seeds=[1,2,3]", "runs=[run_1, run_2]")
 # The plan of a paper: three texts, ten seeds, four runs; the text of the fake `prep` is short.
 PAPER = ("train.block_size=64", "seeds=[1,2,3,4,5,6,7,8,9,10]", "per_dataset.enwik8.seeds=[1,2,3,4,5,6,7,8,9,10]", "per_dataset.text8.seeds=[1,2,3,4,5,6,7,8,9,10]")
+# One training, which is stopped until its time limit.
+LIMITED = ("train.max_iters=20000", "train.eval_interval=1000", "train.log_interval=100", "snapshot.steps=0-20000/10000", "seeds=[1]", "runs=[run_1]")
 POLL = "cluster.poll=1"
+# Stages of the user's own: one that reads each training, and one that reads what that one writes.
+OWN = """
+own_stages:
+  marks:
+    command: [bash, {script}, marks]
+    per: training
+    reads: [head_metrics]
+    writes: [marks]
+  all_marks:
+    command: [bash, {script}, all_marks]
+    per: study
+    reads: [marks]
+    writes: [all_marks]
+"""
+# The sum of its inputs, in what begins and ends as a table does.
+SCRIPT = """\
+name=$1
+shift
+while [ $# -gt 0 ]; do
+    case $1 in --inputs) inputs=$2 ;; --output) output=$2 ;; esac
+    shift 2
+done
+{ printf PAR1; cut -f2 "$inputs" | xargs cat | cksum; printf PAR1; } >"$output/$name.parquet"
+"""
 # A graph without jobs that do the same, of which this driver would run one.
 GRAPH = ("seeds=[1,2,3,4,5,6,7,8]", "runs=[run_3]")
 
@@ -38,7 +64,7 @@ class OnCluster:
         age = 600 if "snakemake" in self.parts else 20
         with slurm.Cluster(emptied(self.work / "cluster"), min_job_age=age) as self.cluster:
             print(f"a cluster of {len(self.cluster.names)} nodes ({time.monotonic() - begun:.1f} s)", flush=True)
-            for part in self.parts or ("plain", "array", "kills", "paper"):
+            for part in self.parts or ("plain", "array", "kills", "limits", "paper"):
                 started = time.monotonic()
                 self.cluster.counts()
                 try:
@@ -60,13 +86,21 @@ class OnCluster:
     def pipeline(self, settings=(), **options):
         return Pipeline(options.pop("programs", self.programs), settings=(*settings, POLL), **options)
 
-    def reference(self, settings=()):
+    def with_own_stages(self):
+        """The pipeline with two stages of the user's own."""
+        script, experiment = self.work / "marks.sh", self.work / "pipeline.yaml"
+        script.write_text(SCRIPT)
+        experiment.write_text((ROOT / "pipeline.yaml").read_text() + OWN.format(script=script))
+        return self.pipeline(file=experiment)
+
+    def reference(self, pipeline):
         """Artifacts of a local run."""
-        if settings not in self.references:
+        command = tuple(pipeline.base)
+        if command not in self.references:
             folder = emptied(self.work / f"local-{len(self.references)}")
-            self.pipeline(settings).reference(folder)
-            self.references[settings] = folder
-        return self.references[settings]
+            pipeline.reference(folder)
+            self.references[command] = folder
+        return self.references[command]
 
     def submit(self, pipeline, folder, *flags, timeout=600):
         return pipeline.run(folder, *flags, "--executor", "slurm", timeout=timeout, env=self.cluster.environment)
@@ -86,15 +120,15 @@ class OnCluster:
         self.failures += [f"{when}: {what}" for what in differences(reference, folder)]
 
     def plain(self):
-        """Nothing is disturbed: one array a stage, and a second call has nothing to do."""
-        reference = self.reference()
-        folder, pipeline = emptied(self.work / "plain"), self.pipeline()
+        """Nothing is disturbed: one array a stage, also of the user's own, and a second call has nothing to do."""
+        folder, pipeline = emptied(self.work / "plain"), self.with_own_stages()
+        reference, stages = self.reference(pipeline), len(STAGES) + 2
         started = time.monotonic()
         code, output = self.submit(pipeline, folder)
         seconds = time.monotonic() - started
         self.check(code == 0, f"plain: exit code {code}: {output[-1500:]}")
         calls = self.cluster.counts()
-        self.check(calls.get("sbatch", 0) == len(STAGES), f"plain: {calls} for {len(STAGES)} stages")
+        self.check(calls.get("sbatch", 0) == stages, f"plain: {calls} for {stages} stages")
         self.check(calls.get("squeue", 0) <= seconds + 2, f"plain: {calls} in {seconds:.0f} s at one question a second")
         self.compare("plain", reference, folder)
         code, output = self.submit(pipeline, folder)
@@ -105,8 +139,8 @@ class OnCluster:
 
     def array(self):
         """An array of one's own, of which each task is the driver with one seed; then the whole study."""
-        reference = self.reference()
-        folder, pipeline = emptied(self.work / "array"), self.pipeline()
+        folder, pipeline = emptied(self.work / "array"), self.with_own_stages()
+        reference = self.reference(pipeline)
         seed = r"--seed $((1337 + SLURM_ARRAY_TASK_ID))"
         command = " ".join(pipeline.command(folder)) + " --until generate " + seed
         script = f"cd {ROOT} && {command}"
@@ -117,12 +151,13 @@ class OnCluster:
         self.check(outputs.count("▸ prep") == 1, f"array: prep ran {outputs.count('▸ prep')} times")
         code, output = pipeline.run(folder)
         self.check(code == 0, f"array, the study: {code}: {output[-1500:]}")
-        self.check(re.findall("▸ [a-z]+", output) == ["▸ correlate", "▸ plot"], f"array: trained again: {output[:1500]}")
+        ran = set(re.findall("▸ ([a-z_]+)", output))
+        self.check(ran == {"correlate", "plot", "marks", "all_marks"}, f"array: trained again: {output[:1500]}")
         self.compare("array", reference, folder)
 
     def kills(self):
         """A training, a node, the controller and the driver are killed; the lost node's training goes on later, and is fenced off."""
-        reference = self.reference(LONG)
+        reference = self.reference(self.pipeline(LONG))
         # Two tasks a node, so that trainings run on two nodes.
         folder, pipeline = emptied(self.work / "kills"), self.pipeline((*LONG, "cluster.stages.train.cores=2"))
         driver = self.start(pipeline, folder)
@@ -196,8 +231,51 @@ class OnCluster:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
         return "/".join(words[words.index(f"--{flag}") + 1] for flag in ("dataset", "run", "seed"))
 
+    def limits(self):
+        """A training that is pre-empted and twice reaches its time limit goes on from its last commit, a number of times."""
+        only, local, folder = ("--until", "train"), emptied(self.work / "limits-local"), emptied(self.work / "limits")
+        self.pipeline(LIMITED, flags=only).reference(local)
+        # With the shortest limit that Slurm takes, the signal 90 s before it comes as soon as Slurm looks, which is twice a minute.
+        limited = ("cluster.stages.train.time=1", "cluster.stages.train.partition=low", "cluster.retries=1")
+        driver = self.start(self.pipeline((*LIMITED, *limited), flags=only), folder)
+        seen = set()
+        # Slurm lets a stopped process go on when it pre-empts it.
+        self.stop_next(seen)
+        nodes = f"--nodes={len(self.cluster.names)}"
+        self.cluster.said("sbatch", "--partition=high", "--exclusive", nodes, "--output=/dev/null", "--wrap=sleep 1")
+        asked = lambda: sum(path.read_text().count("stopping:") for path in folder.glob(".slurm/*.out"))
+        for attempt in "first", "second":
+            training, before = self.stop_next(seen), asked()
+            self.wait(f"the {attempt} time limit is near", lambda: asked() > before, 90)
+            os.kill(training, signal.SIGCONT)
+        try:
+            code = driver.wait(120)
+        except subprocess.TimeoutExpired:
+            code = "none in 120 s"
+        first = said(driver)
+        bounded = code == 3 and "it was started 2 times (`cluster.retries`)" in first
+        self.check(bounded, f"limits: with one retry: exit code {code}: {first[-1500:]}")
+        code, output = self.submit(self.pipeline(LIMITED, flags=only), folder)
+        self.check(code == 0, f"limits: exit code {code}: {output[-2000:]}")
+        log = (folder / ".logs/train/shakespeare_char/run_1/1.log").read_text()
+        starts, resumed = log.count("▸"), log.count("resumes from step")
+        submitted = (first + output).count("▸ train · ")
+        counts = f"submitted {submitted} times, started {starts} times, {resumed} times from a commit"
+        self.check((submitted, starts, resumed) == (3, 4, 3), f"limits: {counts}: {log[-2500:]}")
+        self.compare("limits", local, folder)
+        print(f"  limits: pre-empted once, two time limits; {counts}")
+
+    def stop_next(self, seen):
+        """Stops the next training that starts, after a moment's work."""
+        self.wait("a training starts", lambda: set(self.running("train")) - seen, 90)
+        training = (set(self.running("train")) - seen).pop()
+        seen.add(training)
+        time.sleep(1)
+        os.kill(training, signal.SIGSTOP)
+        return training
+
     def paper(self):
-        """The plan of a paper with stages that write empty tables: planned, submitted, killed, resumed."""
+        """The plan of a paper with stages that write empty tables: planned, submitted, killed with the controller, resumed."""
         programs = emptied(self.work / "fake")
         fake = self.programs / "examples" / "fake_stage"
         for stage in STAGES:
@@ -212,6 +290,10 @@ class OnCluster:
         self.wait("a task of metrics runs", lambda: any(folder.glob("head_metrics/**/*.parquet")), 100)
         driver.kill()
         driver.wait()
+        # The controller begins again with what it had saved, and may think that tasks run which end now.
+        self.cluster.kill("slurmctld")
+        time.sleep(3)
+        self.cluster.start_controller()
         code, output = self.submit(pipeline, folder, "--yes")
         self.check(code == 0, f"paper: exit code {code}: {output[-2000:]}")
         code, again = pipeline.run(folder, "--dry-run")
@@ -280,6 +362,6 @@ class OnCluster:
 
 def add(commands):
     parser = commands.add_parser("slurm", help="the pipeline on a Slurm cluster of this host", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="only these of: plain, array, kills, paper, snakemake")
+    parser.add_argument("parts", nargs="*", help="only these of: plain, array, kills, limits, paper, snakemake")
     parser.add_argument("--snakemake", type=Path, help="a snakemake program with its Slurm plugin, for the part `snakemake`")
     parser.set_defaults(run=lambda arguments, work: OnCluster(arguments, Path(work)).run())

@@ -32,6 +32,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let short: Vec<&str> = bare.iter().copied().take_while(|line| !line.starts_with("  laptop:")).collect();
     let tiny = "datasets: {d: {source: t, encoding: utf8, train_fraction: 0.5}}\nseeds: [1, 2]\nruns:\n  r: &r\n    label: \"L\"\n    \
                 stages: [train, snapshot, metrics, generate]\n    train: {tracking: true, max_iters: 4}\n  s: *r\n\
+                own_stages:\n  o: {command: [c, -x], per: dataset, reads: [corpus], writes: [t, f.svg], parameters: {x: 1}}\n\
                 profiles:\n  p: {datasets: [d], jobs: 1, snapshot: {steps: \"0,1-8*2\"}, per_dataset: {d: {seeds: [3]}}}\n";
     [bare.join("\n"), short.join("\n"), tiny.to_owned()].map(String::into_bytes).to_vec()
 }
