@@ -2,7 +2,7 @@
 
     python python/check_tutorial.py
 
-Its folders of artifacts are removed before and after. Prints each command's time; the output only of what fails.
+What it makes is removed before and after. Prints each command's time; the output only of what fails.
 """
 
 import re
@@ -16,12 +16,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/tutorial.md"
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FOLDERS = ("tutorial", "exported", "imported")
+FOLDERS = ("tutorial", "exported", "imported", "own")
 
 
 def clear():
     for folder in FOLDERS:
         shutil.rmtree(ROOT / "artifacts" / folder, ignore_errors=True)
+    (ROOT / "my_pipeline.yaml").unlink(missing_ok=True)
 
 
 def run(command):

@@ -461,7 +461,7 @@ fn checkpoint(path: &Path) {
         bias: false,
         dropout: 0.0,
     };
-    let state = nanogpt_files::State { model, step: 40, best_val_loss: None };
+    let state = nanogpt_files::State { model, step: 40, best_val_loss: None, dataset: "mine".to_owned() };
     std::fs::write(path, nanogpt_files::ckpt(&tensors, &state).unwrap()).unwrap();
 }
 

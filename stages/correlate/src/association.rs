@@ -93,9 +93,23 @@ pub fn count(number: usize) -> u32 {
     u32::try_from(number).expect("every observation is a row in memory, and fewer than 2³² of those fit")
 }
 
-/// Each seed with its reason.
+/// Every reason, once, after the seeds that it is of: `seeds 1 to 16, 18: …`.
 pub fn named(reasons: &[(u64, String)]) -> Vec<String> {
-    reasons.iter().map(|(seed, reason)| format!("seed {seed}: {reason}")).collect()
+    let of = |reason: &String| {
+        let seeds: Vec<u64> = reasons.iter().filter(|(_, other)| other == reason).map(|(seed, _)| *seed).collect();
+        format!("{}: {reason}", seeds_in_words(&seeds))
+    };
+    distinct(reasons).iter().map(of).collect()
+}
+
+fn seeds_in_words(seeds: &[u64]) -> String {
+    let follow = |one: &u64, next: &u64| one.checked_add(1) == Some(*next);
+    let parts = seeds.chunk_by(follow).flat_map(|seeds| match seeds {
+        [first, _, .., last] => vec![format!("{first} to {last}")],
+        few => few.iter().map(u64::to_string).collect(),
+    });
+    let parts: Vec<String> = parts.collect();
+    format!("{} {}", if seeds.len() == 1 { "seed" } else { "seeds" }, parts.join(", "))
 }
 
 /// Every seed's reason, once.
@@ -117,6 +131,12 @@ pub fn said(reasons: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_with_one_reason_are_named_together() {
+        let reasons = [1, 2, 3, 5, 7, 8].map(|seed| (seed, if seed == 5 { "other" } else { "one" }.to_owned()));
+        assert_eq!(named(&reasons), ["seeds 1 to 3, 7, 8: one", "seed 5: other"]);
+    }
 
     #[test]
     fn seeds_without_a_correlation_are_left_out_and_named() {
