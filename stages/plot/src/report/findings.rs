@@ -171,7 +171,7 @@ mod tests {
             ..finding(Verdict::Inconclusive)
         };
         let html = table(&[open.clone(), finding(Verdict::Supported)]).expect("claims").into_string();
-        assert_eq!(html.matches("with 3 seeds, detectable: <b>−1.0<").count(), 1, "{html}");
+        assert_eq!(html.matches("with 3 seeds, detectable: <b>−1.00<").count(), 1, "{html}");
         assert!(html.contains("needed: <b>46,376 seeds</b>") && html.contains("bootstrap [−4.2e−4, 0.66]"), "{html}");
         assert_eq!(html.matches("Depends on a threshold of ours: </b>refuted with any above 0.3").count(), 1);
         let html = summary(&[open, finding(Verdict::Supported)]).into_string();
