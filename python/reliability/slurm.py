@@ -185,7 +185,7 @@ class OnCluster:
         self.cluster.wait(f"{lost} is down", lambda: "down" in self.cluster.said("sinfo", "-h", "-n", lost, "-o", "%t"), 90)
         job = self.job_of(orphan)
         log = folder / ".logs" / "train" / f"{job}.log"
-        self.wait(f"{job} starts again", lambda: log.read_text().count("▸") > 1, 90)
+        self.wait(f"{job} starts again", lambda: log.read_text().count("▸") > 1, 150)
         os.kill(orphan, signal.SIGCONT)
         fenced = lambda: "another execution has taken this job over" in log.read_text()
         try:

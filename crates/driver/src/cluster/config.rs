@@ -1,9 +1,12 @@
 //! The section `cluster` of `pipeline.yaml`: what a job of each stage needs on a cluster.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use declarations::Fault;
 use serde::Deserialize;
+
+use crate::pace::from_seconds;
 
 /// The section `cluster`; what is not set is taken from the stages' own estimates, or left to the cluster.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -77,6 +80,12 @@ impl ClusterConfig {
     /// Seconds between two questions to the cluster.
     pub(crate) fn poll(&self) -> f64 {
         self.poll.unwrap_or(60.0)
+    }
+
+    /// How long the cluster may go on to say what the tasks' own records contradict: 90 s, or 30 polls if that is less. Slurm looks
+    /// at every dependency at least once a minute, by its default `sched_interval`.
+    pub(crate) fn patience(&self) -> Duration {
+        from_seconds((30.0 * self.poll()).min(90.0))
     }
 
     /// Refuses values that no cluster understands.

@@ -24,7 +24,8 @@ pub(crate) use run::take_over;
 pub(crate) fn log(root: &Path, job: &str) -> Option<PathBuf> {
     let journal = Journal::read(root).ok()?;
     let (key, index) = *journal.active().get(job)?;
-    slurm::Slurm::new(root.join(FOLDER), None, &journal).log(&journal.arrays.get(&key)?.name, index)
+    slurm::Slurm::new(root.join(FOLDER), None, std::time::Duration::ZERO, &journal)
+        .log(&journal.arrays.get(&key)?.name, index)
 }
 
 /// Where the scripts and the journal are, below the root of the artifacts.

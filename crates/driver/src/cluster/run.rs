@@ -69,7 +69,7 @@ impl Executor<'_> {
             )));
         }
         let folder = absolute(&root.join(FOLDER))?;
-        let mut slurm = Slurm::new(folder, arguments.jobs, &journal);
+        let mut slurm = Slurm::new(folder, arguments.jobs, self.study.cluster.patience(), &journal);
         let invocation = self.invocation(arguments)?;
         let config = &self.study.cluster;
         let seen = (state, history, display);
@@ -186,7 +186,7 @@ impl Executor<'_> {
         let folder = absolute(&root.join(FOLDER))?;
         cancel_all(&journal, &folder)?;
         print_plain(&format!("cancelled {running} running and {waiting} waiting tasks; trainings save first"));
-        let mut slurm = Slurm::new(folder, None, &journal);
+        let mut slurm = Slurm::new(folder, None, self.study.cluster.patience(), &journal);
         let cancelled = Instant::now();
         while slurm.is_active() && cancelled.elapsed() < GRACE_PERIOD {
             slurm.poll(Duration::from_secs(2))?;

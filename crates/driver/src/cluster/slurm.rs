@@ -21,9 +21,6 @@ use crate::runner::{After, Array, Cancel, End, Event, Runner, Trouble, What};
 const ARRIVES: Duration = Duration::from_secs(30);
 /// How often in a row a task is not listed before it is taken for gone.
 const NOT_LISTED: u32 = 2;
-/// How long a task may wait for what has ended before it is taken for stuck. Slurm looks at all dependencies at least once a
-/// minute, by its default `sched_interval`.
-const STUCK: Duration = Duration::from_secs(90);
 /// What errors of Slurm's commands say when it makes sense to try again. Limits on a user's jobs end with the jobs.
 const PASSING: [&str; 12] = [
     "Unable to contact slurm controller",
@@ -47,6 +44,8 @@ pub(crate) struct Slurm {
     /// At most so many tasks of an array at once.
     at_once: Option<usize>,
     arrays: BTreeMap<usize, Known>,
+    /// How long a task may wait for what has ended before it is taken for stuck.
+    patience: Duration,
     /// Whether the cluster keeps accounts; none as long as it was not needed to know.
     accounts: Option<bool>,
 }
@@ -86,13 +85,13 @@ struct Update {
 
 impl Slurm {
     /// The cluster with what was submitted before. Scripts lie in a folder, whose path is absolute.
-    pub(crate) fn new(folder: PathBuf, at_once: Option<usize>, journal: &Journal) -> Self {
+    pub(crate) fn new(folder: PathBuf, at_once: Option<usize>, patience: Duration, journal: &Journal) -> Self {
         let arrays = journal.arrays.iter().map(|(key, array)| {
             let open = array.tasks.iter().map(|(index, task)| (*index, Open { runs: task.runs, ..Open::default() }));
             let (name, id, after) = (array.name.clone(), array.id.clone(), array.after.clone());
             (*key, Known { name, id, since: array.since, after, open: open.collect() })
         });
-        Self { folder, at_once, arrays: arrays.collect(), accounts: None }
+        Self { folder, at_once, arrays: arrays.collect(), patience, accounts: None }
     }
 
     /// Whether any task has not ended.
@@ -171,7 +170,7 @@ impl Slurm {
                     let is_held = reason.contains("requeue") && reason.contains("held");
                     let is_stuck = is_held || (reason == "Dependency" && !known.after.iter().any(is_ahead));
                     open.stuck_since = is_stuck.then(|| open.stuck_since.unwrap_or(now));
-                    if open.stuck_since.is_some_and(|since| now >= since + STUCK.as_secs()) {
+                    if open.stuck_since.is_some_and(|since| now >= since + self.patience.as_secs()) {
                         update.stuck.push((key, index, format!("{id}_{index}")));
                     }
                     open.runs = false;
@@ -327,7 +326,7 @@ pub(crate) fn is_there() -> bool {
 /// # Errors
 /// Slurm does not answer.
 pub(crate) fn cancel_all(journal: &Journal, folder: &Path) -> Result<(), Fault> {
-    let mut slurm = Slurm::new(folder.to_owned(), None, journal);
+    let mut slurm = Slurm::new(folder.to_owned(), None, Duration::ZERO, journal);
     for key in journal.arrays.keys() {
         slurm.cancel(*key, Cancel::Interrupt)?;
     }
@@ -348,7 +347,12 @@ mod tests {
             tasks: tasks.into(),
             ..Submitted::default()
         };
-        Slurm::new(folder.to_owned(), None, &Journal { arrays: [(7, array)].into(), ..Journal::default() })
+        Slurm::new(
+            folder.to_owned(),
+            None,
+            Duration::from_secs(90),
+            &Journal { arrays: [(7, array)].into(), ..Journal::default() },
+        )
     }
 
     fn listed(lines: &[&str]) -> Vec<Listed> {

@@ -18,9 +18,6 @@ use crate::shared::{self, Outcome};
 /// for up to a minute.
 const UNSEEN: Duration = Duration::from_secs(90);
 
-/// How many polls a task may be said to run after it has recorded everything; [`UNSEEN`] at most.
-const OVERDUE: f64 = 30.0;
-
 /// What is known of a job whose task ended.
 struct Verdict {
     job: usize,
@@ -87,7 +84,7 @@ impl Coordinator<'_> {
         let running = tasks.filter(|(.., task)| task.runs).map(|(key, index, _)| (key, index));
         let recorded: Vec<(usize, u32)> = running.filter(|(key, index)| self.is_seen(*key, *index)).collect();
         let known = std::mem::take(&mut self.overdue);
-        let patience = from_seconds(OVERDUE * self.config.poll()).min(UNSEEN);
+        let patience = self.config.patience();
         let mut ended = Vec::new();
         for task in recorded {
             let since = known.get(&task).copied().unwrap_or_else(Instant::now);
