@@ -9,9 +9,9 @@ use declarations::evaluate::Evaluate;
 use declarations::{Facts, Fault, Job};
 use model::{Model, Series};
 use rayon::prelude::*;
+use schemas::Alphabet;
 use schemas::enums::Split;
 use schemas::tables::{Checkpoints, Corpus, SplitLosses, Vocabulary};
-use schemas::Alphabet;
 
 use crate::windows::{Window, windows};
 
