@@ -131,7 +131,7 @@ class Checker:
         yaml = (Path(__file__).resolve().parent.parent / "pipeline.yaml").read_text()
         entry = "datasets:\n  news: { source: train.bin, encoding: tokens, vocabulary: vocab.json }\n"
         (folder / "pipeline.yaml").write_text(yaml.replace("datasets:\n", entry, 1))
-        more = ["--file", folder / "pipeline.yaml", "--set", "datasets=[news]", "--set", "generate.prompt= the fox"]
+        more = ["--file", folder / "pipeline.yaml", "--set", "datasets=[news]", "--set", 'generate.prompt=" the fox"']
         said = [f"{len(numbers)} tokens of {len(symbols)} symbols", "bits per token"]
         artifacts = self.dataset(folder / "tokens", "tokens", more, said, ["nats per character"])
         if self.failures:
@@ -141,7 +141,9 @@ class Checker:
         self.expect("tokens", list(vocabulary["bytes"]) == symbols, "the vocabulary is not the tokenizer's")
         self.expect("tokens", window["text"] == "".join(vocabulary["symbol"][list(window["tokens"])]), "a window is not its text")
         self.expect("tokens", losses["bytes"] > 2 * losses["tokens"], "a token is no longer than a byte")
-        self.expect("tokens", table("samples").iloc[0]["prompt"] == " the fox", "the prompt is another")
+        sample = table("samples").iloc[0]
+        self.expect("tokens", sample["prompt"] == " the fox", f"the prompt is {sample['prompt']!r}")
+        self.expect("tokens", len(sample["prompt_tokens"]) == 2, "the prompt is not of the longest tokens")
 
     def bytes(self, artifacts):
         """Prompts are UTF-8 bytes; what is valid is text; and the unit is the byte."""
