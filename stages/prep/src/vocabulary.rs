@@ -131,17 +131,18 @@ mod tests {
         vocabulary.encode(text).iter().map(|row| row.token).collect()
     }
 
+    /// Token, symbol, code point and count of each row.
+    fn said(vocabulary: &Vocabulary) -> Vec<(u16, &str, Option<u32>, u64)> {
+        let rows = vocabulary.rows().iter();
+        rows.map(|row| (row.token, row.symbol.as_str(), row.code_point, row.train_count)).collect()
+    }
+
     #[test]
     fn symbols_are_sorted_and_counted_in_the_train_split() {
         let splits = Splits::of(Text::Utf8("bé a bb€"), 0.75, 0.25);
         let vocabulary = Vocabulary::of(&splits).expect("few symbols");
-        let rows: Vec<_> = vocabulary
-            .rows()
-            .iter()
-            .map(|row| (row.token, row.symbol.as_str(), row.code_point, row.train_count))
-            .collect();
         assert_eq!(
-            rows,
+            said(&vocabulary),
             [
                 (0, " ", Some(32), 2),
                 (1, "a", Some(97), 1),
@@ -181,12 +182,7 @@ mod tests {
         let alphabet = Alphabet::new(&alphabet);
         let splits = Splits::of(Text::Tokens(&[0, 2, 0, 1], &alphabet), 0.75, 0.25);
         let vocabulary = Vocabulary::of(&splits).expect("few symbols");
-        let rows: Vec<_> = vocabulary
-            .rows()
-            .iter()
-            .map(|row| (row.token, row.symbol.as_str(), row.code_point, row.train_count))
-            .collect();
-        assert_eq!(rows, [(0, "to ", None, 2), (1, "be ", None, 0), (2, "or ", None, 1)]);
+        assert_eq!(said(&vocabulary), [(0, "to ", None, 2), (1, "be ", None, 0), (2, "or ", None, 1)]);
         assert_eq!((tokens(&vocabulary, splits.train), vocabulary.unseen()), (vec![0, 2, 0], [(1, 1), (0, 0)]));
     }
 

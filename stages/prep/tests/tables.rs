@@ -182,16 +182,21 @@ fn errors_say_what_is_wrong_and_what_to_do() {
     assert!(tables.is_empty(), "{tables:?}");
 }
 
+/// Reads a text by an alphabet of JSON.
+fn with_alphabet(root: &Path, text: &str, symbols: &str, encoding: &str) -> Result<(), Fault> {
+    let files = [("text.txt", text), ("alphabet.json", symbols)].map(|(name, content)| {
+        let path = root.join(name);
+        fs::write(&path, content).expect("a file");
+        path.into_os_string().into_string().expect("a path")
+    });
+    let [text, alphabet] = &files;
+    run(root, &["--dataset", "mine", "--source", text, "--encoding", encoding, "--vocabulary", alphabet])
+}
+
 #[test]
 fn an_alphabet_from_elsewhere_numbers_the_text_or_refuses_it() {
     let root = tempfile::tempdir().expect("a folder");
-    let (text, alphabet) = (root.path().join("text.txt"), root.path().join("alphabet.json"));
-    fs::write(&text, "abcab abcab abcab").expect("a text");
-    let flags = |symbols: &str| {
-        fs::write(&alphabet, symbols).expect("an alphabet");
-        let [text, alphabet] = [&text, &alphabet].map(|path| path.to_str().expect("a path"));
-        run(root.path(), &["--dataset", "mine", "--source", text, "--vocabulary", alphabet])
-    };
+    let flags = |symbols: &str| with_alphabet(root.path(), "abcab abcab abcab", symbols, "utf8");
     flags(r#"["c", "b", "a", "z", " "]"#).expect("all are in it");
     assert_eq!(tokens(root.path(), "mine", Split::Train)[..6], [2, 1, 0, 2, 1, 4]);
     let counts: Vec<u64> = rows::<Vocabulary>(root.path(), "mine").iter().map(|row| row.train_count).collect();
@@ -205,13 +210,7 @@ fn an_alphabet_from_elsewhere_numbers_the_text_or_refuses_it() {
 #[test]
 fn an_alphabet_of_bytes_numbers_bytes() {
     let root = tempfile::tempdir().expect("a folder");
-    let (text, alphabet) = (root.path().join("text"), root.path().join("alphabet.json"));
-    fs::write(&text, "aéaéaéaéa").expect("a text");
-    let flags = |symbols: &str| {
-        fs::write(&alphabet, symbols).expect("an alphabet");
-        let [text, alphabet] = [&text, &alphabet].map(|path| path.to_str().expect("a path"));
-        run(root.path(), &["--dataset", "mine", "--source", text, "--encoding", "bytes", "--vocabulary", alphabet])
-    };
+    let flags = |symbols: &str| with_alphabet(root.path(), "aéaéaéaéa", symbols, "bytes");
     // A character of two bytes is no symbol of a text of bytes, although its code point is a byte's value.
     let refused = flags(r#"["é", "a"]"#).expect_err("two bytes").to_string();
     assert!(refused.contains("\"é\" for the token 0, and the text is read by single bytes"), "{refused}");
