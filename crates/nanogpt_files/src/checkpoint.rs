@@ -140,7 +140,7 @@ impl Checkpoint {
         }
         let mut said = Map::new();
         if let Some(arguments) = pickle.item(root, "model_args") {
-            for key in ["n_head", "block_size", "vocab_size"] {
+            for key in ["n_head", "n_embd", "block_size", "vocab_size"] {
                 said.extend(
                     pickle.item(arguments, key).and_then(Object::int).map(|number| (key.to_owned(), number.into())),
                 );
@@ -250,6 +250,13 @@ impl Found {
         };
         let [vocab_size, n_embd] = matrix(WTE)?;
         let [block_size, _] = matrix("transformer.wpe.weight")?;
+        for (key, has) in [("block_size", block_size), ("vocab_size", vocab_size), ("n_embd", n_embd)] {
+            if let Some(other) = self.said.get(key).and_then(Json::as_u64).filter(|other| *other != has as u64) {
+                return Err(refuse(format!(
+                    "says {key} {other}, and its tensors have {has}: correct its model_args, or the config.json beside it"
+                )));
+            }
+        }
         let layer = |name: &String| name.strip_prefix("transformer.h.")?.split('.').next()?.parse::<usize>().ok();
         let n_layer = parameters.keys().filter_map(layer).max().map_or(0, |last| last.saturating_add(1));
         if matrix("transformer.h.0.mlp.c_fc.weight")? == [n_embd, n_embd.saturating_mul(4)] {

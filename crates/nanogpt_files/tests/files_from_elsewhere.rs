@@ -142,6 +142,13 @@ fn what_is_no_checkpoint_is_refused_with_what_to_do() {
     let whole = ckpt(&tensors(), &state()).expect("small");
     refused(&whole[..whole.len() / 2], "damaged archive");
     refused(&ckpt(&tensors()[1..], &state()).expect("small"), "has no `transformer.wte.weight`");
+    for write in [
+        |model| ckpt(&tensors(), &State { model, ..state() }).expect("small"),
+        |model| safetensors(&tensors(), &State { model, ..state() }).0,
+    ] {
+        refused(&write(ModelArgs { block_size: 8, ..MODEL }), "says block_size 8, and its tensors have 3");
+        refused(&write(ModelArgs { vocab_size: 6, ..MODEL }), "says vocab_size 6, and its tensors have 5");
+    }
     let mut untied = tensors();
     untied.push(Tensor { name: "lm_head.weight".to_owned(), shape: vec![5, 4], values: vec![0.0; 20] });
     let error =
