@@ -4,14 +4,7 @@ use crate::control;
 use crate::digest::{Digest, Expected};
 use crate::download::Download;
 
-/// A built-in dataset.
-#[derive(Clone, Debug)]
-pub struct Dataset {
-    /// Where its text comes from.
-    pub origin: Origin,
-}
-
-/// Where a text comes from.
+/// Where the text of a built-in dataset comes from.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// Embedded in this program.
@@ -45,20 +38,18 @@ fn mirrors(name: &str) -> Vec<String> {
         .to_vec()
 }
 
-/// The dataset of this name, if it is one of [`NAMES`].
-pub fn known(name: &str) -> Option<Dataset> {
+/// The origin of the dataset of this name, if it is one of [`NAMES`].
+pub fn known(name: &str) -> Option<Origin> {
     let sha256 = |size, hash: &str| Expected { size, digest: Digest::Sha256(hash.to_owned()) };
-    let generated = |generate, size, hash| Dataset { origin: Origin::Generated(generate, sha256(size, hash)) };
-    let wikipedia = |zip: Expected, plain: Expected| Dataset {
-        origin: Origin::Remote(Download { name: name.to_owned(), urls: mirrors(name), zip, plain }),
+    let generated = |generate, size, hash| Origin::Generated(generate, sha256(size, hash));
+    let wikipedia = |zip: Expected, plain: Expected| {
+        Origin::Remote(Download { name: name.to_owned(), urls: mirrors(name), zip, plain })
     };
     match name {
-        "shakespeare_char" => Some(Dataset {
-            origin: Origin::Embedded(
-                SHAKESPEARE,
-                sha256(1_115_394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
-            ),
-        }),
+        "shakespeare_char" => Some(Origin::Embedded(
+            SHAKESPEARE,
+            sha256(1_115_394, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
+        )),
         "enwik8" => Some(wikipedia(
             sha256(36_445_475, "547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc"),
             sha256(100_000_000, "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8"),
@@ -90,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_embedded_text_is_the_canonical_one() {
-        let Some(Origin::Embedded(bytes, expected)) = known("shakespeare_char").map(|dataset| dataset.origin) else {
+        let Some(Origin::Embedded(bytes, expected)) = known("shakespeare_char") else {
             panic!("shakespeare_char is embedded");
         };
         assert_eq!(expected.check(bytes), Ok(()));
@@ -100,7 +91,7 @@ mod tests {
     #[test]
     fn generated_texts_have_their_hashes() {
         for name in NAMES {
-            if let Some(Origin::Generated(generate, expected)) = known(name).map(|dataset| dataset.origin) {
+            if let Some(Origin::Generated(generate, expected)) = known(name) {
                 assert_eq!(expected.check(&generate()), Ok(()), "{name}");
             }
         }

@@ -214,7 +214,7 @@ fn write_tokens(
 /// The name of the text's file and its bytes, verified for a built-in dataset.
 fn bytes(
     job: &Job<Prep>,
-    known: Option<dataset::Dataset>,
+    known: Option<Origin>,
     settings: Settings,
     terminal: &Terminal,
 ) -> Result<(String, Cow<'static, [u8]>), Fault> {
@@ -222,7 +222,7 @@ fn bytes(
     if let Some(path) = parameters.source.as_ref().map(Path::new) {
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let bytes = source::read(path)?;
-        match known.map(|known| known.origin.expected().check(&bytes)) {
+        match known.map(|known| known.expected().check(&bytes)) {
             Some(Ok(())) => {}
             Some(Err(reason)) => {
                 let other =
@@ -235,7 +235,7 @@ fn bytes(
         }
         return Ok((file, bytes.into()));
     }
-    match known.map(|known| known.origin) {
+    match known {
         Some(Origin::Embedded(bytes, expected)) => {
             let corrupt = |reason| Fault::bug(format!("the embedded text {reason}: rebuild the program"));
             expected.check(bytes).map_err(corrupt)?;
