@@ -140,20 +140,13 @@ pub trait Stage: Sized + 'static {
 
     /// The files that exist once a job has run, relative to the root.
     fn outputs(parameters: &Self::Parameters, partition: &Partition) -> Vec<PathBuf> {
-        let members = members(partition, Self::study(parameters));
-        let mut files: Vec<_> = Self::writes().iter().flat_map(|usage| usage.files(parameters, &members)).collect();
-        files.extend(Self::pictures(parameters).files);
-        files
+        written::<Self>(parameters, partition, |_| true)
     }
 
     /// The files of which a finished job's results consist, relative to the root: its outputs, but those that are needed only
     /// to resume it.
     fn results(parameters: &Self::Parameters, partition: &Partition) -> Vec<PathBuf> {
-        let members = members(partition, Self::study(parameters));
-        let results = Self::writes().into_iter().filter(|usage| !usage.is_only_to_resume());
-        let mut files: Vec<_> = results.flat_map(|usage| usage.files(parameters, &members)).collect();
-        files.extend(Self::pictures(parameters).files);
-        files
+        written::<Self>(parameters, partition, |usage| !usage.is_only_to_resume())
     }
 
     /// Whether a job with these parameters, on the same inputs, goes on from what one of other parameters wrote, and ends with
@@ -170,6 +163,19 @@ pub trait Stage: Sized + 'static {
         folders.extend(Self::pictures(parameters).folders);
         folders
     }
+}
+
+/// The files that a job writes: of its tables those that are wanted, and its pictures.
+fn written<S: Stage>(
+    parameters: &S::Parameters,
+    partition: &Partition,
+    is_wanted: impl Fn(&Usage<S::Parameters>) -> bool,
+) -> Vec<PathBuf> {
+    let members = members(partition, S::study(parameters));
+    let tables = S::writes().into_iter().filter(is_wanted);
+    let mut files: Vec<_> = tables.flat_map(|usage| usage.files(parameters, &members)).collect();
+    files.extend(S::pictures(parameters).files);
+    files
 }
 
 /// The outputs of a stage that are not tables.
