@@ -123,13 +123,12 @@ impl<T: Table> Reader<T> {
 
     fn unknown_word(&self, UnknownWord { column, known, found }: UnknownWord) -> Error {
         let known: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
-        Error::Column {
-            path: self.path.clone(),
-            column: column.to_owned(),
-            expected: format!("one of {}", known.join(", ")),
-            found: format!("`{found}`"),
-            advice: self.advice,
-        }
+        self.unexpected(column, format!("one of {}", known.join(", ")), format!("`{found}`"))
+    }
+
+    /// The error for a value that a column may not have.
+    pub(crate) fn unexpected(&self, column: &str, expected: String, found: String) -> Error {
+        Error::Column { path: self.path.clone(), column: column.to_owned(), expected, found, advice: self.advice }
     }
 
     /// The first so many columns of one row group as Arrow batches.

@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// A layer, head or position as the tables number it.
+///
+/// # Panics
+/// If the index is beyond what [`GptConfig::validate`] allows.
+pub fn table_index(index: usize) -> u16 {
+    u16::try_from(index).expect("a valid configuration has at most 65,536 layers, heads and positions")
+}
+
 /// The hyper-parameters of a GPT, named as in nanoGPT's configuration.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct GptConfig {

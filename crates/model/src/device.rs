@@ -9,25 +9,44 @@ use crate::Error;
 /// # Errors
 /// [`Error::Device`] saying what is missing and what to do.
 pub fn check_device(device: Device) -> Result<(), Error> {
+    device.check_built().map_err(|reason| Error::Device(format!("--device {reason}")))?;
     match device {
-        Device::Cpu => Ok(()),
         #[cfg(feature = "cuda")]
         Device::Cuda => cuda::check(),
-        #[cfg(not(feature = "cuda"))]
-        Device::Cuda => Err(not_built("cuda")),
         #[cfg(feature = "vulkan")]
         Device::Vulkan => vulkan::check(),
-        #[cfg(not(feature = "vulkan"))]
-        Device::Vulkan => Err(not_built("vulkan")),
+        _ => Ok(()),
     }
 }
 
-#[cfg(not(all(feature = "cuda", feature = "vulkan")))]
-fn not_built(name: &str) -> Error {
-    Error::Device(format!(
-        "--device {name}: this build has no {name} support; build it with `cargo build --release --features {name}`, or use --device cpu"
-    ))
+/// Evaluates an expression, a `Result`, in which a name stands for the type of a device's backend.
+///
+/// # Errors
+/// As [`check_device`], and those of the expression.
+macro_rules! on_backend {
+    ($device:expr, $backend:ident => $result:expr) => {{
+        $crate::check_device($device)?;
+        match $device {
+            $crate::Device::Cpu => {
+                type $backend = burn::backend::flex::Flex;
+                $result
+            }
+            #[cfg(feature = "cuda")]
+            $crate::Device::Cuda => {
+                type $backend = burn::backend::Cuda;
+                $result
+            }
+            #[cfg(feature = "vulkan")]
+            $crate::Device::Vulkan => {
+                type $backend = burn::backend::Vulkan;
+                $result
+            }
+            #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
+            _ => unreachable!("check_device refuses what is not built"),
+        }
+    }};
 }
+pub(crate) use on_backend;
 
 #[cfg(any(feature = "cuda", feature = "vulkan"))]
 fn no_library(name: &str, libraries: &[&str]) -> Error {

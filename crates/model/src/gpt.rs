@@ -1,11 +1,11 @@
 //! The model on a device: nanoGPT's forward pass.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData, activation, module};
+use burn::tensor::{ElementConversion, Int, Tensor, TensorData, activation, module};
 
 use crate::host::to_host;
 use crate::ops::{self, Dropout, GptOps, Heads};
-use crate::{GptConfig, Precision, Weights, weights};
+use crate::{Batch, GptConfig, Precision, Weights, weights};
 
 /// A GPT's parameters on a device, each flat, in the order of [`GptConfig::parameters`].
 ///
@@ -195,6 +195,19 @@ impl<B: GptOps> Gpt<B> {
             x = block.project_and_mlp(x, attended, [dropout(3 * layer + 2), dropout(3 * layer + 3)]);
         }
         self.head(x)
+    }
+
+    /// Mean cross-entropy of a batch without dropout, in nats per token.
+    ///
+    /// # Panics
+    /// If the batch is empty, has sequences longer than a block or of different lengths, or a token outside the vocabulary.
+    pub(crate) fn loss(&self, batch: &Batch) -> f64 {
+        batch.check(&self.config);
+        B::run(|| {
+            let device = self.device();
+            let logits = self.forward(batch.inputs(&device), None, None);
+            cross_entropy(logits, batch.targets(&device)).into_scalar().elem::<f64>()
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`Trainer`] trains: one [`Trainer::step`] is one AdamW update, reproducible bit for bit.
 //! - [`Model`] is a trained model: [`Model::observe`] gives its attention in a window; a [`Decoder`] predicts token by token.
 
+mod batch;
 mod config;
 mod decoder;
 mod device;
@@ -21,7 +22,8 @@ mod tracking;
 mod trainer;
 mod weights;
 
-pub use config::{GptConfig, ParameterShape};
+pub use batch::Batch;
+pub use config::{GptConfig, ParameterShape, table_index};
 pub use declarations::{ContextPolicy, Device, Precision};
 pub use decoder::Decoder;
 pub use device::check_device;
@@ -32,5 +34,5 @@ pub use observe::Observation;
 pub use optimizer::{AdamW, Moments};
 pub use series::Series;
 pub use tracking::HeadAttention;
-pub use trainer::{Batch, StepOptions, StepReport, Trainer, TrainerConfig, TrainerState};
+pub use trainer::{StepOptions, StepReport, Trainer, TrainerConfig, TrainerState};
 pub use weights::{Tensor, Weights};

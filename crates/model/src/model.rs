@@ -1,15 +1,15 @@
 //! A trained model, for inference.
 
-use burn::backend::flex::Flex;
 use schemas::Loaded;
 use schemas::tables::Checkpoints;
 
+use crate::device::on_backend;
 use crate::gpt::Gpt;
 use crate::host::{to_host, tokens};
 use crate::kv_cache::{Incremental, KvCache};
 use crate::observe::{Observation, observe};
 use crate::ops::GptOps;
-use crate::{Device, Error, GptConfig, Precision, Weights};
+use crate::{Batch, Device, Error, GptConfig, Precision, Weights};
 
 /// A trained model on a device, for inference.
 pub struct Model {
@@ -34,19 +34,11 @@ impl Model {
     /// [`Error::Device`] if the device is not available.
     pub fn new(device: Device, weights: Weights) -> Result<Self, Error> {
         weights.validate()?;
-        crate::check_device(device)?;
         // Inference is in float32, whatever precision the model was trained in.
         let (config, precision) = (weights.config, Precision::Float32);
-        let inference: Box<dyn Inference> = match device {
-            Device::Cpu => Box::new(Gpt::<Flex>::new(weights, precision, &Default::default())),
-            #[cfg(feature = "cuda")]
-            Device::Cuda => Box::new(Gpt::<burn::backend::Cuda>::new(weights, precision, &Default::default())),
-            #[cfg(feature = "vulkan")]
-            Device::Vulkan => Box::new(Gpt::<burn::backend::Vulkan>::new(weights, precision, &Default::default())),
-            #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
-            other => return Err(Error::Device(format!("this build does not support {other:?}"))),
-        };
-        Ok(Self { config, inference })
+        on_backend!(device, B => {
+            Ok(Self { config, inference: Box::new(Gpt::<B>::new(weights, precision, &Default::default())) })
+        })
     }
 
     /// The model's hyper-parameters.
@@ -64,6 +56,14 @@ impl Model {
     pub fn logits(&self, tokens: &[u16], batch: usize) -> Vec<f32> {
         self.config.check_tokens(tokens, batch);
         self.inference.logits(tokens, batch)
+    }
+
+    /// Mean cross-entropy of a batch, in nats per token.
+    ///
+    /// # Panics
+    /// If the batch is empty, has sequences longer than a block or of different lengths, or a token outside the vocabulary.
+    pub fn loss(&self, batch: &Batch) -> f64 {
+        self.inference.loss(batch)
     }
 
     /// All attention in one window.
@@ -92,6 +92,7 @@ impl Model {
 /// The operations of a model, independent of the type of its device.
 trait Inference {
     fn logits(&self, tokens: &[u16], batch: usize) -> Vec<f32>;
+    fn loss(&self, batch: &Batch) -> f64;
     fn observe(&self, window: &[u16]) -> Observation;
     fn observe_all(&self, windows: &[&[u16]]) -> Vec<Observation>;
     fn incremental(&self, batch: usize, attention: bool) -> Box<dyn Incremental + '_>;
@@ -100,6 +101,10 @@ trait Inference {
 impl<B: GptOps> Inference for Gpt<B> {
     fn logits(&self, sequences: &[u16], batch: usize) -> Vec<f32> {
         to_host(self.forward(tokens(sequences, batch, &self.device()), None, None))
+    }
+
+    fn loss(&self, batch: &Batch) -> f64 {
+        Gpt::loss(self, batch)
     }
 
     fn observe(&self, window: &[u16]) -> Observation {

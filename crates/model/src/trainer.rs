@@ -1,27 +1,16 @@
 //! Training: one step is one AdamW update.
 
 use burn::backend::Autodiff;
-use burn::backend::flex::Flex;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{ElementConversion, Int, Tensor};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Tensor};
 
+use crate::device::on_backend;
 use crate::gpt::{self, Gpt, QkvCache};
-use crate::host::{to_host, tokens};
+use crate::host::to_host;
 use crate::ops::{self, GptOps};
 use crate::optimizer::{Optimizer, Schedule};
 use crate::tracking::{self, LayerPass};
-use crate::{AdamW, Device, Error, GptConfig, HeadAttention, Moments, Precision, Weights};
-
-/// Sequences to train on or to evaluate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    /// Sequences.
-    pub size: usize,
-    /// Their tokens, sequence by sequence, all of one length of at most a block.
-    pub inputs: Vec<u16>,
-    /// The token that follows each of them.
-    pub targets: Vec<u16>,
-}
+use crate::{AdamW, Batch, Device, Error, GptConfig, HeadAttention, Moments, Precision, Weights};
 
 /// How a model trains.
 #[derive(Clone, Copy, Debug)]
@@ -95,16 +84,7 @@ impl Trainer {
                 "--precision {precision} is only supported with --device cpu: leave it out, or use --device cpu"
             )));
         }
-        crate::check_device(device)?;
-        match device {
-            Device::Cpu => learner::<Autodiff<Flex>>(config, state),
-            #[cfg(feature = "cuda")]
-            Device::Cuda => learner::<Autodiff<burn::backend::Cuda>>(config, state),
-            #[cfg(feature = "vulkan")]
-            Device::Vulkan => learner::<Autodiff<burn::backend::Vulkan>>(config, state),
-            #[cfg(not(all(feature = "cuda", feature = "vulkan")))]
-            other => Err(Error::Device(format!("this build does not support {other:?}"))),
-        }
+        on_backend!(device, B => learner::<Autodiff<B>>(config, state))
     }
 
     /// One AdamW update from the mean gradient over micro-batches.
@@ -187,8 +167,8 @@ where
         let parameters: Vec<_> =
             self.gpt.parameters.iter().map(|one| Tensor::<B, 1>::from_inner(one.clone()).require_grad()).collect();
         let gpt = Gpt { config: self.gpt.config, precision: self.gpt.precision, parameters };
-        let logits = gpt.forward(tokens(&batch.inputs, batch.size, &device), dropout_seed, cache);
-        let loss = gpt::cross_entropy(logits, targets(batch, &device));
+        let logits = gpt.forward(batch.inputs(&device), dropout_seed, cache);
+        let loss = gpt::cross_entropy(logits, batch.targets(&device));
         let value = loss.clone().into_scalar().elem::<f64>();
         let mut gradients = (loss * share).backward();
         let gradient =
@@ -245,12 +225,7 @@ where
     }
 
     fn evaluate(&self, batch: &Batch) -> f64 {
-        batch.check(self.config());
-        B::run(|| {
-            let device = self.gpt.device();
-            let logits = self.gpt.forward(tokens(&batch.inputs, batch.size, &device), None, None);
-            gpt::cross_entropy(logits, targets(batch, &device)).into_scalar().elem::<f64>()
-        })
+        self.gpt.loss(batch)
     }
 
     fn gradients(&self, batch: &Batch) -> (f64, Vec<Vec<f32>>) {
@@ -265,18 +240,4 @@ where
     fn moments(&self) -> Vec<Moments> {
         self.optimizer.moments()
     }
-}
-
-impl Batch {
-    /// # Panics
-    /// If a model of this configuration cannot take the batch.
-    fn check(&self, config: &GptConfig) {
-        config.check_tokens(&self.inputs, self.size);
-        config.check_tokens(&self.targets, self.size);
-        assert_eq!(self.inputs.len(), self.targets.len(), "a target for every input");
-    }
-}
-
-fn targets<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 1, Int> {
-    tokens::<B>(&batch.targets, 1, device).squeeze_dim(0)
 }

@@ -33,14 +33,13 @@ pub fn run(job: &Job<Evaluate>, terminal: &Terminal) -> Result<(), Fault> {
     let alphabet = Alphabet::new(&vocabulary.rows);
     let (mut splits, mut sources) = (Vec::new(), vec![vocabulary.source]);
     for split in [Split::Val, Split::Test] {
-        let loaded = inputs.read::<Corpus>(&partition.clone().split(split))?;
-        let tokens: Vec<u16> = loaded.rows.iter().map(|row| row.token).collect();
-        check_tokens(split, &tokens, &alphabet)?;
+        let corpus = inputs.open::<Corpus>(&partition.clone().split(split))?;
+        let tokens = corpus.tokens(alphabet.len())?;
         // Without a token that follows another, there is nothing to predict.
         if tokens.len() > 1 {
             splits.push((split, tokens));
         }
-        sources.push(loaded.source);
+        sources.push(corpus.source().clone());
     }
     let positions: usize = splits.iter().map(|(_, tokens)| tokens.len() - 1).sum();
     let progress = terminal.progress("evaluate", positions as u64 * u64::from(parameters.steps.count()));
@@ -121,16 +120,6 @@ fn summed(logits: &[f32], window: &Window, tokens: &[u16], symbols: usize) -> Op
         sum += largest + exponentials.ln() - f64::from(row[usize::from(tokens[position + 1])]);
     }
     sum.is_finite().then_some(sum)
-}
-
-fn check_tokens(split: Split, tokens: &[u16], alphabet: &Alphabet) -> Result<(), Fault> {
-    match tokens.iter().find(|token| usize::from(**token) >= alphabet.len()) {
-        None => Ok(()),
-        Some(token) => Err(Fault::input(format!(
-            "the {split} split has the token {token}, and the vocabulary has only {} symbols: rerun `prep`",
-            alphabet.len()
-        ))),
-    }
 }
 
 /// A length as the table has it.

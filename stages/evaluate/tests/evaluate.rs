@@ -110,7 +110,9 @@ fn faults_name_what_is_wrong() {
         let split = partition().split(Split::Val);
         artifacts.write(&split, &made("prep"), &[Corpus { token: 0 }, Corpus { token: 5 }]).expect("a text");
     };
-    assert!(fault(&unknown, &["--steps", "10"]).1.contains("the token 5, and the vocabulary has only 5 symbols"));
+    assert!(
+        fault(&unknown, &["--steps", "10"]).1.contains("expected tokens below 5, the size of the vocabulary, found 5")
+    );
     let diverged = |artifacts: &Artifacts| {
         let mut rows = Weights::initial(CONFIG, 3).to_rows();
         rows[0].values[0] = f32::NAN;

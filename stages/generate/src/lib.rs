@@ -178,7 +178,7 @@ impl Scorer {
         mut visit: impl FnMut(&[u16]),
     ) -> Result<(), Fault> {
         for group in 0..self.train.groups() {
-            let tokens = tokens(self.train.group(group)?, alphabet, &self.train)?;
+            let tokens = self.train.group_tokens(group, alphabet.len())?;
             visit(&tokens);
             progress.advance(tokens.len() as u64);
         }
@@ -195,25 +195,5 @@ fn read_split(
 ) -> Result<(Vec<u16>, Source), Fault> {
     let partition = partition.clone().split(split);
     let reader = inputs.open::<Corpus>(&partition)?;
-    let mut text = Vec::with_capacity(reader.rows());
-    for group in 0..reader.groups() {
-        text.append(&mut tokens(reader.group(group)?, alphabet, &reader)?);
-    }
-    Ok((text, reader.source().clone()))
-}
-
-/// The tokens of some rows.
-///
-/// # Errors
-/// An input fault if a token is not in the vocabulary.
-fn tokens(rows: Vec<Corpus>, alphabet: &Alphabet, reader: &Reader<Corpus>) -> Result<Vec<u16>, Fault> {
-    let tokens: Vec<u16> = rows.into_iter().map(|row| row.token).collect();
-    match tokens.iter().find(|token| usize::from(**token) >= alphabet.len()) {
-        None => Ok(tokens),
-        Some(token) => Err(Fault::input(format!(
-            "{}, column `token`: found {token}, expected tokens below {}, the size of the vocabulary: rerun `prep`",
-            reader.path().display(),
-            alphabet.len()
-        ))),
-    }
+    Ok((reader.tokens(alphabet.len())?, reader.source().clone()))
 }

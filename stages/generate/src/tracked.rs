@@ -3,7 +3,7 @@
 use attention_metrics::{
     entropy_nats, first_token_mass, js_divergence_bits, mean_distance, normalize_entropy, renormalize,
 };
-use model::HeadRow;
+use model::{HeadRow, table_index};
 use rayon::prelude::*;
 use schemas::enums::TextSource;
 use schemas::tables::{SampleAttention, SampleLayers};
@@ -60,8 +60,8 @@ impl Tracked {
                     step,
                     source,
                     sample,
-                    layer: number(position / self.heads),
-                    head: number(position % self.heads),
+                    layer: table_index(position / self.heads),
+                    head: table_index(position % self.heads),
                     entropy_nats,
                     normalized_entropy,
                     mean_distance,
@@ -82,8 +82,8 @@ impl Tracked {
                 table.push(SampleLayers {
                     step,
                     sample,
-                    layer_a: number(layer),
-                    layer_b: number(layer + 1),
+                    layer_a: table_index(layer),
+                    layer_b: table_index(layer + 1),
                     js_divergence,
                 });
             }
@@ -95,11 +95,6 @@ impl Tracked {
     fn counted(&self) -> impl Iterator<Item = (u16, &TextSums)> {
         (0..=u16::MAX).zip(&self.texts).filter(|(_, text)| text.rows > 0)
     }
-}
-
-/// A layer or head as the tables number it.
-fn number(index: usize) -> u16 {
-    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
 }
 
 impl TextSums {

@@ -3,10 +3,9 @@
 use declarations::Fault;
 use declarations::import::Parameters;
 use model::Batch;
-use schemas::tables::Corpus;
 
 /// The tokens of the train and the validation split.
-pub(crate) struct Texts([Vec<u16>; 2]);
+pub(crate) struct Texts(pub(crate) [Vec<u16>; 2]);
 
 /// A mean loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,18 +19,6 @@ pub(crate) struct Loss {
 }
 
 impl Texts {
-    /// # Errors
-    /// An input fault if a token is not in the vocabulary.
-    pub(crate) fn new(splits: [Vec<Corpus>; 2], symbols: usize) -> Result<Self, Fault> {
-        let splits = splits.map(|rows| rows.into_iter().map(|row| row.token).collect::<Vec<_>>());
-        match splits.iter().flatten().find(|token| usize::from(**token) >= symbols) {
-            None => Ok(Self(splits)),
-            Some(token) => Err(Fault::input(format!(
-                "the text has the token {token}, and the vocabulary has {symbols} symbols: rerun `prep`"
-            ))),
-        }
-    }
-
     /// The evaluation batches of both splits.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::time::Instant;
 use cli::Terminal;
 use declarations::import::Import;
 use declarations::{Fault, Job, Stage};
-use model::{AdamW, GptConfig, Precision, Trainer, TrainerConfig, TrainerState, Weights};
+use model::{GptConfig, Model, Weights};
 use nanogpt_files::Checkpoint;
 use schemas::enums::{Activity, Split};
 use schemas::tables::{Corpus, Evaluations, Timings, Tracking, TrainingLog, Vocabulary};
@@ -30,19 +30,20 @@ pub fn run(job: &Job<Import>, terminal: &Terminal) -> Result<(), Fault> {
     let Job { partition, parameters, inputs, outputs, .. } = job;
     model::check_device(parameters.device)?;
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
-    let train = inputs.read::<Corpus>(&partition.clone().split(Split::Train))?;
-    let val = inputs.read::<Corpus>(&partition.clone().split(Split::Val))?;
+    let symbols = vocabulary.rows.len();
+    let [train, val] = [Split::Train, Split::Val].map(|split| inputs.open::<Corpus>(&partition.clone().split(split)));
+    let (train, val) = (train?, val?);
     let files = parameters.files(job.seed());
-    let mut sources = vec![vocabulary.source, train.source, val.source];
+    let mut sources = vec![vocabulary.source, train.source().clone(), val.source().clone()];
     for (_, path) in &files {
         sources.push(source(path)?);
     }
-    let texts = Texts::new([train.rows, val.rows], vocabulary.rows.len())?;
+    let texts = Texts([train.tokens(symbols)?, val.tokens(symbols)?]);
 
     let progress = terminal.progress("import", files.len() as u64);
     let (mut first, mut evaluations, mut timings) = (None::<(GptConfig, Provenance)>, Vec::new(), Vec::new());
     for (step, path) in &files {
-        let imported = Imported::read(path, *step, vocabulary.rows.len())?;
+        let imported = Imported::read(path, *step, symbols)?;
         let config = imported.weights.config;
         let provenance = match &first {
             Some((of_first, _)) if *of_first != config => {
@@ -112,11 +113,8 @@ fn source(path: &Path) -> Result<Source, Fault> {
 fn evaluate(weights: &Weights, texts: &Texts, job: &Job<Import>) -> Result<[Loss; 2], Fault> {
     let parameters = &job.parameters;
     let batches = texts.batches(weights.config.block_size, parameters)?;
-    // Nothing is learned, so the optimizer's parameters do not matter.
-    let adamw = AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.0 };
-    let config = TrainerConfig { device: parameters.device, precision: Precision::Float32, adamw };
-    let trainer = Trainer::new(config, TrainerState::initial(weights.clone()))?;
-    Ok(batches.map(|batches| Loss::of(&batches, |batch| trainer.evaluate(batch))))
+    let model = Model::new(parameters.device, weights.clone())?;
+    Ok(batches.map(|batches| Loss::of(&batches, |batch| model.loss(batch))))
 }
 
 fn timing(activity: Activity, step: u32, started: Instant, characters: u64) -> Timings {

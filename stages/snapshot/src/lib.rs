@@ -9,7 +9,7 @@ mod probe;
 use cli::Terminal;
 use declarations::snapshot::Snapshot;
 use declarations::{Facts, Fault, Job, TextFacts};
-use model::{GptConfig, Model, Observation, Series};
+use model::{GptConfig, Model, Observation, Series, table_index};
 use rayon::prelude::*;
 use schemas::attention::Window;
 use schemas::enums::{Split, WindowKind};
@@ -29,13 +29,13 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
     model::check_device(parameters.device)?;
 
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
-    let val = inputs.read::<Corpus>(&partition.clone().split(Split::Val))?;
-    let text_sources = [&vocabulary.source, &val.source];
     let alphabet = Alphabet::new(&vocabulary.rows);
+    let corpus = inputs.open::<Corpus>(&partition.clone().split(Split::Val))?;
+    let val = corpus.tokens(alphabet.len())?;
+    let text_sources = [&vocabulary.source, corpus.source()];
     let provenance = job.provenance();
 
     let count = u64::from(parameters.val_windows) + u64::from(parameters.repeat_windows);
-    let tokens: Vec<u16> = val.rows.iter().map(|row| row.token).collect();
     let progress = terminal.progress("snapshot", parameters.steps.iter().len() as u64 * count);
     let mut windows = Vec::new();
     let mut head_outputs = Vec::new();
@@ -47,9 +47,9 @@ pub fn run(job: &Job<Snapshot>, terminal: &Terminal) -> Result<(), Fault> {
         let model = series.load(step, &checkpoint)?;
         if windows.is_empty() {
             // The block size is known from the first checkpoint on.
-            let text = ProbeText { dataset: &job.dataset(), alphabet: &alphabet, val: &tokens };
+            let text = ProbeText { dataset: &job.dataset(), alphabet: &alphabet, val: &val };
             windows = probe::windows(&text, parameters, model.config().block_size)?;
-            let text = TextFacts { alphabet: alphabet.clone(), val: tokens.len(), ..TextFacts::default() };
+            let text = TextFacts { alphabet: alphabet.clone(), val: val.len(), ..TextFacts::default() };
             let block_size = u32::try_from(model.config().block_size).ok();
             terminal.warn(job, &Facts { block_size, text: Some(&text) });
         }
@@ -131,14 +131,9 @@ impl NormSums {
         let count = self.queries.max(1) as f64;
         self.sums.into_iter().enumerate().map(move |(at, sum)| HeadOutputs {
             step,
-            layer: number(at / self.heads),
-            head: number(at % self.heads),
+            layer: table_index(at / self.heads),
+            head: table_index(at % self.heads),
             output_norm: sum / count,
         })
     }
-}
-
-/// A layer or head as the tables number it.
-fn number(index: usize) -> u16 {
-    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
 }

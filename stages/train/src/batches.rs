@@ -2,9 +2,8 @@
 
 use declarations::Fault;
 use declarations::train::Parameters;
-use model::{Batch, GptConfig};
+use model::Batch;
 use random_streams::RngExt;
-use schemas::tables::Corpus;
 
 /// A part of the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,18 +25,9 @@ impl Texts {
     /// The splits of a text.
     ///
     /// # Errors
-    /// A parameter fault if a split is not longer than a block; an input fault if it has tokens that are not in the vocabulary.
-    pub(crate) fn new(train: Vec<Corpus>, val: Vec<Corpus>, config: &GptConfig, seed: u64) -> Result<Self, Fault> {
-        let block_size = config.block_size;
-        let tokens = |rows: Vec<Corpus>| rows.into_iter().map(|row| row.token).collect::<Vec<_>>();
-        let (train, val) = (tokens(train), tokens(val));
+    /// A parameter fault if a split is not longer than a block.
+    pub(crate) fn new(train: Vec<u16>, val: Vec<u16>, block_size: usize, seed: u64) -> Result<Self, Fault> {
         for (name, split) in [("train", &train), ("val", &val)] {
-            if let Some(token) = split.iter().find(|token| usize::from(**token) >= config.vocab_size) {
-                return Err(Fault::input(format!(
-                    "the {name} split has the token {token}, and the vocabulary has {} symbols: rerun `prep`",
-                    config.vocab_size
-                )));
-            }
             if split.len() <= block_size {
                 return Err(Fault::parameter(format!(
                     "the {name} split has {} characters and --block-size {block_size} needs at least {}: use a smaller --block-size or a longer text",

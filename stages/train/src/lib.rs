@@ -33,8 +33,8 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
     model::check_device(parameters.device)?;
 
     let vocabulary = inputs.read::<Vocabulary>(partition)?;
-    let train = inputs.read::<Corpus>(&partition.clone().split(Split::Train))?;
-    let val = inputs.read::<Corpus>(&partition.clone().split(Split::Val))?;
+    let [train, val] = [Split::Train, Split::Val].map(|split| inputs.open::<Corpus>(&partition.clone().split(split)));
+    let (train, val) = (train?, val?);
 
     let config = parameters::model_config(parameters, vocabulary.rows.len());
     config.validate()?;
@@ -42,12 +42,12 @@ pub fn run(job: &Job<Train>, terminal: &Terminal) -> Result<(), Fault> {
         fits::check(parameters, config.vocab_size)?;
     }
     let seed = job.seed();
-    let sources = [&vocabulary.source, &train.source, &val.source];
+    let sources = [&vocabulary.source, train.source(), val.source()];
     let provenance = Provenance::new(Train::NAME, Train::VERSION, footer(parameters, &config, seed)?)
         .from_inputs(sources)
         .shared_by(&job.shared_by);
     let mut history = History::new(job.outputs.clone(), partition.clone(), provenance, config);
-    let texts = Texts::new(train.rows, val.rows, &config, seed)?;
+    let texts = Texts::new(train.tokens(config.vocab_size)?, val.tokens(config.vocab_size)?, config.block_size, seed)?;
     terminal.warn(job, &Facts { block_size: Some(parameters.block_size), text: None });
     history.resume(parameters, terminal);
     Training { parameters, seed, texts: &texts, terminal }.run(history)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cli::Terminal;
 use declarations::Fault;
 use declarations::train::Parameters;
-use model::{GptConfig, StepOptions, Trainer, TrainerConfig, TrainerState, Weights};
+use model::{GptConfig, StepOptions, Trainer, TrainerConfig, TrainerState, Weights, table_index};
 use random_streams::RngExt;
 use schemas::enums::Activity;
 use schemas::tables::{Evaluations, Timings, Tracking, TrainingLog};
@@ -136,8 +136,8 @@ impl Training<'_> {
         }
         history.tracking.extend(report.attention.iter().map(|head| Tracking {
             step,
-            layer: number(head.layer),
-            head: number(head.head),
+            layer: table_index(head.layer),
+            head: table_index(head.head),
             entropy_nats: head.entropy_nats,
             normalized_entropy: head.normalized_entropy,
             mean_distance: head.mean_distance,
@@ -243,11 +243,6 @@ fn mean_and_stderr(values: &[f64]) -> (f64, f64) {
     (mean, (squares / (count - 1.0) / count).sqrt())
 }
 
-/// A layer or head as the tables number it.
-fn number(index: usize) -> u16 {
-    u16::try_from(index).expect("a valid configuration has at most 65,536 layers and heads")
-}
-
 /// A loss with so many decimals. Cross-entropy is at least 0; rounding can leave a number just below it, or −0, which would be
 /// printed as `-0.0000`.
 fn printed(loss: f64, decimals: usize) -> String {
@@ -262,7 +257,7 @@ mod tests {
     use declarations::train::Train;
     use declarations::{Device, Job, Kind, Precision, Stage};
     use schemas::Provenance;
-    use schemas::tables::{Checkpoints, Corpus, Optimizer};
+    use schemas::tables::{Checkpoints, Optimizer};
 
     use super::*;
     use crate::parameters::model_config;
@@ -290,8 +285,9 @@ mod tests {
     fn an_unsupported_precision_is_refused_before_the_old_training_is_removed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut job = job(folder.path());
-        let rows = || [0, 1, 1, 0, 1].map(|token| Corpus { token }).to_vec();
-        let texts = Texts::new(rows(), rows(), &model_config(&job.parameters, 2), 1).expect("long enough");
+        let tokens = || vec![0, 1, 1, 0, 1];
+        let block_size = model_config(&job.parameters, 2).block_size;
+        let texts = Texts::new(tokens(), tokens(), block_size, 1).expect("long enough");
         let terminal = Terminal::silent();
         let train = |job: &Job<Train>| {
             let mut history = history(job);

@@ -423,7 +423,7 @@ fn errors_say_what_is_wrong() {
     let vocabulary = Artifacts::new(folder.path());
     let letters = vocabulary.read::<Vocabulary>(&Partition::dataset("cycle")).expect("a vocabulary");
     vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows[..3]).expect("it is written");
-    fails(&[], 3, &["the train split has the token", "3 symbols", "prep"]);
+    fails(&[], 3, &["split=train/corpus.parquet", "tokens below 3, the size of the vocabulary, found 3", "prep"]);
     vocabulary.write(&Partition::dataset("cycle"), &letters.provenance, &letters.rows).expect("it is written");
     let corpus =
         Artifacts::new(folder.path()).path::<Corpus>(&Partition::dataset("cycle").split(Split::Val)).expect("a path");
