@@ -74,6 +74,17 @@ adoption() {
         [ "$(grep -c '^▸' "$log.adoption")" = 1 ] && grep -q '^▸ plot' "$log.adoption"
 }
 
+# Runs that are added to a finished study: what others did already is copied, and its footers are enough to know it again.
+added_runs() {
+    local folder=artifacts/added_test
+    rm -rf "$folder"
+    driver --profile smoke --artifacts "$folder" --set 'runs=[run_0,run_1]' &&
+        driver --profile smoke --artifacts "$folder" 2>&1 | tee "$log.added" &&
+        ! grep -qE '^▸ (train|evaluate|snapshot)' "$log.added" && grep -q 'train .* · copied from run_1' "$log.added" &&
+        rm "$folder/.state.json" && driver --profile smoke --artifacts "$folder" 2>&1 | tee "$log.known" &&
+        ! grep -qE '^▸|linked|copied' "$log.known" && python python/check_tables.py --require-all "$folder"
+}
+
 # With enough layers, seeds and snapshots for the claims; smoke has too few.
 statistics() {
     local folder=artifacts/statistics_test
@@ -129,6 +140,7 @@ if ! $quick; then
             check "what stages write has changed only where its version has" \
                 python python/check_versions.py "$artifacts"
             check "tables are recognised in another folder" adoption
+            check "runs that are added later take what others did" added_runs
             check "a nanoGPT checkpoint imported, and all exports read by other readers" \
                 python python/check_exchange.py "$artifacts"
             check "numbers recomputed by NumPy and SciPy" \

@@ -12,7 +12,7 @@ pub(crate) const VERSION: &str = "schema.version";
 pub(crate) const PARTITION: &str = "partition";
 pub(crate) const PRODUCER: &str = "producer";
 const CONFIG: &str = "config";
-const INPUTS: &str = "inputs";
+pub(crate) const INPUTS: &str = "inputs";
 const COLUMNS: &str = "columns";
 pub(crate) const SHARED_BY: &str = "shared_by";
 
@@ -115,6 +115,6 @@ impl Provenance {
 }
 
 /// JSON of plain data, which always serialises.
-fn json(value: &impl Serialize) -> String {
+pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data serialises")
 }

@@ -25,6 +25,7 @@ mod artifacts;
 pub mod attention;
 mod cell;
 mod checksum;
+mod copy;
 mod corpus;
 #[doc(hidden)]
 pub mod damage;

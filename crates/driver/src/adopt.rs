@@ -78,11 +78,14 @@ fn has_all(config: &Map<String, Value>, parameters: &Map<String, Value>) -> bool
     parameters.iter().all(|(name, value)| config.get(name) == Some(value))
 }
 
-/// A file's input as the job has it: the table of a run that does the same was made from that run's tables.
+/// A file's input as the job has it: a table that stands for several runs was made from the tables of one of them.
 fn as_own(job: &Job, footer: &Footer, source: &Source) -> Source {
-    let path = match (footer.partition.value(Key::Run), &job.run) {
-        (Some(run), Some(own)) => source.path.replace(&format!("/run={run}/"), &format!("/run={own}/")),
-        _ => source.path.clone(),
+    let own = job.run.as_ref().map(|run| format!("/run={run}/"));
+    let runs = footer.partition.value(Key::Run).into_iter().chain(footer.provenance.shared_by.iter().cloned());
+    let its = runs.map(|run| format!("/run={run}/")).find(|folder| source.path.contains(folder));
+    let path = match its.zip(own) {
+        Some((its, own)) => source.path.replace(&its, &own),
+        None => source.path.clone(),
     };
     Source { path, blake3: source.blake3.clone() }
 }

@@ -39,6 +39,7 @@ impl Executor<'_> {
                         Forecast::UpToDate(reason) | Forecast::Restored(reason) => reason.clone(),
                         Forecast::Omitted(reason) => format!("omitted: {reason}"),
                         Forecast::Linked(same) => format!("linked to {}, which does the same", of(same)),
+                        Forecast::Copied(same) => format!("copied from {}, which does the same", of(same)),
                         Forecast::Waits(dependency) => format!("looked at once {} is back", of(dependency)),
                         Forecast::Blocked(dependency) => format!("not run: it needs {}", of(dependency)),
                         Forecast::Fails(fault) => format!("fails: {fault}"),

@@ -34,6 +34,8 @@ pub(crate) enum Forecast {
     Follows(usize),
     /// It is linked to a job of another run that does the same.
     Linked(usize),
+    /// It is copied from a job of another run that does the same, whose footers do not name its run.
+    Copied(usize),
     /// It is looked at once earlier outputs of another job are back.
     Waits(usize),
     /// It cannot run.
@@ -50,7 +52,7 @@ impl Forecast {
 
     /// Whether the tables of the job may change.
     fn may_change(&self) -> bool {
-        self.may_run() || matches!(self, Self::Linked(_))
+        self.may_run() || matches!(self, Self::Linked(_) | Self::Copied(_))
     }
 }
 
@@ -80,12 +82,22 @@ impl Executor<'_> {
         if let Some(dependency) = after(&|other| matches!(other, Forecast::Fails(_) | Forecast::Blocked(_))) {
             return Forecast::Blocked(dependency);
         }
-        let will_run = |&duplicate: &usize| {
-            before.get(duplicate).is_some_and(|other| other.as_ref().is_some_and(Forecast::may_run))
+        // What others will write names this run in its footers.
+        let will_name = |&duplicate: &usize| {
+            let named = |other: &Forecast| other.may_run() || matches!(other, Forecast::Copied(_));
+            before.get(duplicate).is_some_and(|other| other.as_ref().is_some_and(named))
+        };
+        let taken = |duplicate: usize| match link::is_shared(job, &self.jobs[duplicate], Path::new(&self.root)) {
+            true => Forecast::Linked(duplicate),
+            false => Forecast::Copied(duplicate),
         };
         if let Some(dependency) = after(&Forecast::may_change) {
-            let same = job.duplicates.iter().copied().find(will_run);
-            return same.map_or(Forecast::Follows(dependency), Forecast::Linked);
+            if let Some(same) = job.duplicates.iter().copied().find(will_name) {
+                return Forecast::Linked(same);
+            }
+            let same =
+                job.duplicates.iter().copied().find(|duplicate| self.stays_the_same(position, *duplicate, before));
+            return same.map_or(Forecast::Follows(dependency), taken);
         }
         if let Some(dependency) = after(&|other| matches!(other, Forecast::Restored(_) | Forecast::Waits(_))) {
             return Forecast::Waits(dependency);
@@ -97,15 +109,27 @@ impl Executor<'_> {
             Ok(Action::Omit(reason)) => Forecast::Omitted(reason),
             Ok(Action::Restore { reason, .. }) => Forecast::Restored(reason),
             Ok(Action::Run { reason, from_scratch, cache_key, .. }) => {
+                if let Some(same) = job.duplicates.iter().copied().find(will_name) {
+                    return Forecast::Linked(same);
+                }
                 let is_same = |duplicate: &usize| {
-                    will_run(duplicate)
-                        || (!self.options.force && self.is_same(position, *duplicate, &cache_key, state, history))
+                    !self.options.force && self.is_same(position, *duplicate, &cache_key, state, history)
                 };
                 let same = job.duplicates.iter().copied().find(is_same);
-                same.map_or(Forecast::Runs { reason, from_scratch }, Forecast::Linked)
+                same.map_or(Forecast::Runs { reason, from_scratch }, taken)
             }
             Err(fault) => Forecast::Fails(fault),
         }
+    }
+
+    /// Whether another job is up to date, and what would change of the job's inputs are links and copies of that job's.
+    fn stays_the_same(&self, position: usize, other: usize, before: &[Option<Forecast>]) -> bool {
+        let is_taken = |dependency: &usize| match &before[*dependency] {
+            Some(Forecast::Linked(same) | Forecast::Copied(same)) => self.jobs[other].dependencies.contains(same),
+            found => !found.as_ref().is_some_and(Forecast::may_change),
+        };
+        let is_up_to_date = matches!(before.get(other), Some(Some(Forecast::UpToDate(_))));
+        is_up_to_date && !self.options.force && self.jobs[position].dependencies.iter().all(is_taken)
     }
 
     /// Whether another job is up to date and its tables are what a job with this key would write.

@@ -147,6 +147,12 @@ impl Job {
         self.arguments.iter().flat_map(write).collect()
     }
 
+    /// The other runs for which its tables stand too.
+    pub(crate) fn shared_by(&self) -> impl Iterator<Item = &str> {
+        let flag = self.arguments.iter().find(|flag| flag.name == SHARED_BY);
+        flag.into_iter().flat_map(|flag| flag.value.split(','))
+    }
+
     /// The command, quoted for a shell.
     pub fn command(&self, programs: &str) -> String {
         let words = self.stage.command(programs).into_iter().chain(self.flags());

@@ -130,7 +130,8 @@ impl Scheduler<'_> {
         let (job, other) = (&executor.jobs[index], &executor.jobs[other]);
         let (root, name) = (Path::new(&executor.root), job.name());
         Replaced::of(job, root).remove_outputs()?;
-        link::link(job, other, root)?;
+        let verb = if link::is_shared(job, other, root) { "linked to" } else { "copied from" };
+        link::link(job, &cache_key, other, root)?;
         let outputs = stale::results(job, root, self.state)?;
         let fingerprint = cache_key.fingerprint();
         self.state.insert(&name, Record { outputs, ..Record::new(Status::Done, cache_key) });
@@ -138,7 +139,7 @@ impl Scheduler<'_> {
         self.record(Lineage {
             node: name.clone(),
             stage: job.stage.word().to_owned(),
-            command: format!("linked to {}", other.name()),
+            command: format!("{verb} {}", other.name()),
             fingerprint,
             status: enums::Status::Linked,
             wall_secs: 0.0,
@@ -148,7 +149,7 @@ impl Scheduler<'_> {
         self.phases[index] = Phase::Done;
         self.state.settle(&name, None);
         self.display
-            .print(&format!("· {name} · linked to {}, which does the same", other.run.as_deref().unwrap_or_default()));
+            .print(&format!("· {name} · {verb} {}, which does the same", other.run.as_deref().unwrap_or_default()));
         Ok(())
     }
 

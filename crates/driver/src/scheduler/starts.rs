@@ -9,6 +9,7 @@ use super::{Phase, Running, Scheduler, Start};
 use crate::executor::Action;
 use crate::failures::Failure;
 use crate::key::CacheKey;
+use crate::link;
 use crate::logs::Log;
 use crate::own;
 use crate::plan::Job;
@@ -241,7 +242,11 @@ impl Scheduler<'_> {
     /// A finished job whose tables are what a job with this key would write.
     fn same_work(&mut self, index: usize, cache_key: &CacheKey) -> Option<usize> {
         let executor = self.executor;
-        executor.jobs[index].duplicates.iter().copied().find(|&duplicate| {
+        let (job, root) = (&executor.jobs[index], Path::new(&executor.root));
+        // A link is better than a copy.
+        let mut duplicates = job.duplicates.clone();
+        duplicates.sort_by_key(|&duplicate| !link::is_shared(job, &executor.jobs[duplicate], root));
+        duplicates.into_iter().find(|&duplicate| {
             // What this run has finished counts also with --force.
             let record = self.state.record(&executor.jobs[duplicate].name());
             match record.filter(|_| self.phases[duplicate] == Phase::Done) {

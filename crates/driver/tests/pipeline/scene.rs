@@ -183,13 +183,18 @@ impl Scene {
 
     /// Makes trainings write a real table, whose footer names the runs that share it.
     pub(crate) fn writes_tables(&self) {
-        let artifacts = Artifacts::new(self.path("real/artifacts/smoke"));
-        for (run, seed, shared_by) in [
-            ("run_0", 1337, &[][..]),
+        self.writes_tables_of(&[
+            ("run_0", 1337, &[]),
             ("run_1", 1337, &["run_2", "run_3"]),
             ("run_2", 1337, &["run_1", "run_3"]),
             ("run_1", 1338, &["run_0", "run_2", "run_3"]),
-        ] {
+        ]);
+    }
+
+    /// The same with trainings of these runs and seeds, and the runs that share them.
+    pub(crate) fn writes_tables_of(&self, trainings: &[(&str, u64, &[&str])]) {
+        let artifacts = Artifacts::new(self.path("real/artifacts/smoke"));
+        for &(run, seed, shared_by) in trainings {
             let shared_by: Vec<String> = shared_by.iter().map(|run| (*run).to_owned()).collect();
             let provenance = Provenance::new("train", 1, serde_json::json!({})).shared_by(&shared_by);
             let partition = Partition::dataset("shakespeare_char").run(run).seed(seed);

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use schemas::tables::TrainingLog;
+use schemas::{Artifacts, Partition};
+
 use crate::scene::{Scene, signal};
 
 #[test]
@@ -184,6 +187,34 @@ fn equal_work_is_done_once_and_linked() {
     // A job that is to be rerun is not linked to an earlier execution.
     scene.run_well(&["--only", "train", "--run", "run_2", "--force"]);
     assert_eq!(scene.ran().len(), 2);
+}
+
+#[test]
+fn a_run_that_is_added_later_gets_copies_of_equal_work() {
+    let scene = Scene::new();
+    scene.writes_tables_of(&[("run_0", 1337, &[]), ("run_1", 1337, &[]), ("run_1", 1338, &["run_0"])]);
+    scene.run_well(&["--until", "train", "--set", "runs=[run_0, run_1]"]);
+    assert_eq!(scene.ran().len(), 4, "prep and three trainings");
+    let said = scene.run_well(&["--until", "train", "--dry-run"]);
+    said.has("train shakespeare_char/run_2/1337 · copied from train shakespeare_char/run_1/1337, which does the same");
+    said.has("train shakespeare_char/run_3/1337 · linked to train shakespeare_char/run_2/1337, which does the same");
+    said.has("0 of 9 jobs would run");
+    let said = scene.run_well(&["--until", "train"]);
+    said.has("· train shakespeare_char/run_2/1337 · copied from run_1, which does the same");
+    said.has("· train shakespeare_char/run_3/1337 · linked to run_2, which does the same");
+    assert!(scene.ran().is_empty());
+    let artifacts = Artifacts::new(scene.path("artifacts/smoke"));
+    let training = |run: &str, seed| {
+        let partition = Partition::dataset("shakespeare_char").run(run).seed(seed);
+        artifacts.read::<TrainingLog>(&partition).unwrap()
+    };
+    let (first, copy) = (training("run_1", 1337), training("run_2", 1337));
+    assert_eq!((&copy.rows, &copy.written_for), (&first.rows, &first.written_for));
+    assert_eq!(copy.provenance.shared_by, ["run_2", "run_3"]);
+    // Of the other seed the first run that was added has a copy, too, whose footer names all runs.
+    assert_eq!(training("run_3", 1338).provenance.shared_by, ["run_0", "run_2", "run_3"]);
+    scene.run_well(&["--until", "train"]).has("train shakespeare_char/run_2/1337 · up to date");
+    assert!(scene.ran().is_empty());
 }
 
 #[test]
