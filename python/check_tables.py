@@ -88,6 +88,8 @@ class Checker:
                 self.values(where, file.read_row_group(group), columns)
             if table == "attention":
                 self.attention(where, file)
+            if table == "generated_attention":
+                self.generated(where, file)
             if table in ("checkpoints", "optimizer"):
                 self.tensors(where, file)
             if table == "onsets":
@@ -201,17 +203,34 @@ class Checker:
             positions = np.ravel_multi_index(keys[:, 1:].T.astype(int), sizes[1:])
             if not np.array_equal(positions, np.arange(np.prod(sizes[1:], dtype=int))):
                 self.fail("attention", where, f"row group {group} is not sorted by layer, head, query without gaps")
-            lists = rows["weights"].combine_chunks()
-            if isinstance(lists, pa.ChunkedArray):
-                lists = lists.chunk(0)
-            lengths = lists.value_lengths().to_numpy()
+            lengths = self.distributions("attention", f"{where}, row group {group}", rows["weights"])
             if not np.array_equal(lengths, keys[:, 3].astype(int) + 1):
                 self.fail("attention", where, f"row group {group}: a row's length is not its query + 1")
-                continue
-            weights = lists.flatten().to_numpy().astype(np.float64)
-            sums = np.add.reduceat(weights, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
-            if np.abs(sums - 1).max() > 1e-5 or weights.min() < 0:
-                self.fail("attention", where, f"row group {group}: a row sums to {sums[np.abs(sums - 1).argmax()]}")
+
+    def generated(self, where, file):
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group).combine_chunks()
+            keys = np.stack([rows[name].to_numpy() for name in ("step", "sample", "position", "layer", "head")], axis=1)
+            if len(np.unique(keys[:, :2], axis=0)) != 1:
+                self.fail("attention", where, f"row group {group} is not one sample")
+            positions = np.ravel_multi_index(keys[:, 2:].T.astype(int), keys[:, 2:].max(axis=0).astype(int) + 1)
+            if not np.array_equal(positions, np.arange(len(positions))):
+                self.fail("attention", where, f"row group {group} is not sorted by position, layer, head without gaps")
+            self.distributions("attention", f"{where}, row group {group}", rows["weights"])
+
+    def distributions(self, kind, where, lists):
+        """Fails if a list does not sum to 1, or has a number below 0; returns the lists' lengths."""
+        lists = lists.combine_chunks()
+        if isinstance(lists, pa.ChunkedArray):
+            lists = lists.chunk(0)
+        lengths, weights = lists.value_lengths().to_numpy(), lists.flatten().to_numpy().astype(np.float64)
+        if lengths.min() < 1:
+            self.fail(kind, where, "a row is empty")
+            return lengths
+        sums = np.add.reduceat(weights, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
+        if np.abs(sums - 1).max() > 1e-5 or weights.min() < 0:
+            self.fail(kind, where, f"a row sums to {sums[np.abs(sums - 1).argmax()]}")
+        return lengths
 
     def onsets(self, where, rows):
         """An event's value is the geometric mean of its steps; ranks are among the events of the same layer."""

@@ -164,6 +164,14 @@ TABLES = {
             **float64("entropy_nats", "normalized_entropy", "mean_distance", "first_token_mass", "output_norm"),
         },
     ),
+    "generated_attention": (
+        ["generate"],
+        TRAINING,
+        {
+            **{"step": "uint32", "sample": "uint16", "position": "uint32", "layer": "uint16", "head": "uint16"},
+            "weights": "list<float32>",
+        },
+    ),
     "sample_layers": (
         ["generate"],
         TRAINING,

@@ -81,6 +81,7 @@ def leave_out(report):
         "samples": ["step", "sample", "temperature", "top_k", "context_policy"],
         "sample_scores": ["step", "source", "sample"],
         "sample_attention": ["step", "source", "sample", "layer", "head"],
+        "generated_attention": ["step", "sample", "position", "layer", "head"],
         "sample_layers": ["step", "sample", "layer_a", "layer_b"],
         "correlations": ["scope", "x", "layer", "y"],
         "findings": ["run", "claim"],

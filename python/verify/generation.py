@@ -29,6 +29,7 @@ def verify_training(store, report, progress, keys, every_step):
     where = f"{keys['dataset']} {keys['run']} seed={keys['seed']}"
     stored = store.read("sample_attention", **keys)
     layers = store.read("sample_layers", **keys) if store.has("sample_layers", **keys) else None
+    kept = store.read("generated_attention", **keys) if store.has("generated_attention", **keys) else None
     samples = store.read("samples", **keys)
     steps = sorted(stored["step"].unique())
     config = store.config("checkpoints", **keys, step=int(steps[-1]))
@@ -50,6 +51,9 @@ def verify_training(store, report, progress, keys, every_step):
             frames.append(heads.assign(source=source, sample=sample))
             if source == "model":
                 pairs.append(adjacent.assign(sample=sample))
+                if kept is not None:
+                    of_sample = kept[(kept["step"] == step) & (kept["sample"] == sample)]
+                    compare_kept(report, model, of_sample, (tokens, prompt, policy), f"{where} step={step} sample={sample}")
         names, tolerances = ["source", "sample", "layer", "head"], dict.fromkeys(METRICS, FLOAT32)
         report.compare_frames("sample_attention", of_step, pd.concat(frames), names, tolerances, f"{where} step={step}")
         if layers is not None:
@@ -122,6 +126,26 @@ def recomputed(model, tokens, prompt, policy):
     adjacent = pd.DataFrame({"layer_a": np.arange(model.layers - 1), "layer_b": np.arange(1, model.layers)})
     adjacent["js_divergence"] = pair_sums / count if count else np.nan
     return heads, adjacent
+
+
+def compare_kept(report, model, stored, text, where):
+    """Compares the rows of a sample, if they were kept: all of its tokens, layers and heads, in that order."""
+    if stored.empty:
+        return
+    tokens, prompt, policy = text
+    keys, weights = [], []
+    for start, first, last in contexts(len(tokens), prompt, model.block, policy):
+        layers = [of_layer[0] for of_layer, _ in model.attention(tokens[start : last + 1])]
+        for query in range(first, last + 1):
+            at = query - start
+            for layer, head in np.ndindex(model.layers, model.heads):
+                keys.append((query + 1 - prompt, layer, head))
+                weights.append(layers[layer][head, at, : at + 1])
+    found = list(zip(stored["position"], stored["layer"], stored["head"]))
+    if found != keys or [len(row) for row in stored["weights"]] != [len(row) for row in weights]:
+        report.fail(f"generated_attention, {where}: its rows are not those of the sample's tokens, layers and heads")
+        return
+    report.compare("generated_attention", "weights", np.concatenate(list(stored["weights"])), np.concatenate(weights), FLOAT32, where)
 
 
 def summed(layers):

@@ -56,7 +56,7 @@ def written(stage, values):
         similarity = enabled(values, **{"layer-similarity": ["layer_similarity"]})
         return of_training(keys, ["head_metrics", "layer_metrics", "attended_characters", "baselines", *similarity])
     if stage == "generate":
-        optional = enabled(values, score=["sample_scores"], track=["sample_attention", "sample_layers"])
+        optional = enabled(values, score=["sample_scores"], track=["sample_attention", "generated_attention", "sample_layers"])
         return of_training(keys, ["samples", *optional], stage=stage)
     return []
 

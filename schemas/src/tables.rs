@@ -397,6 +397,23 @@ tables! {
             measure "output norm of heads" higher "heads that add more to the residual stream",
     }
 
+    /// One head's attention when one token of a sample was generated.
+    "generated_attention" version 1 by "generate" keyed [Dataset, Run, Seed]
+    struct GeneratedAttention {
+        /// Steps of the generating model.
+        step: u32 = "steps",
+        /// The sample's number.
+        sample: u16 = "1",
+        /// The generated token's number in the sample, from 0 on, as in `samples.tokens`.
+        position: u32 = "1",
+        /// The layer.
+        layer: u16 = "1",
+        /// The head in its layer.
+        head: u16 = "1",
+        /// Post-softmax attention of the token before to the context, which is so many tokens of the prompt and the sample before the generated one, itself the last; sums to 1 within 1e-5.
+        weights: Vec<f32> = "1",
+    }
+
     /// One pair of adjacent layers over one generated sample.
     "sample_layers" version 1 by "generate" keyed [Dataset, Run, Seed]
     struct SampleLayers {

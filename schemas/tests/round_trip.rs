@@ -53,6 +53,7 @@ every_table! {
     attended_characters: AttendedCharacters,
     samples: Samples,
     sample_attention: SampleAttention,
+    generated_attention: GeneratedAttention,
     sample_layers: SampleLayers,
     sample_scores: SampleScores,
     correlations: Correlations,

@@ -4,7 +4,7 @@
 //! the numbers that are written, and the numbers that a training holds. Constants without a formula were measured in runs of
 //! the default profile and of the study's.
 
-use crate::{ContextPolicy, Precision, TrainingSections, evaluate, generate, train};
+use crate::{ContextPolicy, Precision, Schedule, TrainingSections, evaluate, generate, train};
 
 /// Assumed floating-point operations per second of one thread, until jobs have been measured on this machine.
 const PER_SECOND: f64 = 60e9;
@@ -163,10 +163,17 @@ pub(crate) fn generate(parameters: &generate::Parameters, training: Option<&Trai
     let passes = 4.0 * (length - past_the_block) + past_the_block * positions;
     let others = f64::from(parameters.samples) * f64::from(parameters.steps.count().saturating_sub(1));
     let texts = others + f64::from(parameters.last_samples.unwrap_or(parameters.samples));
-    let rows = if parameters.track { model.layers * model.heads * length } else { 0.0 };
+    // Of a tracked text a row for each head; of a kept one its weights, most characters of which have a full block.
+    let heads = model.layers * model.heads;
+    let kept_steps = match parameters.kept_steps {
+        Schedule::Last => 1.0,
+        Schedule::Snapshots => f64::from(parameters.steps.count()),
+    };
+    let kept = f64::from(parameters.kept_samples.min(parameters.samples)) * kept_steps * length * model.block;
+    let weights = if parameters.track { heads * (60.0 * texts + COMPRESSED * NUMBER * kept) } else { 0.0 };
     Cost {
         seconds: texts * passes * model.forward() / PER_SECOND,
-        bytes: texts * (rows + length),
+        bytes: texts * length + weights,
         memory: PROGRAM + NUMBER * (model.parameters() + 20.0 * model.width * model.block),
     }
 }

@@ -58,7 +58,8 @@ pub enum Part {
     Snapshots,
     /// Cross-layer similarity: `layer_similarity`.
     Similarity,
-    /// Generation at every snapshot step, scored, with attention tracked: `sample_scores`, `sample_attention`, `sample_layers`.
+    /// Generation at every snapshot step, scored, with attention tracked: `sample_scores`, `sample_attention`,
+    /// `generated_attention`, `sample_layers`.
     Quality,
 }
 

@@ -142,7 +142,7 @@ macro_rules! every_table {
 every_table! {
     Vocabulary, TextNotes, SemanticSpace, TrainingLog, Evaluations, SplitLosses, Timings, Tracking, Checkpoints, Optimizer,
     Attention, Windows, HeadOutputs, HeadMetrics, LayerMetrics, LayerSimilarity, Baselines, AttendedCharacters, Samples,
-    SampleAttention, SampleLayers, SampleScores, Correlations, Onsets, HeadMatches, Findings, Results,
+    SampleAttention, GeneratedAttention, SampleLayers, SampleScores, Correlations, Onsets, HeadMatches, Findings, Results,
 }
 
 fn empty<T: Table>(root: &str, path: &Path, provenance: &Provenance) -> Result<(), Error> {

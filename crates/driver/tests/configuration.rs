@@ -392,7 +392,8 @@ fn commands_can_be_pasted() {
         command(StageName::Generate, Some("run_0")),
         format!(
             "target/release/generate --artifacts artifacts/laptop --dataset shakespeare_char --run run_0 --seed 1337 \
-             --steps 2000 {generate} exact --score false --track false --device cpu --threads 1"
+             --steps 2000 {generate} exact --score false --track false --kept-samples 1 --kept-steps last --device cpu \
+             --threads 1"
         )
     );
     assert!(

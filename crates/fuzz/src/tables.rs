@@ -56,6 +56,7 @@ const TABLES: &[Of] = every_table![
     AttendedCharacters,
     Samples,
     SampleAttention,
+    GeneratedAttention,
     SampleLayers,
     SampleScores,
     Correlations,

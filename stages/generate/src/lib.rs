@@ -2,11 +2,12 @@
 //! attention during generation.
 //!
 //! Reads `vocabulary`, `checkpoints` and, with `--score` or `--track`, `corpus` and `semantic_space`; writes `samples`, `timings`
-//! and, with these flags, `sample_scores`, `sample_attention` and `sample_layers`.
+//! and, with these flags, `sample_scores`, `sample_attention`, `generated_attention` and `sample_layers`.
 
 pub mod coherence;
 pub mod corpus_search;
 pub mod generation;
+pub mod kept;
 pub mod references;
 pub mod sampling;
 pub mod scores;
@@ -20,7 +21,7 @@ use declarations::generate::Generate;
 use declarations::{Facts, Fault, Inputs, Job, Stage, TextFacts};
 use model::Series;
 use schemas::enums::{Split, TextSource};
-use schemas::tables::{Checkpoints, Corpus, SampleScores, Samples, SemanticSpace, Vocabulary};
+use schemas::tables::{Checkpoints, Corpus, GeneratedAttention, SampleScores, Samples, SemanticSpace, Vocabulary};
 use schemas::{Alphabet, Partition, Reader, Source};
 
 use crate::corpus_search::CorpusSearch;
@@ -42,8 +43,9 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let alphabet = Alphabet::new(&vocabulary.rows);
     let prompt = prompt(parameters.prompt.as_deref(), &alphabet)?;
     // Fail before anything is generated.
+    let mut sources = vec![vocabulary.source];
     for step in parameters.steps.iter() {
-        inputs.open::<Checkpoints>(&partition.clone().step(step))?;
+        sources.push(inputs.open::<Checkpoints>(&partition.clone().step(step))?.source().clone());
     }
     let real_text = parameters.score || parameters.track;
     let validation = real_text.then(|| read_split(inputs, partition, Split::Val, &alphabet)).transpose()?;
@@ -54,16 +56,18 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let scorer = parameters.score.then(|| Scorer::open(inputs, partition)).transpose()?;
 
     let writer = Writer { parameters, seed: job.seed(), alphabet: &alphabet, prompt: &prompt, windows: &windows };
-    let mut written = Written::default();
+    let provenance = job.provenance();
+    let tracked = provenance.from_inputs(sources.iter().chain(validation_source));
+    let from_models = provenance.from_inputs(&sources);
+    let kept = parameters.track.then(|| outputs.create::<GeneratedAttention>(partition, &from_models)).transpose()?;
+    let mut written = Written::new(kept);
     let mut warned = false;
-    let mut sources = vec![vocabulary.source.clone()];
     let texts = writer.sampled(parameters.steps.iter().len()) + writer.fed();
     let progress = terminal.progress("generate", texts as u64 * u64::from(parameters.length));
     let mut series = Series::new(parameters.device, alphabet.len());
     for step in parameters.steps.iter() {
         let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
         let model = series.load(step, &checkpoint)?;
-        sources.push(checkpoint.source);
         if !warned {
             let val = validation.as_ref().map_or(usize::MAX, |(tokens, _)| tokens.len());
             let text = TextFacts { alphabet: alphabet.clone(), val, ..TextFacts::default() };
@@ -75,7 +79,6 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     }
     drop(progress);
 
-    let provenance = job.provenance();
     let scores = match scorer {
         None => None,
         Some(scorer) => {
@@ -83,12 +86,11 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
             Some((rows, provenance.from_inputs(sources.iter().chain(&scored_by).chain(validation_source))))
         }
     };
-    let from_models = provenance.from_inputs(&sources);
     if let Some((rows, provenance)) = &scores {
         outputs.write(partition, provenance, rows)?;
     }
-    if parameters.track {
-        let tracked = provenance.from_inputs(sources.iter().chain(validation_source));
+    if let Some(kept) = written.kept {
+        kept.finish()?;
         outputs.write(partition, &tracked, &written.attention)?;
         outputs.write(partition, &from_models, &written.layers)?;
     }

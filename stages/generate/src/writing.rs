@@ -2,20 +2,20 @@
 
 use std::time::Instant;
 
-use declarations::Fault;
 use declarations::generate::Parameters;
+use declarations::{Fault, Schedule};
 use model::{Decoder, Model};
 use random_streams::stream;
 use schemas::Alphabet;
 use schemas::enums::Activity;
-use schemas::tables::{SampleAttention, SampleLayers, Samples, Timings};
+use schemas::tables::{GeneratedAttention, SampleAttention, SampleLayers, Samples, Timings};
 
 use crate::generation::{Sampling, feed, sample};
+use crate::kept::Kept;
 use crate::scoring::{MODEL, VALIDATION};
 use crate::tracked::Tracked;
 
 /// The rows of all steps.
-#[derive(Default)]
 pub struct Written {
     /// Rows of `samples`.
     pub samples: Vec<Samples>,
@@ -25,6 +25,15 @@ pub struct Written {
     pub attention: Vec<SampleAttention>,
     /// Rows of `sample_layers`.
     pub layers: Vec<SampleLayers>,
+    /// The file of `generated_attention`, a row group for each sample: its rows are large.
+    pub kept: Option<schemas::Writer<GeneratedAttention>>,
+}
+
+impl Written {
+    /// No rows yet; attention is kept in this file, if it is tracked.
+    pub fn new(kept: Option<schemas::Writer<GeneratedAttention>>) -> Self {
+        Self { samples: Vec::new(), timings: Vec::new(), attention: Vec::new(), layers: Vec::new(), kept }
+    }
 }
 
 /// The inputs that all steps share.
@@ -60,11 +69,17 @@ impl Writer<'_> {
         if self.parameters.track { samples + samples.min(self.windows.len()) } else { 0 }
     }
 
+    /// How many samples of a step's model have their attention kept for every token.
+    fn kept(&self, last: bool) -> u16 {
+        let Parameters { kept_samples, kept_steps, .. } = *self.parameters;
+        if last || kept_steps == Schedule::Snapshots { kept_samples } else { 0 }
+    }
+
     /// Generates the samples of one step. At the last step they are generated without tracking, so that their timings are the
     /// speed of generation, and fed again for their attention; at other steps they are tracked while they are generated.
     ///
     /// # Errors
-    /// An input fault if a logit is NaN or infinite.
+    /// An input fault if a logit is NaN or infinite, or the file of kept attention cannot be written.
     pub fn generate(
         &self,
         model: &Model,
@@ -81,7 +96,11 @@ impl Writer<'_> {
         let sampling = Sampling { prompt: self.prompt, length: length as usize, temperature, top_k };
         let key = |sample: u16| stream("sampling", &[&self.seed, &u64::from(step), &u64::from(sample)]);
         let mut streams: Vec<_> = (0..samples).map(key).collect();
-        let mut tracked = Tracked::new(batch, config.n_layer, config.n_head);
+        let kept = if track { self.kept(last) } else { 0 };
+        let observer = |texts: usize, kept: u16| {
+            (Tracked::new(texts, config.n_layer, config.n_head), Kept::new(step, kept, texts, config.n_head))
+        };
+        let (mut tracked, mut rows) = observer(batch, kept);
 
         let unit = self.alphabet.unit();
         let started = Instant::now();
@@ -93,6 +112,7 @@ impl Writer<'_> {
             &mut streams,
             |prediction| {
                 tracked.observe(&prediction.attention);
+                rows.observe(&prediction.attention);
                 done += u64::from(samples);
                 let speed = done as f64 / started.elapsed().as_secs_f64();
                 progress.note(format!("step {step} · {speed:.0} {unit}s/s"));
@@ -102,8 +122,8 @@ impl Writer<'_> {
         let wall_secs = started.elapsed().as_secs_f64() / f64::from(samples);
         let texts = texts.ok_or(model::Error::Diverged { step })?;
 
-        let attend = |texts: &[Vec<u16>]| {
-            let mut tracked = Tracked::new(texts.len(), config.n_layer, config.n_head);
+        let attend = |texts: &[Vec<u16>], kept: u16| {
+            let (mut tracked, mut rows) = observer(texts.len(), kept);
             let mut decoder = Decoder::new(model, texts.len(), context_policy, true);
             feed(
                 |tokens| decoder.append(tokens),
@@ -111,25 +131,29 @@ impl Writer<'_> {
                 texts,
                 |prediction| {
                     tracked.observe(&prediction.attention);
+                    rows.observe(&prediction.attention);
                     progress.advance(texts.len() as u64);
                 },
             );
-            tracked
+            (tracked, rows)
         };
         if track && last {
             progress.note(format!("step {step} · tracking"));
-            tracked = attend(&texts);
+            (tracked, rows) = attend(&texts, kept);
         }
         if track {
             written.attention.extend(tracked.heads(step, MODEL));
             written.layers.extend(tracked.layers(step));
+        }
+        if let Some(file) = &mut written.kept {
+            rows.texts().iter().try_for_each(|rows| file.write(rows))?;
         }
         if track && last && !self.windows.is_empty() {
             // Evenly spaced over the validation split.
             let count = batch.min(self.windows.len());
             let real: Vec<Vec<u16>> =
                 (0..count).map(|number| self.windows[number * self.windows.len() / count].to_vec()).collect();
-            written.attention.extend(attend(&real).heads(step, VALIDATION));
+            written.attention.extend(attend(&real, 0).0.heads(step, VALIDATION));
         }
 
         for (sample, tokens) in (0..samples).zip(texts) {

@@ -9,9 +9,10 @@ stage! {
     ///
     /// For every step, the checkpoint generates a batch of samples (table samples, speed in timings). With --score, the samples
     /// and, beside them, real text, shuffled real text and a trigram model's text are scored (sample_scores). With --track, the
-    /// attention behind every character is averaged (sample_attention, sample_layers). The same seed gives the same text for any
-    /// number of threads; with another --samples, the logits of a long text may differ in their last bits.
-    Generate "generate" results 2 per Training on device
+    /// attention behind every character is averaged (sample_attention, sample_layers), and kept for the first sample of the last
+    /// step (generated_attention). The same seed gives the same text for any number of threads; with another --samples, the logits
+    /// of a long text may differ in their last bits.
+    Generate "generate" results 3 per Training on device
     example "generate --dataset shakespeare_char --run run_3 --seed 1337 --steps 0,500,2000 --score true --track true"
     derived {
         /// Steps whose checkpoints generate, such as 0,50,100-2000/100; the last one's speed is a result of the study
@@ -38,6 +39,10 @@ stage! {
         score: bool = false,
         /// Whether attention is tracked during generation
         track: bool = false,
+        /// With --track, samples of a step whose attention is kept for every character (generated_attention): the first so many
+        kept_samples: u16 = 1,
+        /// The steps whose samples those are: the last one, or all that generate
+        kept_steps: Schedule = Schedule::Last,
     }
     schedule {
         /// The checkpoints that generate: the last one, or all snapshots
@@ -77,6 +82,7 @@ stage! {
         Timings.stages(&["generate"]),
         SampleScores.when(|parameters, _| parameters.score),
         SampleAttention.when(|parameters, _| parameters.track),
+        GeneratedAttention.when(|parameters, _| parameters.track),
         SampleLayers.when(|parameters, _| parameters.track),
     }
     cost cost::generate;

@@ -64,6 +64,9 @@ stage! {
         SampleScores.when(|_, member| explored(member, Part::Quality)),
         SampleAttention.when(|_, member| explored(member, Part::Quality)),
         Samples.when(|_, member| member.is_of(Study::run_of_samples) && member.is_first_seed()),
+        GeneratedAttention.when(|_, member| {
+            member.has(Part::Quality) && member.is_of(Study::run_of_samples) && member.is_first_seed()
+        }),
         Correlations.when(|_, member| member.has(Part::Snapshots) || member.is_of(Study::run_of_correlations)),
     }
     writes {}

@@ -2,7 +2,7 @@
 
 use declarations::StudyDataset;
 use schemas::enums::{ContextPolicy, TextSource};
-use schemas::tables::{SampleAttention, SampleScores, Samples};
+use schemas::tables::{GeneratedAttention, SampleAttention, SampleScores, Samples};
 use schemas::{Artifacts, Partition, Provenance};
 
 use super::{HEADS, LAYERS, noise, progress};
@@ -97,6 +97,24 @@ pub(super) fn generation(
     }
     artifacts.write(partition, &made, &rows).expect("written");
     artifacts.write(partition, &made, &sample_attention(&samples, seed)).expect("written");
+    artifacts.write(partition, &made, &generated_attention(last)).expect("written");
+}
+
+/// Both tokens of the last step's first sample.
+fn generated_attention(step: u32) -> Vec<GeneratedAttention> {
+    let weights = [vec![1.0], vec![0.25, 0.75]];
+    (0..)
+        .zip(&weights)
+        .flat_map(|token| (0..LAYERS).flat_map(move |layer| (0..HEADS).map(move |head| (token, layer, head))))
+        .map(|((position, weights), layer, head)| GeneratedAttention {
+            step,
+            sample: 0,
+            position,
+            layer,
+            head,
+            weights: weights.clone(),
+        })
+        .collect()
 }
 
 /// Heads of the model over the samples and over real text.
