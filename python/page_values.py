@@ -49,6 +49,7 @@ def values(store):
         "attended": attended(store.read("attended_characters", **keys), vocabulary, steps[-1]),
         "similarity": similarity(store, dataset, run, seeds, steps[-1]),
         "sample": sample(store, dataset, seeds[0], middle),
+        "generated": generated(store, dataset, seeds[0], vocabulary),
         "findings": findings(store.read("findings", dataset=dataset)),
         "notes": store.read("text_notes", dataset=dataset)["message"].tolist(),
         "splits": splits(store, dataset, run, seeds),
@@ -125,6 +126,30 @@ def sample(store, dataset, seed, step):
         "text": text["prompt"] + text["text"],
         "scores": {name: None if np.isnan(row[name]) else row[name] for name in SCORES},
         "heads": {f"L{row.layer}H{row.head}": row.normalized_entropy for row in during.itertuples()},
+    }
+
+
+def generated(store, dataset, seed, vocabulary):
+    """The last token of the first sample whose attention was kept, with the weights of each head; none without any."""
+    runs = [keys["run"] for keys in store.partitions("generated_attention") if keys["dataset"] == dataset]
+    if not runs:
+        return None
+    keys = {"dataset": dataset, "run": runs[-1], "seed": seed}
+    rows, samples = store.read("generated_attention", **keys), store.read("samples", **keys)
+    if rows.empty:
+        return None
+    step, sample, position = rows["step"].iloc[0], rows["sample"].iloc[0], rows["position"].max()
+    of_token = rows[(rows["step"] == step) & (rows["sample"] == sample) & (rows["position"] == position)]
+    text = samples[(samples["step"] == step) & (samples["sample"] == sample)].iloc[0]
+    tokens = [*text["prompt_tokens"], *text["tokens"]]
+    return {
+        "step": int(step),
+        "sample": int(sample),
+        "position": int(position),
+        "symbols": [vocabulary["symbol"][token] for token in tokens],
+        "prompt": len(text["prompt_tokens"]),
+        "heads": {f"L{row.layer}H{row.head}": row.weights.tolist() for row in of_token.itertuples()},
+        "widest": max(map(len, rows["weights"])),
     }
 
 

@@ -116,7 +116,8 @@ fn quantise(weights: &[f32], queries: usize, block: usize, cells: &mut Vec<u8>) 
     }
 }
 
-fn byte(weight: f32) -> u8 {
+/// The level of a weight.
+pub fn byte(weight: f32) -> u8 {
     (255.0 * weight.clamp(0.0, 1.0).sqrt()).round() as u8
 }
 

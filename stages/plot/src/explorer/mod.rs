@@ -6,6 +6,7 @@
 
 pub mod chunk;
 pub mod data;
+pub mod generated;
 pub mod maps;
 pub mod trainings;
 
@@ -38,7 +39,9 @@ impl Explorer {
         let mut chunks = Vec::new();
         let mut packed = Vec::new();
         for (read, of) in datasets.iter().zip(&inputs.datasets) {
-            packed.push(data::dataset(read, of, &mut chunks, maps::BUDGET / trainings.max(1))?);
+            let mut dataset = data::dataset(read, of, &mut chunks, maps::BUDGET / trainings.max(1))?;
+            dataset["samples"]["generated"] = generated::generated(tables, parameters, of, &mut chunks)?.into();
+            packed.push(dataset);
         }
         Ok(Self { study: data::study(inputs, packed), chunks })
     }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 /// A module is after those that it imports.
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 19] = [
     include_str!("app/text.js"),
     include_str!("app/number.js"),
     include_str!("app/codec.js"),
@@ -22,6 +22,7 @@ const MODULES: [&str; 18] = [
     include_str!("app/layers.js"),
     include_str!("app/heads.js"),
     include_str!("app/during.js"),
+    include_str!("app/generating.js"),
     include_str!("app/texts.js"),
     include_str!("app/correlations.js"),
     include_str!("app/main.js"),

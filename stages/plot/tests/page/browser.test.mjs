@@ -225,6 +225,50 @@ test("heads, layers and samples show the values of the Parquet", async () => {
     await done();
 });
 
+test("attention while generating is that of the Parquet, token by token", { skip: !values.generated && "no sample's attention was kept" }, async () => {
+    const { step, sample, position, symbols, prompt, heads, widest } = values.generated, [name] = Object.keys(heads).slice(-1);
+    const { page, done } = await opened(PAGE, `#text?step=${step}&sample=${sample}&char=${position}&head=${name}`);
+    const section = page.locator("#text .generating");
+    await page.locator("#text .generating[data-ready]").waitFor();
+    assert.deepEqual(await section.locator(".text > span").allTextContents(), symbols.map(visible));
+    assert.equal(await section.locator(".text > .current").textContent(), visible(symbols.at(-1)));
+    // Every head's row ends at the right edge of the strip.
+    const pixels = await section.locator("canvas").evaluate((canvas) => {
+        const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height }).getContext("2d", { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        return [canvas.width, ...new Uint32Array(copy.getImageData(0, 0, canvas.width, canvas.height).data.buffer)];
+    });
+    const colours = levels(false, "sqrt");
+    assert.equal(pixels.shift(), widest);
+    Object.entries(heads).forEach(([head, weights], row) => weights.forEach((weight, at) => {
+        const level = Math.round(255 * Math.sqrt(weight)), near = [level - 1, level, level + 1].map((one) => colours[one]);
+        assert.ok(near.includes(pixels[(row + 1) * widest - weights.length + at]), `${head}, key ${at}`);
+    }));
+    const text = section.locator(".text"), most = Math.max(...heads[name]), before = heads[name].length - heads[name].indexOf(most);
+    assert.match(await text.getAttribute("aria-valuetext"), new RegExp(`is .* head ${name} attended to .*, ${before} before \\(`));
+    // The keyboard moves the token, a click chooses a head, and playing goes on.
+    await text.focus();
+    await page.keyboard.press("Home");
+    assert.equal(await text.getAttribute("aria-valuenow"), "1");
+    await page.keyboard.press("ArrowRight");
+    assert.match(page.url(), /char=1/);
+    assert.equal(await page.evaluate(() => document.activeElement.className), "text");
+    await section.locator(".striplabels button").first().click();
+    assert.match(page.url(), new RegExp(`head=${Object.keys(heads)[0]}`));
+    await section.locator(".text > span").nth(prompt).hover();
+    assert.equal(await section.locator(".said").getAttribute("data-position"), "0");
+    await page.mouse.move(0, 0);
+    await section.locator(".play").click();
+    await page.waitForFunction(() => Number(document.querySelector("#text .generating .said").dataset.position) > 1);
+    await section.locator(".play").click();
+    assert.match(page.url(), /char=[2-9]/);
+    const [download] = await Promise.all([page.waitForEvent("download"), section.locator('[data-export="CSV"]').click()]);
+    const rows = readFileSync(await download.path(), "utf8").trim().split("\r\n");
+    assert.match(rows[0], /^dataset,seed,step,sample,position,generated,layer,head,before,attended,weight$/);
+    assert.equal((rows.length - 1) % Object.keys(heads).length, 0);
+    await done();
+});
+
 test("findings, notes and losses over whole splits are those of the Parquet", async () => {
     const { page, done } = await opened(PAGE, "#findings");
     for (const { claim, verdict, seeds_needed: needed, sensitivity } of values.findings) {

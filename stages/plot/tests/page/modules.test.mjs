@@ -8,6 +8,7 @@ import { fromBase64, inflate, sharesOf, triangle, weight } from "../../src/repor
 import { distinct, inkOn, levels, signed } from "../../src/report/app/colour.js";
 import { matrixOf } from "../../src/report/app/during.js";
 import { csv } from "../../src/report/app/export.js";
+import { Generated } from "../../src/report/app/generating.js";
 import { crosses } from "../../src/report/app/heads.js";
 import { distances, keyColumn, queryRow, topAttended } from "../../src/report/app/maps.js";
 import { Maps, Training, meanOf } from "../../src/report/app/model.js";
@@ -78,6 +79,14 @@ test("how far back a query attends is a mean weighted by attention", () => {
     const cells = Uint8Array.of(255, 255, 0, 128, 0, 128);
     assert.deepEqual([distances(cells, 3), distances(cells, 3, 2)], [[0, 1, 1], [0, 2, 2]]);
     assert.deepEqual(distances(Uint8Array.of(0), 1), [0]);
+});
+
+test("attention while generating is addressed by token, layer and head", () => {
+    // A prompt of two tokens, two heads; contexts of one and of three tokens.
+    const generated = new Generated({ prompt: 2, layers: 1, heads: 2, contexts: [1, 3] }, Uint8Array.of(255, 254, 0, 9, 250, 8, 7, 6));
+    assert.deepEqual([[...generated.row(0, 0, 1)], [...generated.row(1, 0, 1)]], [[254], [8, 7, 6]]);
+    assert.deepEqual([generated.widest, generated.start(0), generated.start(1)], [3, 1, 0]);
+    assert.deepEqual(generated.most(1, 0, 0, 2), [{ at: 2, before: 1, weight: weight(250) }, { at: 1, before: 2, weight: weight(9) }]);
 });
 
 test("heads of a sample are laid out by layer, and what is missing is none", () => {

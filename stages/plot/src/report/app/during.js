@@ -36,7 +36,7 @@ export function duringChart(app, sample) {
         el("div", { class: "controls" }, choice("Metric of every head", measures.map((one) => [one.name, one.label]), measure.name, (value) => app.set({ x: value })),
             exporter("attention while generating", () => `while_generating_${dataset.name}_step${sample.step}`, () => beside(root, charts), rows)),
         el("div", { class: "matrices" }, charts.map(({ title, chart }) => el("figure", {}, el("figcaption", {}, title), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `${measure.label}, ${title}` }, chart)))),
-        el("p", { class: "note" }, `${app.study.label(measure.name)}, mean over the ${dataset.unit}s that were generated; higher: ${measure.higher}. The pipeline records this mean, not each ${dataset.unit}: for attention ${dataset.unit} by ${dataset.unit}, on real text, see `,
+        el("p", { class: "note" }, `${app.study.label(measure.name)}, mean over the ${dataset.unit}s that were generated; higher: ${measure.higher}. On real text, ${dataset.unit} by ${dataset.unit}, it is in `,
             el("a", { href: app.link({ view: "attention" }) }, "Attention"), "."));
     return root;
 }

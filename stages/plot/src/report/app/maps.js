@@ -28,18 +28,26 @@ export function drawDifference(canvas, cells, others, side, dark) {
     context.putImageData(image, 0, 0);
 }
 
+/** Draws rows of levels, a pixel each, which end at the right edge of a canvas of that width. */
+export function drawRows(canvas, rows, width, colours) {
+    const { context, image, pixels } = surface(canvas, width, rows.length);
+    pixels.fill(0);
+    rows.forEach((row, at) => row.forEach((level, column) => { pixels[(at + 1) * width - row.length + column] = colours[level]; }));
+    context.putImageData(image, 0, 0);
+}
+
 const surfaces = new WeakMap();
 /** How many attended characters a table has. */
 const TOP = 10;
 
-function surface(canvas, side) {
+function surface(canvas, width, height = width) {
     let found = surfaces.get(canvas);
-    if (!found || found.side !== side) {
-        canvas.width = side;
-        canvas.height = side;
+    if (!found || found.width !== width || found.height !== height) {
+        canvas.width = width;
+        canvas.height = height;
         const context = canvas.getContext("2d");
-        const image = context.createImageData(side, side);
-        found = { side, context, image, pixels: new Uint32Array(image.data.buffer) };
+        const image = context.createImageData(width, height);
+        found = { width, height, context, image, pixels: new Uint32Array(image.data.buffer) };
         surfaces.set(canvas, found);
     }
     return found;
@@ -70,7 +78,7 @@ export function topAttended(shares, begin, uniform, rank, count = TOP) {
     return all.sort((one, other) => (other[key] ?? 0) - (one[key] ?? 0) || one.at - other.at).slice(0, count);
 }
 
-/** The characters of a map's axis as SVG, so that they are sharp at any size; `size` is the length of the axis. */
+/** The characters of a map's axis as SVG, so that they are sharp at any size; null leaves a place free; `size` is the length of the axis. */
 export function axisOf(symbols, size, vertical) {
     const pitch = size / symbols.length, font = Math.min(12, Math.max(4, pitch * 0.95)), wide = 16;
     const svg = svgEl("svg", {
@@ -78,7 +86,7 @@ export function axisOf(symbols, size, vertical) {
         viewBox: vertical ? `0 0 ${wide} ${size}` : `0 0 ${size} ${wide}`,
     });
     symbols.forEach((symbol, at) => {
-        const middle = (at + 0.5) * pitch, shown = [...visible(symbol)].slice(0, 4).join("");
+        const middle = (at + 0.5) * pitch, shown = symbol === null ? "" : [...visible(symbol)].slice(0, 4).join("");
         svg.append(svgEl("text", {
             "font-size": shown.length > 1 ? Math.min(font, 14 / shown.length * 1.6) : font, "text-anchor": "middle",
             x: vertical ? wide / 2 : middle, y: vertical ? middle + font * 0.35 : wide / 2 + font * 0.35,

@@ -4,7 +4,7 @@
 export const DEFAULTS = Object.freeze({
     view: "overview", dataset: "", training: "0", seed: "", window: "", step: "", head: "", query: "", shown: "query", metric: "normalized_entropy",
     sort: "", order: "desc", filter: "", scale: "sqrt", compare: "", bstep: "", bseed: "", bhead: "", btraining: "0", rank: "share", picked: "",
-    lines: "heads", over: "normalized_entropy", pair: "js_similarity", sample: "0", x: "normalized_entropy", layer: "", y: "quality", scope: "training",
+    lines: "heads", over: "normalized_entropy", pair: "js_similarity", sample: "0", char: "", x: "normalized_entropy", layer: "", y: "quality", scope: "training",
 });
 
 /** The state that a link's hash says; what it does not say, or says of no known key, is the default. */

@@ -4,6 +4,7 @@ import { keys, lineChart, scatterChart } from "./chart.js";
 import { duringChart } from "./during.js";
 import { choice, el, empty, isDark, table } from "./dom.js";
 import { exporter } from "./export.js";
+import { generatingView } from "./generating.js";
 import { beside, stepper } from "./layers.js";
 import { chunk, meanOf } from "./model.js";
 import { integer, short } from "./number.js";
@@ -27,9 +28,9 @@ export function mountTexts(root, app) {
     if (!training || dataset.samples.texts.length === 0) return empty(root, app, "No sample was generated, or no run recorded attention, whose snapshots this view follows.");
     const { score: scores, sample: attention } = app.study.measures;
     const controls = el("div", { class: "controls" }), steps = stepper(app), host = el("div", { class: "samples" }), note = el("p", { class: "note" });
-    const below = el("div"), curveHost = el("div"), scatterHost = el("div"), plotControls = el("div", { class: "controls" }), plotNote = el("p", { class: "note" });
+    const generatingHost = el("div"), below = el("div"), curveHost = el("div"), scatterHost = el("div"), plotControls = el("div", { class: "controls" }), plotNote = el("p", { class: "note" });
     const seedKeys = training.quality ? keys(training.seeds.map((seed, at) => [distinct(dark, at), `seed ${seed}`])) : "";
-    let rows = [], charts = [];
+    let rows = [], charts = [], generating = null;
     const y = () => Math.max(0, scores.findIndex((one) => one.name === app.state.y));
     const sampleAt = (step) => dataset.samples.texts.find(([at, number]) => at === step && String(number) === app.state.sample) ?? dataset.samples.texts.find(([at]) => at === step);
 
@@ -44,6 +45,7 @@ export function mountTexts(root, app) {
             el("article", {}, el("h2", {}, "real text: the probe windows"), el("pre", { tabindex: "0" }, printable(real))));
         const setting = dataset.samples.setting;
         note.textContent = `Samples of seed ${dataset.seeds[0]}, temperature ${setting.temperature}, top-k ${setting.topK}.${found[0] === here ? "" : ` This run generated at step ${integer(found[0])}, not at step ${integer(here)}.`}`;
+        drawGenerating(found);
         if (!training.quality) { below.replaceChildren(el("p", { class: "note" }, "No run scored its samples.")); return; }
         const mine = rows.find((row) => row.seed === 0 && row.step === found[0] && row.sample === found[1]);
         const during = mine?.layers, real2 = training.quality.validation;
@@ -53,6 +55,17 @@ export function mountTexts(root, app) {
             mine?.heads ? duringChart(app, mine) : "",
             during ? table("Attention while generating this sample, mean over the heads of a layer", ["layer", ...attention.map((one) => app.study.label(one.name))], during.map((values, layer) => el("tr", {}, el("th", { scope: "row" }, String(layer)),
                 ...values.map((value, at) => el("td", { class: "number" }, short(value), real2[layer]?.[at] !== null && real2[layer] ? el("span", { class: "muted" }, `real text: ${short(real2[layer][at])}`) : null))))) : "");
+    }
+
+    /** The sample's attention token by token, if it was kept; else where there is some. */
+    function drawGenerating([step, sample]) {
+        const kept = dataset.samples.generated, of = `${step}/${sample}`, json = kept.find((one) => one.step === step && one.sample === sample);
+        if (generatingHost.dataset.of === of) { generating?.update(); return; }
+        generating?.leave();
+        generating = json ? generatingView(app, json) : null;
+        generatingHost.dataset.of = of;
+        const place = kept.at(-1), link = place && el("a", { href: app.link({ step: String(place.step), sample: String(place.sample), char: "" }) }, `sample ${place.sample} of step ${integer(place.step)}`);
+        generatingHost.replaceChildren(generating?.root ?? (link ? el("p", { class: "note" }, `Attention ${dataset.unit} by ${dataset.unit} was kept for `, link, "; generate.kept_samples and generate.kept_steps keep more.") : ""));
     }
 
     function xOf(row) {
@@ -85,11 +98,15 @@ export function mountTexts(root, app) {
         plotNote.textContent = `${points.length} samples of step ${integer(plottedStep())}.` + (tested ? ` At the last step, within seeds: Spearman ${short(tested[5])}, p ${short(tested[9])}, q ${short(tested[10])} over all tests of the run.` : " This pair was not tested.");
     }
 
-    root.replaceChildren(controls, steps.element, host, note, below, el("h2", {}, "Scores over training, and against attention while generating"), plotControls,
+    root.replaceChildren(controls, steps.element, host, note, generatingHost, below, el("h2", {}, "Scores over training, and against attention while generating"), plotControls,
         exporter("both charts", () => `${app.state.y}_${dataset.name}`, () => beside(root, charts), () => [["dataset", "seed", "step", "sample", app.state.x, app.state.y], ...plotted().map((point) => [dataset.name, training.seeds[point.row.seed], point.row.step, point.row.sample, point.x, point.y])]),
         el("div", { class: "pair" }, curveHost, scatterHost), seedKeys, plotNote);
     const draw = () => { drawText(); drawPlots(); };
     drawText();
     if (training.quality) qualityOf(training).then((found) => { rows = found; draw(); root.dataset.ready = "true"; });
-    return { update: draw };
+    const ofGenerating = new Set(["char", "head"]);
+    return {
+        update: (changed) => { if ([...changed].every((key) => ofGenerating.has(key))) generating?.update(); else draw(); },
+        leave: () => generating?.leave(),
+    };
 }
