@@ -107,18 +107,17 @@ def tracking_is_free(evidence):
     """The largest difference of final weights of the first run without tracking and the first with it, same seed: one
     seed is enough, and there is no interval."""
     store, dataset = evidence.store, evidence.dataset
-    # Without tracking the table exists and is empty; a training that is shared with another run is that run's own.
     of_dataset = [keys for keys in store.partitions("tracking") if keys["dataset"] == dataset]
-    own = [keys for keys in of_dataset if store.is_own("tracking", **keys)]
-    untracked = {keys["run"] for keys in own if not store.file("tracking", **keys).metadata.num_rows}
-    # A link to an empty table, as of an import, is no tracking either.
-    tracked = {keys["run"] for keys in of_dataset if store.file("tracking", **keys).metadata.num_rows} - untracked
+    # Without tracking the table exists and is empty. Of a run that takes other runs' trainings with some seeds, some are not.
+    rows = lambda keys: store.file("tracking", **keys).metadata.num_rows
+    untracked = {keys["run"] for keys in of_dataset if not rows(keys)}
+    tracked = {keys["run"] for keys in of_dataset if rows(keys)} - untracked
     without, within = ([run for run in evidence.runs if run in known] for known in (untracked, tracked))
     if not without or not within:
         raise NotTested("no two runs, one with and one without tracking")
     differences = []
     for keys in trainings(store, "evaluations", dataset, without[0]):
-        if not store.is_own("evaluations", **keys):
+        if rows(keys):
             continue
         own, other = (final_weights(store, training) for training in (keys, {**keys, "run": within[0]}))
         if {name: own[name].shape for name in own} == {name: other[name].shape for name in other}:

@@ -136,6 +136,7 @@ pub fn read(inputs: &Inputs<Correlate>, study: &Study, terminal: &Terminal) -> R
             }
             runs.push(read);
         }
+        name_trainings(&mut runs);
         datasets.push(Dataset {
             name: dataset.name.clone(),
             steps: dataset.steps.as_slice().to_vec(),
@@ -258,16 +259,44 @@ impl Training<'_> {
     }
 }
 
+/// Names the run whose training each seed's is: that for which its files were written if it still has this training, else the first
+/// of the study that has it. Files are written for one run and linked or copied for others, and may since have been replaced there.
+fn name_trainings(runs: &mut [Run]) {
+    let is_of = |run: &Run, number: usize, of: &str| {
+        run.seeds.get(number).is_some_and(|seed| seed.training_of.as_deref().unwrap_or(&run.name) == of)
+    };
+    let named: Vec<Vec<Option<String>>> = runs
+        .iter()
+        .map(|run| {
+            let of_seed = |(number, seed): (usize, &Seed)| {
+                let of = seed.training_of.as_deref()?;
+                let is_same = |other: &&Run| {
+                    is_of(other, number, of)
+                        && other.seeds[number].evaluations == seed.evaluations
+                        && other.seeds[number].training_log == seed.training_log
+                };
+                let writer = runs.iter().filter(|other| other.name == of).find(is_same);
+                let first = writer.or_else(|| runs.iter().find(is_same))?;
+                (first.name != run.name).then(|| first.name.clone())
+            };
+            run.seeds.iter().enumerate().map(of_seed).collect()
+        })
+        .collect();
+    for (run, named) in runs.iter_mut().zip(named) {
+        run.seeds.iter_mut().zip(named).for_each(|(seed, of)| seed.training_of = of);
+    }
+}
+
 fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDataset) -> Result<Option<Tracked>, Fault> {
     let (Some([without, with]), Some(last)) = (study.without_and_with_tracking(), dataset.steps.last()) else {
         return Ok(None);
     };
     let mut tracked = Tracked { runs: [without.name.clone(), with.name.clone()], ..Tracked::default() };
     for seed in &dataset.seeds {
-        let mut weights = Vec::new();
+        let mut trainings = Vec::new();
         for run in [without, with] {
             let partition = Partition::dataset(&dataset.name).run(&run.name).seed(*seed).step(last);
-            let Loaded { rows, source, written_for, .. } = inputs.read::<Checkpoints>(&partition)?;
+            let Loaded { rows, source, provenance, written_for } = inputs.read::<Checkpoints>(&partition)?;
             if rows.iter().any(|row| row.values.iter().any(|value| !value.is_finite())) {
                 return Err(Fault::input(format!(
                     "the checkpoint {} has a weight that is NaN or infinite: its training diverged; rerun `train` with a lower \
@@ -276,15 +305,14 @@ fn read_tracked(inputs: &Inputs<Correlate>, study: &Study, dataset: &StudyDatase
                 )));
             }
             tracked.sources.push(source);
-            // What is shared with another run was not trained without tracking.
-            if written_for.value(Key::Run).as_ref() == Some(&run.name) {
-                weights.push(rows);
-            }
+            let is_tracked = provenance.config.get("tracking").and_then(serde_json::Value::as_bool);
+            trainings.push((written_for, is_tracked, rows));
         }
-        if weights.len() < 2 {
-            continue;
+        let [(first, is_tracked, own), (second, _, other)] = &trainings[..] else { continue };
+        // One training that both runs share, or one that was tracked, says nothing.
+        if first != second && *is_tracked != Some(true) {
+            tracked.differences.push((*seed, largest_difference(own, other)));
         }
-        tracked.differences.push((*seed, largest_difference(&weights[0], &weights[1])));
     }
     Ok(Some(tracked))
 }
@@ -329,5 +357,26 @@ mod tests {
         let two = [tensor(&[1.0]), tensor(&[2.0, 3.0])].concat();
         assert!(largest_difference(&two, &tensor(&[1.0])).is_err(), "one has a tensor more");
         assert_eq!(largest_difference(&two, &[tensor(&[1.0]), tensor(&[2.0, 7.0])].concat()), Ok(4.0));
+    }
+
+    #[test]
+    fn a_training_is_named_after_the_run_that_still_has_it() {
+        // Each run's loss, and the run for which its files were written.
+        let named = |runs: &[(&str, f64, Option<&str>)]| -> Vec<Option<String>> {
+            let run = |&(name, val_loss, of): &(&str, f64, Option<&str>)| {
+                let evaluations = vec![Evaluations { val_loss, ..Evaluations::default() }];
+                let seed = Seed { evaluations, training_of: of.map(str::to_owned), ..Seed::default() };
+                Run { name: name.to_owned(), seeds: vec![seed], ..Run::default() }
+            };
+            let mut runs: Vec<Run> = runs.iter().map(run).collect();
+            name_trainings(&mut runs);
+            runs.into_iter().map(|mut run| run.seeds.remove(0).training_of).collect()
+        };
+        let of = |run: &str| Some(run.to_owned());
+        assert_eq!(named(&[("a", 1.0, None), ("b", 1.0, Some("a"))]), [None, of("a")]);
+        assert_eq!(named(&[("b", 1.0, Some("a")), ("a", 1.0, None)]), [of("a"), None], "whatever the order");
+        // The writer was trained anew since; or it is no longer part of the study.
+        assert_eq!(named(&[("a", 2.0, None), ("b", 1.0, Some("a")), ("c", 1.0, Some("a"))]), [None, None, of("b")]);
+        assert_eq!(named(&[("b", 1.0, Some("a")), ("c", 1.0, Some("a"))]), [None, of("b")]);
     }
 }

@@ -84,7 +84,11 @@ impl DatasetTrainings {
             let windows = windows.collect::<Result<Vec<_>, _>>()?;
             let written_for: Vec<_> = windows.iter().map(|loaded| loaded.written_for.clone()).collect();
             let of_run = (run, reader.run(run)?);
-            match groups.iter_mut().find(|group| group.written_for == written_for) {
+            // Where a run was trained anew since, a link or copy of what it had is of another training.
+            let is_same = |group: &&mut Group<'_>| {
+                group.written_for == written_for && group.runs.iter().all(|(_, tables)| tables.heads == of_run.1.heads)
+            };
+            match groups.iter_mut().find(is_same) {
                 Some(group) => group.runs.push(of_run),
                 None => {
                     let first = windows.into_iter().next().map(|loaded| loaded.rows).unwrap_or_default();
