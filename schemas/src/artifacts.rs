@@ -3,12 +3,16 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use atomic_file::Fence;
+
 use crate::{Description, Error, Key, Partition, Provenance, Reader, Source, Table, Writer};
 
 /// The folder that holds all tables of a study, one folder a table.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
     root: PathBuf,
+    /// Behind which its files are committed.
+    fence: Option<Fence>,
 }
 
 /// A table's rows and what they came from.
@@ -25,9 +29,20 @@ pub struct Loaded<T> {
 }
 
 impl Artifacts {
-    /// A study in this folder, which need not exist yet.
+    /// A study in this folder, which need not exist yet. Files are committed behind the fence that this process has inherited.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), fence: Fence::inherited().cloned() }
+    }
+
+    /// The same behind another fence, if there is one.
+    #[must_use]
+    pub fn behind(self, fence: Option<Fence>) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// What shows that this process owns the work whose files it writes.
+    pub(crate) fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
     }
 
     /// The folder.

@@ -1,7 +1,7 @@
 //! A copy of a table's file that stands for more runs than its original.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Take};
 use std::path::Path;
 
 use parquet::file::metadata::{
@@ -9,7 +9,7 @@ use parquet::file::metadata::{
     ParquetMetaDataWriter,
 };
 
-use crate::checksum::{self, Summed};
+use crate::checksum::{self, Summed, Sums};
 use crate::{Artifacts, Error, Footer, Source, footer};
 
 impl Artifacts {
@@ -17,19 +17,17 @@ impl Artifacts {
     /// other inputs and other runs for which the file stands.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read or has no footer of this pipeline; [`Error::Write`] if the copy cannot be written.
+    /// [`Error::Io`] if the file cannot be read, is no Parquet file, or its checksum is wrong; [`Error::Write`] if the copy cannot
+    /// be written.
     pub fn copy_for(&self, from: &Path, to: &Path, inputs: &[Source], shared_by: &[String]) -> Result<(), Error> {
         let path = self.root().join(from);
-        let unreadable = |source| Error::Io { action: "read", path: path.clone(), source };
-        let mut file = File::open(&path).map_err(unreadable)?;
-        let metadata = whole_metadata(&file).map_err(unreadable)?;
-        let rows = rows_end(&mut file).and_then(|end| file.rewind().map(|()| end)).map_err(unreadable)?;
+        let (metadata, rows) = sound(&path).map_err(|source| Error::Io { action: "read", path, source })?;
         let mut copy = Summed::new(self.create_file(to)?);
-        let written = io::copy(&mut file.take(rows), &mut copy).and_then(|_| {
-            let renamed = with_footer(metadata, inputs, shared_by);
-            ParquetMetaDataWriter::new(&mut copy, &renamed).finish().map_err(io::Error::other)
-        });
-        written.and_then(|()| copy.commit()).map_err(Error::Write)
+        let footer = with_footer(metadata, inputs, shared_by);
+        let mut bytes = Vec::new();
+        let written = ParquetMetaDataWriter::new(&mut bytes, &footer).finish().map_err(io::Error::other);
+        let written = written.and_then(|()| io::copy(&mut rows.chain(&bytes[..]), &mut copy));
+        written.and_then(|_| copy.commit()).map_err(Error::Write)
     }
 }
 
@@ -50,6 +48,18 @@ impl Footer {
         let are_alike = described(one).is_some() && described(one) == described(other);
         are_alike && rows(one).ok().zip(rows(other).ok()).is_some_and(|(one, other)| one == other)
     }
+}
+
+/// What Parquet says of a file whose checksum is right, and the file's bytes up to the footer.
+fn sound(path: &Path) -> io::Result<(ParquetMetaData, Take<File>)> {
+    let mut file = File::open(path)?;
+    let metadata = whole_metadata(&file)?;
+    if Sums::of(&mut file)?.crc32.is_some_and(|[said, found]| said != found) {
+        return Err(io::Error::other("its checksum is wrong"));
+    }
+    let end = rows_end(&mut file)?;
+    file.rewind()?;
+    Ok((metadata, file.take(end)))
 }
 
 /// All that Parquet says of the rows; by default, the encodings of pages are reduced to what cannot be written again.
@@ -134,6 +144,14 @@ mod tests {
         assert!(row_groups(&other)[0].columns().iter().all(|column| column.offset_index_offset().is_some()));
         artifacts.write(&partition("run_2"), &original, &rows[1..]).unwrap();
         assert!(!Footer::is_copy(&one, &other), "other rows");
+        // What is damaged is not copied under a checksum that is right.
+        let mut bytes = std::fs::read(&one).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&one, bytes).unwrap();
+        std::fs::remove_file(&other).unwrap();
+        let [from, to] = [one, other].map(|path| path.strip_prefix(folder.path()).unwrap().to_owned());
+        let error = artifacts.copy_for(&from, &to, &[], &runs).unwrap_err().to_string();
+        assert!(error.contains("its checksum is wrong") && !folder.path().join(to).exists(), "{error}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod write;
 pub use alphabet::{Alphabet, Unit};
 pub use arrow_schema::DataType;
 pub use artifacts::{Artifacts, Loaded};
-pub use atomic_file::AtomicFile;
+pub use atomic_file::{AtomicFile, Fence};
 pub use cell::Cell;
 pub use error::{Advice, Error};
 pub use file_footer::Footer;

@@ -33,7 +33,7 @@ impl Artifacts {
     pub fn create_file(&self, relative: impl AsRef<Path>) -> Result<AtomicFile, Error> {
         let relative = relative.as_ref();
         let temporary = self.root().join(FOLDER).join(name(relative));
-        AtomicFile::create_via(self.root().join(relative), temporary).map_err(Error::Write)
+        AtomicFile::create_behind(self.fence(), self.root().join(relative), temporary).map_err(Error::Write)
     }
 
     /// Gives a file a second path, both relative to the root, in place of a file that had it: a hard link or, where the file
@@ -44,7 +44,8 @@ impl Artifacts {
     pub fn link(&self, existing: impl AsRef<Path>, relative: impl AsRef<Path>) -> Result<(), Error> {
         let relative = relative.as_ref();
         let temporary = self.root().join(FOLDER).join(name(relative));
-        atomic_file::link(&self.root().join(existing), self.root().join(relative), temporary).map_err(Error::Write)
+        atomic_file::link(self.fence(), &self.root().join(existing), self.root().join(relative), temporary)
+            .map_err(Error::Write)
     }
 
     /// Writes a whole file that is no table.

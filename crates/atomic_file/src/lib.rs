@@ -54,7 +54,11 @@ impl AtomicFile {
         Self::create_behind(Fence::inherited(), path.into(), temporary.into())
     }
 
-    fn create_behind(fence: Option<&Fence>, target: PathBuf, mut temporary: PathBuf) -> io::Result<Self> {
+    /// The same behind a fence, if there is one: it is committed only while the work is owned.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create_via`].
+    pub fn create_behind(fence: Option<&Fence>, target: PathBuf, mut temporary: PathBuf) -> io::Result<Self> {
         create_folder(folder(&target))?;
         create_folder(folder(&temporary))?;
         if device(folder(&target))? != device(folder(&temporary))? {
@@ -141,20 +145,25 @@ pub fn place(fence: Option<&Fence>, written: &Path, path: impl Into<PathBuf>) ->
 }
 
 /// Gives an existing file one more name, in place of a file that had it, by way of a temporary name. Where the file system has
-/// no hard links, or the names are on two of them, it is a copy.
+/// no hard links, or the names are on two of them, it is a copy. Behind a fence, only while the work is owned.
 ///
 /// # Errors
 /// Those of the operating system; the message names the file or folder. The path then holds what it held before, unless
 /// only the last fsync failed.
-pub fn link(existing: &Path, path: impl Into<PathBuf>, temporary: impl Into<PathBuf>) -> io::Result<()> {
-    let (target, plain, fence) = (path.into(), temporary.into(), Fence::inherited());
+pub fn link(
+    fence: Option<&Fence>,
+    existing: &Path,
+    path: impl Into<PathBuf>,
+    temporary: impl Into<PathBuf>,
+) -> io::Result<()> {
+    let (target, plain) = (path.into(), temporary.into());
     let temporary = of_owner(plain.clone(), fence);
     create_folder(folder(&target))?;
     create_folder(folder(&temporary))?;
     // A killed process may have left one.
     let _ = fs::remove_file(&temporary);
     if fs::hard_link(existing, &temporary).is_err() {
-        let mut file = AtomicFile::create_via(target, plain)?;
+        let mut file = AtomicFile::create_behind(fence, target, plain)?;
         io::copy(&mut File::open(existing).map_err(cannot("read", existing))?, &mut file)?;
         return file.commit();
     }
@@ -290,14 +299,14 @@ mod tests {
         write(&file, b"bytes").unwrap();
         write(&link, b"old").unwrap();
         for _ in 0..2 {
-            super::link(&file, &link, &temporary).unwrap();
+            super::link(None, &file, &link, &temporary).unwrap();
             assert_eq!(fs::metadata(&file).unwrap().ino(), fs::metadata(&link).unwrap().ino());
             assert!(names(&folder.path().join(".tmp")).is_empty());
         }
         // A file that is replaced keeps its other names.
         write(&file, b"new").unwrap();
         assert_eq!(fs::read(&link).unwrap(), b"bytes");
-        let error = super::link(&folder.path().join("none"), &link, &temporary).unwrap_err();
+        let error = super::link(None, &folder.path().join("none"), &link, &temporary).unwrap_err();
         assert!(error.to_string().contains("none") && fs::read(&link).unwrap() == b"bytes", "{error}");
     }
 

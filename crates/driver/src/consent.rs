@@ -55,6 +55,9 @@ impl Executor<'_> {
         let runs =
             self.jobs.iter().zip(forecasts).filter(|(_, forecast)| forecast.as_ref().is_some_and(Forecast::may_run));
         runs.for_each(|(job, _)| estimate.add(job));
+        let copies =
+            self.jobs.iter().zip(forecasts).filter(|(_, forecast)| matches!(forecast, Some(Forecast::Copied(_))));
+        estimate.bytes += copies.map(|(job, _)| job.cost.bytes).sum::<f64>();
         let free = free_bytes(Path::new(&self.root))?;
         (estimate.bytes > free).then(|| {
             format!("this writes about {}, and the disk of {} has {} free", size(estimate.bytes), self.root, size(free))

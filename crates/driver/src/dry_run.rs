@@ -5,7 +5,7 @@ use declarations::Fault;
 use crate::display::print_plain;
 use crate::estimate::Estimate;
 use crate::executor::Executor;
-use crate::forecast::Forecast;
+use crate::forecast::{self, Forecast};
 use crate::lineage::History;
 use crate::state::State;
 
@@ -28,10 +28,22 @@ impl Executor<'_> {
                     format!("run: {reason}")
                 }
                 Forecast::Follows(dependency) => {
-                    follow += 1;
+                    // Of tables that are there already a link or a copy is made, and then it runs.
+                    let (origin, _) = forecast::origin(*dependency, &forecasts);
+                    let is_taken = matches!(forecasts[origin], Some(Forecast::UpToDate(_)));
                     match state.record(&name) {
-                        None => format!("run: {} runs first", of(dependency)),
-                        Some(_) => format!("run if the output of {} changes", of(dependency)),
+                        None if is_taken => {
+                            runs += 1;
+                            "run: never ran".to_owned()
+                        }
+                        None => {
+                            follow += 1;
+                            format!("run: {} runs first", of(dependency))
+                        }
+                        Some(_) => {
+                            follow += 1;
+                            format!("run if the output of {} changes", of(dependency))
+                        }
                     }
                 }
                 other => {

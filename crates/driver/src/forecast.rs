@@ -56,6 +56,16 @@ impl Forecast {
     }
 }
 
+/// The job that a job's tables are of, by links and copies, and whether one of these is a copy.
+pub(crate) fn origin(mut index: usize, forecasts: &[Option<Forecast>]) -> (usize, bool) {
+    let mut is_copy = false;
+    while let Some(Some(Forecast::Linked(other) | Forecast::Copied(other))) = forecasts.get(index) {
+        is_copy |= matches!(forecasts[index], Some(Forecast::Copied(_)));
+        index = *other;
+    }
+    (index, is_copy)
+}
+
 impl Executor<'_> {
     /// What would happen to each job; none where it is not selected.
     pub(crate) fn forecast(&self, state: &mut State, history: &History) -> Vec<Option<Forecast>> {
@@ -63,6 +73,14 @@ impl Executor<'_> {
         for (position, selected) in self.selected.iter().enumerate() {
             let forecast = selected.then(|| self.forecast_one(position, &forecasts, state, history));
             forecasts.push(forecast);
+        }
+        // A job can take the tables of one that is after it.
+        for position in 0..forecasts.len() {
+            if matches!(forecasts[position], Some(Forecast::Follows(_)))
+                && let Some(taken) = self.taken(position, &forecasts)
+            {
+                forecasts[position] = Some(taken);
+            }
         }
         forecasts
     }
@@ -87,17 +105,11 @@ impl Executor<'_> {
             let named = |other: &Forecast| other.may_run() || matches!(other, Forecast::Copied(_));
             before.get(duplicate).is_some_and(|other| other.as_ref().is_some_and(named))
         };
-        let taken = |duplicate: usize| match link::is_shared(job, &self.jobs[duplicate], Path::new(&self.root)) {
-            true => Forecast::Linked(duplicate),
-            false => Forecast::Copied(duplicate),
-        };
         if let Some(dependency) = after(&Forecast::may_change) {
             if let Some(same) = job.duplicates.iter().copied().find(will_name) {
                 return Forecast::Linked(same);
             }
-            let same =
-                job.duplicates.iter().copied().find(|duplicate| self.stays_the_same(position, *duplicate, before));
-            return same.map_or(Forecast::Follows(dependency), taken);
+            return self.taken(position, before).unwrap_or(Forecast::Follows(dependency));
         }
         if let Some(dependency) = after(&|other| matches!(other, Forecast::Restored(_) | Forecast::Waits(_))) {
             return Forecast::Waits(dependency);
@@ -116,20 +128,36 @@ impl Executor<'_> {
                     !self.options.force && self.is_same(position, *duplicate, &cache_key, state, history)
                 };
                 let same = job.duplicates.iter().copied().find(is_same);
-                same.map_or(Forecast::Runs { reason, from_scratch }, taken)
+                match same {
+                    None => Forecast::Runs { reason, from_scratch },
+                    Some(same) if link::can_link(job, &cache_key, &self.jobs[same], Path::new(&self.root)) => {
+                        Forecast::Linked(same)
+                    }
+                    Some(same) => Forecast::Copied(same),
+                }
             }
             Err(fault) => Forecast::Fails(fault),
         }
     }
 
-    /// Whether another job is up to date, and what would change of the job's inputs are links and copies of that job's.
-    fn stays_the_same(&self, position: usize, other: usize, before: &[Option<Forecast>]) -> bool {
-        let is_taken = |dependency: &usize| match &before[*dependency] {
-            Some(Forecast::Linked(same) | Forecast::Copied(same)) => self.jobs[other].dependencies.contains(same),
-            found => !found.as_ref().is_some_and(Forecast::may_change),
+    /// How a job whose inputs are links and copies gets its tables from one that does the same and is up to date; none if none is.
+    fn taken(&self, position: usize, forecasts: &[Option<Forecast>]) -> Option<Forecast> {
+        let forecast = |index: usize| forecasts.get(index).and_then(Option::as_ref);
+        let job = &self.jobs[position];
+        let same_inputs = |other: &usize| {
+            let is_known = |dependency: &usize| {
+                let (origin, _) = origin(*dependency, forecasts);
+                !forecast(origin).is_some_and(Forecast::may_change)
+                    && (origin == *dependency || self.jobs[*other].dependencies.contains(&origin))
+            };
+            matches!(forecast(*other), Some(Forecast::UpToDate(_))) && job.dependencies.iter().all(is_known)
         };
-        let is_up_to_date = matches!(before.get(other), Some(Some(Forecast::UpToDate(_))));
-        is_up_to_date && !self.options.force && self.jobs[position].dependencies.iter().all(is_taken)
+        let other = job.duplicates.iter().copied().find(same_inputs).filter(|_| !self.options.force)?;
+        let of_copies = job.dependencies.iter().any(|dependency| origin(*dependency, forecasts).1);
+        match !of_copies && link::is_shared(job, &self.jobs[other], Path::new(&self.root)) {
+            true => Some(Forecast::Linked(other)),
+            false => Some(Forecast::Copied(other)),
+        }
     }
 
     /// Whether another job is up to date and its tables are what a job with this key would write.

@@ -25,35 +25,39 @@ pub(crate) fn is_equal(job: &Job, key: &CacheKey, other: &Job, its_key: &CacheKe
     expected == *key && key.inputs.len() == its_key.inputs.len() && has_footer() && its_key.inputs.iter().all(is_input)
 }
 
-/// Whether the footers of `other` name the run of `job`, so that links of its tables can stand for the job's.
+/// Whether links of what `other` wrote can stand for what `job` would write: their footers name its run and have its inputs. Else
+/// copies do.
+pub(crate) fn can_link(job: &Job, key: &CacheKey, other: &Job, root: &Path) -> bool {
+    let is_named = |renamed: &Renamed<'_>, path: &PathBuf| renamed.footer_to_change(path, key, root).is_none();
+    Renamed::new(job, other).is_some_and(|renamed| other.outputs.iter().all(|path| is_named(&renamed, path)))
+}
+
+/// Whether the footers of `other` name the run of `job`.
 pub(crate) fn is_shared(job: &Job, other: &Job, root: &Path) -> bool {
     let (renamed, path) = (Renamed::new(job, other), other.results.first());
     let footer = path.and_then(|path| Footer::read(&root.join(path)));
-    renamed.zip(path).zip(footer).is_some_and(|((renamed, path), footer)| {
-        footer.belongs_at(Path::new(&renamed.path(&path.display().to_string())))
-    })
+    renamed.zip(path).zip(footer).is_some_and(|((renamed, path), footer)| footer.belongs_at(&renamed.own(path)))
 }
 
-/// Makes links of what `other` wrote where `job` would write it, or copies of files whose footers do not name the job's run.
+/// Makes links of what `other` wrote where `job` would write it, or copies where links cannot stand for it.
 ///
 /// # Errors
-/// A file cannot be linked or copied.
-pub(crate) fn link(job: &Job, key: &CacheKey, other: &Job, root: &Path) -> Result<(), Fault> {
+/// A file cannot be linked or copied, or another execution has taken the job over.
+pub(crate) fn link(job: &Job, key: &CacheKey, other: &Job, artifacts: &Artifacts) -> Result<(), Fault> {
     let renamed = Renamed::new(job, other).ok_or_else(|| Fault::bug("only jobs of runs share their tables"))?;
-    let artifacts = Artifacts::new(root);
+    let root = artifacts.root();
     for path in other.outputs.iter().filter(|path| root.join(path).is_file()) {
-        let own = PathBuf::from(renamed.path(&path.display().to_string()));
-        match Footer::read(&root.join(path)).filter(|footer| !footer.belongs_at(&own)) {
-            None => artifacts.link(path, own)?,
+        match renamed.footer_to_change(path, key, root) {
+            None => artifacts.link(path, renamed.own(path))?,
             Some(footer) => {
-                let inputs: Vec<Source> =
-                    footer.provenance.inputs.iter().map(|source| renamed.source(source, key)).collect();
+                let inputs = footer.provenance.inputs.iter().map(|source| renamed.source(source, key));
+                let inputs: Vec<Source> = inputs.collect();
                 let written_for = footer.partition.value(Key::Run);
-                let runs =
-                    footer.provenance.shared_by.iter().map(String::as_str).chain(job.shared_by()).chain([renamed.run]);
+                let named = footer.provenance.shared_by.iter().map(String::as_str);
+                let runs = named.chain(job.shared_by()).chain([renamed.run]);
                 let runs: BTreeSet<&str> = runs.filter(|run| Some(*run) != written_for.as_deref()).collect();
                 let runs: Vec<String> = runs.into_iter().map(str::to_owned).collect();
-                artifacts.copy_for(path, &own, &inputs, &runs)?;
+                artifacts.copy_for(path, &renamed.own(path), &inputs, &runs)?;
             }
         }
     }
@@ -74,6 +78,19 @@ impl<'jobs> Renamed<'jobs> {
 
     fn path(&self, path: &str) -> String {
         path.replace(&format!("/run={}/", self.its_run), &format!("/run={}/", self.run))
+    }
+
+    fn own(&self, path: &Path) -> PathBuf {
+        self.path(&path.display().to_string()).into()
+    }
+
+    /// The footer of a table of the other job, if it does not name the run or has other inputs.
+    fn footer_to_change(&self, path: &Path, key: &CacheKey, root: &Path) -> Option<Footer> {
+        let has_other_inputs = |footer: &Footer| {
+            footer.provenance.inputs.iter().any(|source| self.source(source, key).blake3 != source.blake3)
+        };
+        let footer = Footer::read(&root.join(path))?;
+        (!footer.belongs_at(&self.own(path)) || has_other_inputs(&footer)).then_some(footer)
     }
 
     /// An input of the other job's table: the job's own, where that is a copy and so has another hash.

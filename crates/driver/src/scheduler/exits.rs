@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use declarations::Fault;
-use schemas::enums;
 use schemas::tables::Lineage;
+use schemas::{Artifacts, enums};
 
 use super::{Phase, Scheduler};
 use crate::failures::{self, Failure};
@@ -125,13 +125,22 @@ impl Scheduler<'_> {
     }
 
     /// Links the tables of a job that does the same, which is done, in place of running this one.
+    ///
+    /// # Errors
+    /// A table cannot be linked or copied; then none is there.
     pub(super) fn link(&mut self, index: usize, other: usize, cache_key: CacheKey) -> Result<(), Fault> {
         let executor = self.executor;
         let (job, other) = (&executor.jobs[index], &executor.jobs[other]);
         let (root, name) = (Path::new(&executor.root), job.name());
         Replaced::of(job, root).remove_outputs()?;
-        let verb = if link::is_shared(job, other, root) { "linked to" } else { "copied from" };
-        link::link(job, &cache_key, other, root)?;
+        let verb = if link::can_link(job, &cache_key, other, root) { "linked to" } else { "copied from" };
+        let artifacts = Artifacts::new(root).behind(self.state.fence(&name).cloned());
+        if let Err(fault) = link::link(job, &cache_key, other, &artifacts) {
+            if self.state.owns(&name) {
+                Replaced::of(job, root).remove_outputs()?;
+            }
+            return Err(fault);
+        }
         let outputs = stale::results(job, root, self.state)?;
         let fingerprint = cache_key.fingerprint();
         self.state.insert(&name, Record { outputs, ..Record::new(Status::Done, cache_key) });

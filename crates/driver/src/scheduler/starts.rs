@@ -111,7 +111,14 @@ impl Scheduler<'_> {
                 let replaced = if from_scratch { self.put_aside(&job)? } else { None };
                 self.state.insert(&name, Record::new(Status::Started, cache_key.clone()));
                 if let Some(other) = self.same_work(index, &cache_key) {
-                    return self.link(index, other, cache_key);
+                    match self.link(index, other, cache_key.clone()) {
+                        Err(fault) if self.state.owns(&name) => {
+                            let other = executor.jobs[other].name();
+                            self.display
+                                .warn(&format!("{name} runs, since it cannot take the tables of {other}: {fault}"));
+                        }
+                        linked => return linked,
+                    }
                 }
                 let threads = self.threads(ready);
                 let reason = format!("run: {reason}");
@@ -245,7 +252,7 @@ impl Scheduler<'_> {
         let (job, root) = (&executor.jobs[index], Path::new(&executor.root));
         // A link is better than a copy.
         let mut duplicates = job.duplicates.clone();
-        duplicates.sort_by_key(|&duplicate| !link::is_shared(job, &executor.jobs[duplicate], root));
+        duplicates.sort_by_key(|&duplicate| !link::can_link(job, cache_key, &executor.jobs[duplicate], root));
         duplicates.into_iter().find(|&duplicate| {
             // What this run has finished counts also with --force.
             let record = self.state.record(&executor.jobs[duplicate].name());
