@@ -29,13 +29,14 @@ def verify_training(store, report, progress, keys, every_step):
     where = f"{keys['dataset']} {keys['run']} seed={keys['seed']}"
     stored = store.read("sample_attention", **keys)
     layers = store.read("sample_layers", **keys) if store.has("sample_layers", **keys) else None
-    kept = store.read("generated_attention", **keys) if store.has("generated_attention", **keys) else None
+    kept, config_of = store.read("generated_attention", **keys), store.config("generated_attention", **keys)
     samples = store.read("samples", **keys)
     steps = sorted(stored["step"].unique())
+    last = steps[-1]
     config = store.config("checkpoints", **keys, step=int(steps[-1]))
     if not every_step and 2 * cost(samples, config) > AFFORDABLE and len(steps) > 1:
         alone = f"only the last of {len(steps)} steps, {steps[-1]} (--every-step: all)"
-        report.note(f"sample_attention and sample_layers of {where}: {alone}")
+        report.note(f"sample_attention, generated_attention and sample_layers of {where}: {alone}")
         steps = steps[-1:]
     for step in map(int, steps):
         if not store.has("checkpoints", **keys, step=step):
@@ -51,9 +52,11 @@ def verify_training(store, report, progress, keys, every_step):
             frames.append(heads.assign(source=source, sample=sample))
             if source == "model":
                 pairs.append(adjacent.assign(sample=sample))
-                if kept is not None:
-                    of_sample = kept[(kept["step"] == step) & (kept["sample"] == sample)]
+                of_sample = kept[(kept["step"] == step) & (kept["sample"] == sample)]
+                if sample < config_of["kept_samples"] and (step == last or config_of["kept_steps"] == "snapshots"):
                     compare_kept(report, model, of_sample, (tokens, prompt, policy), f"{where} step={step} sample={sample}")
+                elif len(of_sample):
+                    report.fail(f"generated_attention, {where} step={step}: sample {sample} was not to be kept")
         names, tolerances = ["source", "sample", "layer", "head"], dict.fromkeys(METRICS, FLOAT32)
         report.compare_frames("sample_attention", of_step, pd.concat(frames), names, tolerances, f"{where} step={step}")
         if layers is not None:
@@ -129,9 +132,7 @@ def recomputed(model, tokens, prompt, policy):
 
 
 def compare_kept(report, model, stored, text, where):
-    """Compares the rows of a sample, if they were kept: all of its tokens, layers and heads, in that order."""
-    if stored.empty:
-        return
+    """Compares the rows of a sample that is kept: all of its tokens, layers and heads, in that order."""
     tokens, prompt, policy = text
     keys, weights = [], []
     for start, first, last in contexts(len(tokens), prompt, model.block, policy):

@@ -56,15 +56,19 @@ class Store:
         return json.loads(self.file(table, **keys).metadata.metadata[b"config"])
 
     def own(self, table):
-        """The keys of each file of a table that is no link: what is linked is verified where it was written."""
-        return [keys for keys in self.partitions(table) if self.is_own(table, **keys)]
-
-    def is_own(self, table, **keys):
-        """Whether a file was written for this run, and is no link of another one with the same parameters and inputs."""
-        return json.loads(self.file(table, **keys).metadata.metadata[b"partition"]).get("run") == keys.get("run")
+        """The keys of each file of a table that is no link or copy: these are verified where they were written, or, if that file is
+        gone, at the first of them."""
+        found, known = [], []
+        for keys in self.partitions(table):
+            run = json.loads(self.file(table, **keys).metadata.metadata[b"partition"]).get("run")
+            written_for = {**keys, "run": run} if "run" in keys else keys
+            if written_for == keys or not (self.has(table, **written_for) or written_for in known):
+                found.append(keys)
+                known.append(written_for)
+        return found
 
     def trainings(self, *tables):
-        """The trainings, as (key, value) pairs, of tables that are keyed by training, of which one is no link."""
+        """The trainings, as (key, value) pairs, of tables that are keyed by training, of which one is no link or copy."""
         return list({tuple(key.items())[:3]: None for table in tables for key in self.own(table)})
 
     def tensors(self, **keys):

@@ -410,7 +410,7 @@ tables! {
         layer: u16 = "1",
         /// The head in its layer.
         head: u16 = "1",
-        /// Post-softmax attention of the token before to the context, which is so many tokens of the prompt and the sample before the generated one, itself the last; sums to 1 within 1e-5.
+        /// Post-softmax attention of the preceding token to its context: the last tokens of the prompt and the sample before the generated one, oldest first; sums to 1 within 1e-5.
         weights: Vec<f32> = "1",
     }
 

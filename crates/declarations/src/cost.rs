@@ -162,18 +162,26 @@ pub(crate) fn generate(parameters: &generate::Parameters, training: Option<&Trai
     // One character at a time, which is bound by reading the weights.
     let passes = 4.0 * (length - past_the_block) + past_the_block * positions;
     let others = f64::from(parameters.samples) * f64::from(parameters.steps.count().saturating_sub(1));
-    let texts = others + f64::from(parameters.last_samples.unwrap_or(parameters.samples));
+    let last = parameters.last_samples.unwrap_or(parameters.samples);
+    let texts = others + f64::from(last);
     // Of a tracked text a row for each head; of a kept one its weights, most characters of which have a full block.
     let heads = model.layers * model.heads;
-    let kept_steps = match parameters.kept_steps {
-        Schedule::Last => 1.0,
-        Schedule::Snapshots => f64::from(parameters.steps.count()),
+    let kept = |samples: u16| f64::from(parameters.kept_samples.min(samples));
+    let kept_before = match parameters.kept_steps {
+        Schedule::Last => 0.0,
+        Schedule::Snapshots => kept(parameters.samples) * f64::from(parameters.steps.count().saturating_sub(1)),
     };
-    let kept = f64::from(parameters.kept_samples.min(parameters.samples)) * kept_steps * length * model.block;
-    let weights = if parameters.track { heads * (60.0 * texts + COMPRESSED * NUMBER * kept) } else { 0.0 };
+    let text = heads * length * model.block;
+    let weights = if parameters.track {
+        heads * 60.0 * texts + COMPRESSED * NUMBER * text * (kept_before + kept(last))
+    } else {
+        0.0
+    };
+    // All that are kept of a step are held until it ends.
+    let held = if parameters.track { NUMBER * text * kept(last.max(parameters.samples)) } else { 0.0 };
     Cost {
         seconds: texts * passes * model.forward() / PER_SECOND,
         bytes: texts * length + weights,
-        memory: PROGRAM + NUMBER * (model.parameters() + 20.0 * model.width * model.block),
+        memory: PROGRAM + held + NUMBER * (model.parameters() + 20.0 * model.width * model.block),
     }
 }

@@ -67,6 +67,12 @@ pub fn run(job: &Job<Generate>, terminal: &Terminal) -> Result<(), Fault> {
     let mut series = Series::new(parameters.device, alphabet.len());
     for step in parameters.steps.iter() {
         let checkpoint = inputs.read::<Checkpoints>(&partition.clone().step(step))?;
+        if !sources.contains(&checkpoint.source) {
+            return Err(Fault::input(format!(
+                "{} was replaced while it was read: run this again",
+                checkpoint.source.path
+            )));
+        }
         let model = series.load(step, &checkpoint)?;
         if !warned {
             let val = validation.as_ref().map_or(usize::MAX, |(tokens, _)| tokens.len());

@@ -12,7 +12,9 @@ use little::{SYMBOLS, inputs, inputs_of, node};
 use model::GptConfig;
 use schemas::Provenance;
 use schemas::enums::{Activity, ContextPolicy, Split, TextSource};
-use schemas::tables::{Corpus, SampleAttention, SampleLayers, SampleScores, Samples, Timings, Vocabulary};
+use schemas::tables::{
+    Corpus, GeneratedAttention, SampleAttention, SampleLayers, SampleScores, Samples, Timings, Vocabulary,
+};
 
 /// The smallest vocabulary and context: two symbols, neither of them a letter, and a block of two.
 const LEAST_SYMBOLS: &str = "01";
@@ -44,6 +46,49 @@ fn the_last_step_can_have_more_samples() -> Result<(), Box<dyn Error>> {
     };
     assert_eq!(samples_of(TextSource::Model).len(), 5);
     assert!(samples_of(TextSource::Validation).len() <= 5);
+    Ok(())
+}
+
+#[test]
+fn attention_is_kept_token_by_token() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let artifacts = inputs(folder.path())?;
+    let kept = |flags: &str| -> Result<Vec<GeneratedAttention>, Box<dyn Error>> {
+        generate(folder.path(), format!("{QUALITY} {flags}").trim())?;
+        Ok(artifacts.read::<GeneratedAttention>(&node())?.rows)
+    };
+    let texts = |rows: &[GeneratedAttention]| {
+        let mut texts: Vec<_> = rows.iter().map(|row| (row.step, row.sample)).collect();
+        texts.dedup();
+        texts
+    };
+    assert_eq!(texts(&kept("")?), [(5, 0)]);
+    assert_eq!(texts(&kept("--kept-samples 0")?), []);
+    assert_eq!(texts(&kept("--kept-samples 9 --last-samples 4")?), [(5, 0), (5, 1), (5, 2), (5, 3)]);
+    let rows = kept("--kept-samples 2 --kept-steps snapshots --context-policy rollover")?;
+    assert_eq!(texts(&rows), [(0, 0), (0, 1), (5, 0), (5, 1)]);
+    // Every token, layer and head in order; the prompt is one token, and a block is 12, of which a full one keeps half.
+    let keys = |row: &GeneratedAttention| (row.position, row.layer, row.head);
+    let expected =
+        (0..60).flat_map(|position| (0..3).flat_map(move |layer| (0..2).map(move |head| (position, layer, head))));
+    assert!(rows[..360].iter().map(keys).eq(expected));
+    let contexts: Vec<usize> = rows[..360].iter().step_by(6).map(|row| row.weights.len()).collect();
+    assert_eq!((contexts[0], contexts[11], contexts[12], contexts[18]), (1, 12, 6, 12));
+    // The means over rows of more than one key are those of the other table.
+    let means = artifacts.read::<SampleAttention>(&node())?.rows;
+    for mean in means.iter().filter(|row| row.source == TextSource::Model && row.sample < 2) {
+        let of_head = |row: &&GeneratedAttention| {
+            (row.step, row.sample, row.layer, row.head) == (mean.step, mean.sample, mean.layer, mean.head)
+        };
+        let first: Vec<f64> = rows
+            .iter()
+            .filter(of_head)
+            .filter(|row| row.weights.len() > 1)
+            .map(|row| f64::from(row.weights[0]) / row.weights.iter().copied().map(f64::from).sum::<f64>())
+            .collect();
+        let found = first.iter().sum::<f64>() / first.len() as f64;
+        assert!((found - mean.first_token_mass).abs() < 1e-9, "{found} {mean:?}");
+    }
     Ok(())
 }
 

@@ -9,12 +9,21 @@ use std::path::Path;
 
 use declarations::plot::{Parameters, Plot};
 use declarations::{Fault, Inputs as Tables, Part, Reads, Stage as _, Steps, Study, StudyDataset, StudyRun};
-use schemas::tables::{Attention, Correlations, Evaluations, Findings, HeadMatches, Onsets, Results, Samples};
+use schemas::tables::{
+    Attention, Correlations, Evaluations, Findings, GeneratedAttention, HeadMatches, Onsets, Results, Samples,
+};
 use schemas::{Artifacts, Partition, Table};
 
 /// Tables that a page can do without: conclusions over all seeds, and samples, which come last.
-const LATER: [&str; 6] =
-    [Results::NAME, Findings::NAME, Onsets::NAME, HeadMatches::NAME, Correlations::NAME, Samples::NAME];
+const LATER: [&str; 7] = [
+    Results::NAME,
+    Findings::NAME,
+    Onsets::NAME,
+    HeadMatches::NAME,
+    Correlations::NAME,
+    Samples::NAME,
+    GeneratedAttention::NAME,
+];
 
 /// Whether a table is not there yet, which only matters to a page of what there is so far.
 ///

@@ -39,9 +39,9 @@ stage! {
         score: bool = false,
         /// Whether attention is tracked during generation
         track: bool = false,
-        /// With --track, samples of a step whose attention is kept for every character (generated_attention): the first so many
+        /// With --track, how many samples of a step have their attention kept for every character (generated_attention)
         kept_samples: u16 = 1,
-        /// The steps whose samples those are: the last one, or all that generate
+        /// The steps at which attention is kept: the last one, or all that generate
         kept_steps: Schedule = Schedule::Last,
     }
     schedule {

@@ -29,33 +29,26 @@ pub fn generated(
     let run = parameters.study.run_of_samples().filter(|run| run.has(Part::Quality));
     let Some((run, &seed)) = run.zip(of.study.seeds.first()) else { return Ok(Vec::new()) };
     let partition = Partition::dataset(&of.study.name).run(&run.name).seed(seed);
-    if so_far::lacks::<GeneratedAttention>(tables, &partition, parameters)? {
+    if of.samples.is_empty() || so_far::lacks::<GeneratedAttention>(tables, &partition, parameters)? {
         return Ok(Vec::new());
     }
     let reader = tables.open::<GeneratedAttention>(&partition)?;
-    let mut texts: BTreeMap<(u32, u16), Text> = BTreeMap::new();
+    let (budget, mut packed) = (BUDGET / reader.groups().max(1), Vec::new());
     for group in 0..reader.groups() {
-        for row in reader.group(group)? {
-            let cells = row.weights.into_iter().map(byte).collect();
-            let text = texts.entry((row.step, row.sample)).or_default();
-            text.tokens.entry(row.position).or_default().insert((row.layer, row.head), cells);
-        }
-    }
-    let budget = BUDGET / texts.len().max(1);
-    let mut packed = Vec::new();
-    for ((step, sample), text) in &texts {
-        let of_sample = of.samples.iter().find(|row| (row.step, row.sample) == (*step, *sample));
-        let found = of_sample.and_then(|row| text.pack(row, budget)).ok_or_else(|| {
+        let rows = reader.group(group)?;
+        let Some((step, sample)) = rows.first().map(|row| (row.step, row.sample)) else { continue };
+        let of_sample = of.samples.iter().find(|row| (row.step, row.sample) == (step, sample));
+        let text = Text::of(rows, step, sample).zip(of_sample).and_then(|(text, row)| text.pack(row, budget));
+        let text = text.ok_or_else(|| {
             Fault::input(format!(
-                "{}: the rows of step {step}, sample {sample}, are not one for each token, layer and head of that sample in \
-                 `samples`: rerun `generate`",
+                "{}: row group {group} is not one row for each token, layer and head of one sample in `samples`: rerun `generate`",
                 reader.path().display()
             ))
         })?;
-        let chunk = Chunk::new(format!("generated-{}-{step}-{sample}", of.study.name), &found.cells);
+        let chunk = Chunk::new(format!("generated-{}-{step}-{sample}", of.study.name), &text.cells);
         packed.push(json!({
-            "step": step, "sample": sample, "layers": found.layers, "heads": found.heads, "prompt": found.prompt,
-            "tokens": found.tokens, "contexts": found.contexts, "length": text.tokens.len(), "chunk": chunk.id,
+            "step": step, "sample": sample, "layers": text.layers, "heads": text.heads, "prompt": text.prompt,
+            "tokens": text.tokens, "contexts": text.contexts, "length": text.length, "chunk": chunk.id,
         }));
         chunks.push(chunk);
     }
@@ -81,9 +74,24 @@ struct Packed {
     contexts: Vec<usize>,
     /// For each token of the sample, layer and head, the attention to the context.
     cells: Vec<u8>,
+    /// Tokens of the whole sample.
+    length: usize,
 }
 
 impl Text {
+    /// The rows of a sample; none if a row is of another one, or is there twice.
+    fn of(rows: Vec<GeneratedAttention>, step: u32, sample: u16) -> Option<Self> {
+        let mut text = Self::default();
+        for row in rows {
+            let cells = row.weights.into_iter().map(byte).collect();
+            let places = text.tokens.entry(row.position).or_default();
+            if (row.step, row.sample) != (step, sample) || places.insert((row.layer, row.head), cells).is_some() {
+                return None;
+            }
+        }
+        Some(text)
+    }
+
     /// As many tokens as have so many weights, one at least; none if there is not one row for each token, layer and head, or the
     /// context is longer than the text so far.
     fn pack(&self, of: &Samples, budget: usize) -> Option<Packed> {
@@ -91,8 +99,15 @@ impl Text {
         let (layer, head) = *places.last_key_value()?.0;
         let (layers, heads) = (layer.checked_add(1)?, head.checked_add(1)?);
         let prompt = of.prompt_tokens.len();
-        let mut packed =
-            Packed { layers, heads, prompt, tokens: of.prompt_tokens.clone(), contexts: Vec::new(), cells: Vec::new() };
+        let mut packed = Packed {
+            layers,
+            heads,
+            prompt,
+            tokens: of.prompt_tokens.clone(),
+            contexts: Vec::new(),
+            cells: Vec::new(),
+            length: of.tokens.len(),
+        };
         for ((position, rows), &token) in self.tokens.iter().zip(&of.tokens) {
             let context = rows.values().next()?.len();
             let is_whole =
@@ -111,7 +126,7 @@ impl Text {
             packed.contexts.push(context);
             packed.cells.extend(rows.values().flatten());
         }
-        (self.tokens.len() <= of.tokens.len()).then_some(packed)
+        (self.tokens.len() == of.tokens.len()).then_some(packed)
     }
 }
 
@@ -137,24 +152,28 @@ mod tests {
         assert_eq!(packed.cells, [0, 1, 0, 0, 1, 1, 0, 0, 1, 1]);
         let first = text(&[1, 2, 2]).pack(&sample(), 6).expect("whole");
         assert_eq!((first.tokens, first.contexts), (vec![4, 1, 2], vec![1, 2]));
-        assert_eq!(text(&[1, 2]).pack(&sample(), 0).expect("whole").contexts, [1]);
+        assert_eq!(text(&[1, 2, 2]).pack(&sample(), 0).expect("whole").contexts, [1]);
     }
 
     #[test]
     fn rows_that_are_not_of_the_sample_are_refused() {
         let pack = |text: &Text| text.pack(&sample(), 100);
         assert_eq!(pack(&Text::default()), None);
-        // A context beyond the text so far; more tokens than the sample has.
-        assert_eq!(pack(&text(&[1, 3])), None);
+        // A context beyond the text so far; more and fewer tokens than the sample has.
+        assert_eq!(pack(&text(&[1, 3, 3])), None);
         assert_eq!(pack(&text(&[1, 2, 2, 2])), None);
+        assert_eq!(pack(&text(&[1, 2])), None);
         let mut gap = text(&[1, 2, 2]);
         gap.tokens.remove(&1);
         assert_eq!(pack(&gap), None);
-        let mut lacking = text(&[1, 2]);
+        let mut lacking = text(&[1, 2, 2]);
         lacking.tokens.get_mut(&1).expect("a token").remove(&(0, 1));
         assert_eq!(pack(&lacking), None);
-        let mut uneven = text(&[1, 2]);
+        let mut uneven = text(&[1, 2, 2]);
         uneven.tokens.get_mut(&1).expect("a token").insert((0, 1), vec![0]);
         assert_eq!(pack(&uneven), None);
+        let row = |sample| GeneratedAttention { sample, weights: vec![1.0], ..GeneratedAttention::default() };
+        assert!(Text::of(vec![row(0)], 0, 0).is_some());
+        assert!(Text::of(vec![row(0), row(0)], 0, 0).is_none() && Text::of(vec![row(1)], 0, 0).is_none());
     }
 }
