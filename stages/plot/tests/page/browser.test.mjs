@@ -245,7 +245,7 @@ test("attention while generating is that of the Parquet, token by token", { skip
         assert.ok(near.includes(pixels[(row + 1) * widest - weights.length + at]), `${head}, key ${at}`);
     }));
     const text = section.locator(".text"), most = Math.max(...heads[name]), before = heads[name].length - heads[name].indexOf(most);
-    assert.match(await text.getAttribute("aria-valuetext"), new RegExp(`is .* head ${name} attended to .*, ${before} before \\(`));
+    assert.match(await section.locator(".said").textContent(), new RegExp(`is .* head ${name} attended to .*, ${before} [a-z]+ before \\(`));
     // The keyboard moves the token, a click chooses a head, and playing goes on.
     await text.focus();
     await page.keyboard.press("Home");
@@ -257,6 +257,12 @@ test("attention while generating is that of the Parquet, token by token", { skip
     assert.match(page.url(), new RegExp(`head=${Object.keys(heads)[0]}`));
     await section.locator(".text > span").nth(prompt).hover();
     assert.equal(await section.locator(".said").getAttribute("data-position"), "0");
+    // Keys move the token from one that was clicked, though the pointer rests on it.
+    await section.locator(".text > span").nth(prompt + 1).click();
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await text.getAttribute("aria-valuenow"), "3");
+    await page.mouse.move(0, 0);
+    await section.locator(".text > span").nth(prompt + 1).click();
     await page.mouse.move(0, 0);
     await section.locator(".play").click();
     await page.waitForFunction(() => Number(document.querySelector("#text .generating .said").dataset.position) > 1);
@@ -314,6 +320,8 @@ test("every view saves SVG, PNG and CSV of what it shows", async () => {
             const bytes = readFileSync(await download.path()), text = bytes.toString("utf8");
             assert.ok(download.suggestedFilename().endsWith(`.${kind.toLowerCase()}`), download.suggestedFilename());
             if (kind === "PNG") assert.equal(bytes.subarray(1, 4).toString(), "PNG");
+            // Maps keep their pixels where they are enlarged.
+            if (kind === "SVG" && view === "attention") assert.match(text, /<image [^>]*image-rendering="pixelated"/);
             if (kind === "SVG") assert.ok(await page.evaluate((svg) => { const parsed = new DOMParser().parseFromString(svg, "image/svg+xml"); return !parsed.querySelector("parsererror") && parsed.querySelectorAll("text").length > 2; }, text), view);
             if (kind === "CSV") {
                 const rows = text.trim().split("\r\n");

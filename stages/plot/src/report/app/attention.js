@@ -2,7 +2,7 @@
 import { cssLevel, distinct, inkOn, levels, signed } from "./colour.js";
 import { triangle, weight } from "./codec.js";
 import { legend, lineChart, sparkline } from "./chart.js";
-import { choice, el, empty, isDark, svgEl, table } from "./dom.js";
+import { attached, choice, el, empty, isDark, movedBy, player, svgEl, symbolSpans, table } from "./dom.js";
 import { exporter } from "./export.js";
 import { axisOf, distances, drawDifference, drawMap, keyColumn, queryRow, topAttended } from "./maps.js";
 import { integer, percent, short } from "./number.js";
@@ -37,7 +37,7 @@ export function mountAttention(root, app) {
     }
     const measures = app.study.measures.head;
     const losses = dataset.losses.find((one) => training.runs.some((run) => one.runs.includes(run.name))) ?? dataset.losses[0];
-    let colours = levels(dark, app.state.scale), maps = null, otherMaps = null, shares = null, otherShares = null, timer = null, point = null;
+    let colours = levels(dark, app.state.scale), maps = null, otherMaps = null, shares = null, otherShares = null, point = null;
 
     // ── Controls ──
     const windows = (seed) => training.mapsOf(seed).map(({ window }) => [String(window), training.windowLabel(window)]);
@@ -48,23 +48,18 @@ export function mountAttention(root, app) {
             choice("Seed", training.seeds.map((name, at) => [name, training.mapsOf(at).length ? name : `${name} (no maps here)`]), training.seeds[seed], (value) => app.set({ seed: value })),
             choice("Window", windows(seed), String(window), (value) => app.set({ window: value, query: "" })));
     };
-    const play = el("button", { type: "button", class: "play", "aria-label": "Play", onclick: () => toggle() }, "▶");
     const slider = el("input", { type: "range", min: 0, max: training.steps.length - 1, step: 1, "aria-label": "Snapshot", list: "snapshots", oninput: () => app.set({ step: String(training.steps[slider.value]) }) });
     const stepText = el("output", { class: "step" });
-    const toggle = () => {
-        if (timer) { stop(); return; }
-        if (app.at().step === training.steps.length - 1) app.set({ step: String(training.steps[0]) });
-        play.textContent = "❚❚";
-        play.setAttribute("aria-label", "Pause");
-        timer = setInterval(() => {
+    const play = player("Play", BEAT, {
+        begin: () => { if (app.at().step === training.steps.length - 1) app.set({ step: String(training.steps[0]) }); },
+        tick: () => {
             const next = app.at().step + 1;
-            if (next >= training.steps.length || !root.isConnected) { stop(); return; }
-            app.set({ step: String(training.steps[next]) });
-        }, BEAT);
-    };
-    const stop = () => { clearInterval(timer); timer = null; play.textContent = "▶"; play.setAttribute("aria-label", "Play"); };
+            if (next < training.steps.length) app.set({ step: String(training.steps[next]) });
+            return next < training.steps.length;
+        },
+    });
     const chartHost = el("div", { class: "losschart" });
-    const player = el("div", { class: "player" }, play, el("div", { class: "track" }, slider, stepText));
+    const playerHost = el("div", { class: "player" }, play.button, el("div", { class: "track" }, slider, stepText));
 
     // ── Grid of heads ──
     const grid = el("div", { class: "heads", role: "group", "aria-label": "Heads", style: `--heads:${training.heads}` });
@@ -160,18 +155,23 @@ export function mountAttention(root, app) {
         });
         mapsHost.className = `maps of${kinds.length}`;
         mapsHost.replaceChildren(...shownMaps.map((one) => one.figure));
-        const spans = symbols.map((symbol, position) => el("span", { class: symbol === "\n" ? "feed" : null, onpointerenter: () => hover(position, null), onclick: () => app.set({ query: String(position) }) }, el("bdi", {}, visible(symbol))));
-        text.replaceChildren(...spans.flatMap((span, position) => (symbols[position].endsWith("\n") ? [span, el("br")] : [span])));
+        const [spans, children] = symbolSpans(symbols);
+        spans.forEach((span, position) => {
+            span.addEventListener("pointerenter", () => hover(position, null));
+            span.addEventListener("click", () => app.set({ query: String(position) }));
+        });
+        text.replaceChildren(...children);
         text.spans = spans;
         text.symbols = symbols;
         text.setAttribute("aria-valuemax", symbols.length - 1);
         text.onpointerleave = () => hover(null, null);
     }
     text.addEventListener("keydown", (event) => {
-        const moved = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
-        if (moved === undefined) return;
-        event.preventDefault();
-        app.set({ query: String(Math.min(maps.side - 1, Math.max(0, query() + moved))) });
+        const moved = movedBy(event, query(), maps.side - 1);
+        if (moved === null) return;
+        // The pointer may rest on a character.
+        point = null;
+        app.set({ query: String(moved) });
     });
 
     const query = () => {
@@ -308,9 +308,8 @@ export function mountAttention(root, app) {
             const [x, y] = [gap + index % columns * (size + gap), 34 + Math.floor(index / columns) * (size + 34)];
             svg.append(svgEl("image", { x, y, width: size, height: size, href: cells.get(name).canvas.toDataURL(), style: "image-rendering:pixelated" }), svgEl("text", { class: "note", x, y: y + size + 15 }, `${name}  ${short(valueOf(name))}`));
         });
-        return attach(svg);
+        return attached(root, svg);
     }
-    function attach(svg) { root.append(svg); queueMicrotask(() => svg.remove()); return svg; }
     const gridRows = () => {
         const at = app.at();
         return [["dataset", "seed", "window", "step", "layer", "head", ...measures.map((measure) => measure.name)],
@@ -327,7 +326,7 @@ export function mountAttention(root, app) {
                 svg.append(svgEl("text", { class: "tick", style: `font-size:${font}px`, x: x - 6, y: 28 + (at + 0.8) * pitch, "text-anchor": "middle" }, shown), svgEl("text", { class: "tick", style: `font-size:${font}px`, x: x + (at + 0.5) * pitch, y: 28 + size + 10, "text-anchor": "middle" }, shown));
             });
         });
-        return attach(svg);
+        return attached(root, svg);
     }
     const detailRows = () => {
         const at = app.at(), second = other(at), current = maps.of(at.step, at.head.layer, at.head.head);
@@ -350,7 +349,7 @@ export function mountAttention(root, app) {
             const y = 34 + at * 22;
             svg.append(svgEl("text", { class: "tick", x: 34, y: y + 13, "text-anchor": "end" }, symbol), svgEl("rect", { x: 44, y: y + 2, width: 300 * share, height: 14, fill: distinct(dark, 0) }), svgEl("rect", { x: 43 + 300 * uniform, y, width: 2, height: 18, fill: distinct(dark, 1) }), svgEl("text", { class: "tick", x: 50 + 300 * share, y: y + 13 }, percent(Number(share))));
         });
-        return attach(svg);
+        return attached(root, svg);
     };
 
     // ── Changes ──
@@ -425,7 +424,7 @@ export function mountAttention(root, app) {
     }
 
     root.replaceChildren(
-        el("div", { class: "bar" }, controls, player),
+        el("div", { class: "bar" }, controls, playerHost),
         el("div", { class: "split" },
             el("section", { class: "overview", "aria-label": "All heads" }, chartHost, gridControls, gridNote, grid, ramp, exporter("the maps of all heads", () => `heads_${dataset.name}_seed${training.seeds[app.at().seed]}_step${training.steps[app.at().step]}`, gridSvg, gridRows), about),
             detail));
@@ -447,6 +446,6 @@ export function mountAttention(root, app) {
             if (any("query", "shown")) highlight();
             if (any("filter") && app.state.filter === "") for (const input of limits.querySelectorAll("input")) input.value = "";
         },
-        leave: stop,
+        leave: play.stop,
     };
 }

@@ -1,4 +1,5 @@
 // Elements. Text is only ever set as text, so nothing that a table says becomes markup.
+import { visible } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -43,6 +44,47 @@ export function table(caption, headings, rows, attributes = {}) {
 export function empty(root, app, why) {
     root.replaceChildren(el("p", { class: "empty" }, app.study.pending ? "Not there yet: the study still runs, or was interrupted. The overview lists what is missing." : why));
     return { update() {} };
+}
+
+/** Symbols one by one, to be marked: an element for each, and these with line breaks as the text has them. */
+export function symbolSpans(symbols, classOf) {
+    const spans = symbols.map((symbol, at) => el("span", { class: [symbol === "\n" && "feed", classOf?.(at)].filter(Boolean).join(" ") || null }, el("bdi", {}, visible(symbol))));
+    return [spans, spans.flatMap((span, at) => (symbols[at].endsWith("\n") ? [span, el("br")] : [span]))];
+}
+
+/** Where a key moves a mark over a text from `at`, up to `last`; null for other keys. */
+export function movedBy(event, at, last) {
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
+    if (by === undefined) return null;
+    event.preventDefault();
+    return Math.min(last, Math.max(0, at + by));
+}
+
+/** A button that plays: `begin`, then `tick` at a pace until it returns false, then `end`. */
+export function player(label, pace, { begin, tick, end }) {
+    let timer = null;
+    const button = el("button", { type: "button", class: "play", "aria-label": label, onclick: () => (timer ? stop() : start()) }, "▶");
+    function show(text, name) { button.textContent = text; button.setAttribute("aria-label", name); }
+    function start() {
+        begin();
+        show("❚❚", "Pause");
+        timer = setInterval(() => { if (!button.isConnected || tick() === false) stop(); }, pace);
+    }
+    function stop() {
+        if (timer === null) return;
+        clearInterval(timer);
+        timer = null;
+        show("▶", label);
+        end?.();
+    }
+    return { button, stop, playing: () => timer !== null };
+}
+
+/** Puts an SVG into the page until it is saved, so that it has the page's style. */
+export function attached(root, svg) {
+    root.append(svg);
+    queueMicrotask(() => svg.remove());
+    return svg;
 }
 
 /** Whether the page is dark. */

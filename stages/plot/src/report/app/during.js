@@ -32,11 +32,11 @@ export function duringChart(app, sample) {
         const [layer, head] = [Math.floor(at / training.heads), at % training.heads];
         return [dataset.name, sample.step, sample.sample, layer, head, ...kinds.map(([, matrix]) => matrix[layer][head])];
     })];
-    root.append(el("h2", {}, "Attention while generating this sample"),
+    root.append(el("h2", {}, "Every head, mean over this sample"),
         el("div", { class: "controls" }, choice("Metric of every head", measures.map((one) => [one.name, one.label]), measure.name, (value) => app.set({ x: value })),
             exporter("attention while generating", () => `while_generating_${dataset.name}_step${sample.step}`, () => beside(root, charts), rows)),
         el("div", { class: "matrices" }, charts.map(({ title, chart }) => el("figure", {}, el("figcaption", {}, title), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `${measure.label}, ${title}` }, chart)))),
-        el("p", { class: "note" }, `${app.study.label(measure.name)}, mean over the ${dataset.unit}s that were generated; higher: ${measure.higher}. On real text, ${dataset.unit} by ${dataset.unit}, it is in `,
-            el("a", { href: app.link({ view: "attention" }) }, "Attention"), "."));
+        el("p", { class: "note" }, `${app.study.label(measure.name)}, mean over the ${dataset.unit}s that were generated; higher: ${measure.higher}. The view `,
+            el("a", { href: app.link({ view: "attention" }) }, "Attention"), ` shows attention on real text, ${dataset.unit} by ${dataset.unit}.`));
     return root;
 }

@@ -2,7 +2,7 @@
 import { el } from "./dom.js";
 
 const STYLED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "fill-opacity", "font-size", "font-family",
-    "font-weight", "text-anchor", "dominant-baseline"];
+    "font-weight", "text-anchor", "dominant-baseline", "image-rendering"];
 
 /** Rows as CSV (RFC 4180). */
 export function csv(rows) {

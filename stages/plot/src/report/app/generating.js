@@ -1,7 +1,7 @@
 // Attention while a sample was generated, token by token: of one head in the text, of every head side by side.
 import { weight } from "./codec.js";
 import { cssLevel, inkOn, levels } from "./colour.js";
-import { choice, el, isDark, svgEl } from "./dom.js";
+import { attached, choice, el, isDark, movedBy, player, svgEl, symbolSpans } from "./dom.js";
 import { exporter } from "./export.js";
 import { axisOf, drawRows } from "./maps.js";
 import { chunk } from "./model.js";
@@ -43,19 +43,19 @@ export class Generated {
 /** The section of one sample; `json` says where its cells are. */
 export function generatingView(app, json) {
     const { dataset } = app.at(), dark = isDark(), colours = levels(dark, "sqrt"), unit = dataset.unit;
-    const root = el("section", { class: "generating", "aria-label": "Attention while generating, token by token" });
+    const root = el("section", { class: "generating", "aria-label": `Attention while generating, ${unit} by ${unit}` });
     const title = el("h2", {}, `Attention while generating this sample, ${unit} by ${unit}`);
     const names = Array.from({ length: json.layers * json.heads }, (_, at) => headName(Math.floor(at / json.heads), at % json.heads));
-    const symbols = json.tokens.map((token) => dataset.vocabulary[token] ?? "�"), count = json.contexts.length;
-    const text = el("div", { class: "text", role: "slider", tabindex: "0", "aria-label": `Generated ${unit}`, "aria-valuemin": 1, "aria-valuemax": count });
-    const spans = symbols.map((symbol, at) => el("span", { class: [symbol === "\n" && "feed", at < json.prompt && "prompt"].filter(Boolean).join(" ") || null, title: at < json.prompt ? "prompt" : null }, el("bdi", {}, visible(symbol))));
-    text.append(...spans.flatMap((span, at) => (symbols[at].endsWith("\n") ? [span, el("br")] : [span])));
+    const symbols = json.tokens.map((token) => dataset.vocabulary[token] ?? "�"), last = json.contexts.length - 1;
+    const text = el("div", { class: "text", role: "slider", tabindex: "0", "aria-label": `Generated ${unit}`, "aria-valuemin": 1, "aria-valuemax": last + 1 });
+    const [spans, children] = symbolSpans(symbols, (at) => at < json.prompt && "prompt");
+    text.append(...children);
+    spans.slice(0, json.prompt).forEach((span) => span.setAttribute("title", "prompt"));
     const said = el("p", { class: "said", "aria-live": "polite" }), controls = el("div", { class: "controls" });
     const canvas = el("canvas", { "aria-hidden": "true" }), axisHost = el("div", { class: "stripaxis" }), mark = el("i", { class: "stripmark" });
     const labels = names.map((name) => el("button", { type: "button", "data-head": name, onclick: () => app.set({ head: name }) }, name));
     const strip = el("div", { class: "strip", style: `--rows:${names.length}` }, el("div", { class: "striplabels", role: "group", "aria-label": "Heads" }, labels), el("div", { class: "stripmap" }, canvas, mark), axisHost);
-    const play = el("button", { type: "button", class: "play", "aria-label": "Play the generation", onclick: () => (timer ? pause() : start()) }, "▶");
-    let generated = null, hovered = null, played = null, timer = null;
+    let generated = null, hovered = null, played = null;
 
     const chosen = () => {
         const { head } = app.at(), known = head && head.layer < json.layers && head.head < json.heads;
@@ -64,27 +64,28 @@ export function generatingView(app, json) {
     // Without a choice, the first token before which the context is full.
     const pinned = () => {
         const at = Number.parseInt(app.state.char, 10);
-        return Number.isNaN(at) ? json.contexts.indexOf(generated.widest) : Math.min(count - 1, Math.max(0, at));
+        return Number.isNaN(at) ? json.contexts.indexOf(generated.widest) : Math.min(last, Math.max(0, at));
     };
     const shown = () => hovered ?? played ?? pinned();
 
-    function pause() {
-        clearInterval(timer);
-        timer = null;
-        play.textContent = "▶";
-        play.setAttribute("aria-label", "Play the generation");
-        if (played !== null) { const at = String(played); played = null; app.set({ char: at }); }
-    }
-    function start() {
-        played = pinned() === count - 1 ? 0 : pinned();
-        play.textContent = "❚❚";
-        play.setAttribute("aria-label", "Pause");
-        timer = setInterval(() => {
-            if (!root.isConnected || played === count - 1) return pause();
-            played += 1;
-            return follow();
-        }, PACE);
-    }
+    const play = player("Play the generation", PACE, {
+        begin: () => {
+            hovered = null;
+            played = pinned() === last ? 0 : pinned();
+            said.setAttribute("aria-live", "off");
+            follow();
+        },
+        tick: () => {
+            if (played < last) { played += 1; follow(); }
+            return played < last;
+        },
+        end: () => {
+            const at = String(played);
+            played = null;
+            said.setAttribute("aria-live", "polite");
+            app.set({ char: at });
+        },
+    });
     /** Shows a token, and brings it into the part of the text that is seen. */
     function follow() {
         highlight();
@@ -102,14 +103,15 @@ export function generatingView(app, json) {
             span.classList.toggle("current", at === end);
             span.classList.toggle("after", at < start || at > end);
         });
-        const list = generated.most(position, layer, head, 3).filter((one) => one.weight > 0).map((one) => `${spoken(symbols[one.at])}, ${one.before} before (${percent(one.weight)})`).join("; ");
+        const found = generated.most(position, layer, head, 3).filter((one) => one.weight > 0);
+        const list = found.map((one, at) => `${spoken(symbols[one.at])}, ${one.before} ${at ? "" : `${unit}${one.before === 1 ? "" : "s"} `}before (${percent(one.weight)})`).join("; ");
         said.textContent = `${unit[0].toUpperCase()}${unit.slice(1)} ${integer(position + 1)} of ${integer(json.length)} is ${spoken(symbols[end])}. To predict it, head ${name} attended to ${list}.`;
         said.dataset.position = position;
         text.setAttribute("aria-valuenow", position + 1);
-        text.setAttribute("aria-valuetext", said.textContent);
+        text.setAttribute("aria-valuetext", `${spoken(symbols[end])}, ${integer(position + 1)} of ${integer(json.length)}`);
         const size = json.contexts[position];
         drawRows(canvas, names.map((_, at) => generated.row(position, Math.floor(at / json.heads), at % json.heads)), generated.widest, colours);
-        axisHost.replaceChildren(axisOf([...Array(generated.widest - size).fill(null), ...symbols.slice(start, end)], 640, false));
+        axisHost.replaceChildren(axisOf([...Array(generated.widest - size).fill(null), ...symbols.slice(start, end)], canvas.clientWidth || 640, false));
         labels.forEach((label) => label.setAttribute("aria-pressed", String(label.dataset.head === name)));
         mark.style.setProperty("--row", names.indexOf(name));
     }
@@ -124,28 +126,31 @@ export function generatingView(app, json) {
     function svg() {
         const position = shown(), size = json.contexts[position], start = generated.start(position), pitch = 11, left = 52, width = left + generated.widest * pitch + 10;
         const whole = svgEl("svg", { viewBox: `0 0 ${width} ${names.length * pitch + 60}`, class: "chart" },
-            svgEl("text", { class: "note", x: 8, y: 18 }, `${dataset.name}, step ${integer(json.step)}, sample ${json.sample}: attention before ${unit} ${position + 1}, ${visible(symbols[json.prompt + position])}`),
+            svgEl("text", { class: "note", x: 8, y: 18 }, `${dataset.name}, step ${integer(json.step)}, sample ${json.sample}: attention when ${unit} ${position + 1} was generated, ${visible(symbols[json.prompt + position])}`),
             svgEl("image", { x: left, y: 28, width: generated.widest * pitch, height: names.length * pitch, preserveAspectRatio: "none", href: canvas.toDataURL(), style: "image-rendering:pixelated" }));
         names.forEach((name, at) => whole.append(svgEl("text", { class: "tick", style: "font-size:9px", x: left - 6, y: 28 + (at + 0.8) * pitch, "text-anchor": "end" }, name)));
-        symbols.slice(start, start + size).forEach((symbol, at) => whole.append(svgEl("text", { class: "tick", style: "font-size:9px", x: left + (generated.widest - size + at + 0.5) * pitch, y: 42 + names.length * pitch, "text-anchor": "middle" }, `\u2068${visible(symbol)}\u2069`)));
-        root.append(whole);
-        queueMicrotask(() => whole.remove());
-        return whole;
+        symbols.slice(start, start + size).forEach((symbol, at) => whole.append(svgEl("text", { class: "tick", style: "font-size:9px", x: left + (generated.widest - size + at + 0.5) * pitch, y: 42 + names.length * pitch, "text-anchor": "middle" }, `\u2068${[...visible(symbol)].slice(0, 4).join("")}\u2069`)));
+        return attached(root, whole);
     }
 
     const heads = choice("Head", names.map((name) => [name, name]), chosen().name, (value) => app.set({ head: value }));
-    controls.append(play, heads, exporter(`attention while generating, ${unit} by ${unit}`, () => `generated_attention_${dataset.name}_step${json.step}_sample${json.sample}_${unit}${shown() + 1}`, svg, rows));
-    spans.forEach((span, at) => {
-        if (at < json.prompt) return;
-        span.addEventListener("pointerenter", () => { if (generated) { hovered = at - json.prompt; highlight(); } });
-        span.addEventListener("click", () => app.set({ char: String(at - json.prompt) }));
+    const saves = exporter(`attention while generating, ${unit} by ${unit}`, () => `generated_attention_${dataset.name}_step${json.step}_sample${json.sample}_position${shown()}`, svg, rows);
+    controls.append(play.button, heads, saves);
+    // There is nothing to play or to save before the cells are unpacked.
+    const buttons = [play.button, ...saves.querySelectorAll("button")];
+    buttons.forEach((button) => { button.disabled = true; });
+    spans.slice(json.prompt).forEach((span, position) => {
+        span.addEventListener("pointerenter", () => { if (generated && !play.playing()) { hovered = position; highlight(); } });
+        span.addEventListener("click", () => { play.stop(); hovered = null; app.set({ char: String(position) }); });
     });
     text.addEventListener("pointerleave", () => { if (generated) { hovered = null; highlight(); } });
     text.addEventListener("keydown", (event) => {
-        const moved = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
-        if (moved === undefined || !generated) return;
-        event.preventDefault();
-        app.set({ char: String(Math.min(count - 1, Math.max(0, pinned() + moved))) });
+        const moved = generated && movedBy(event, played ?? pinned(), last);
+        if (moved === null) return;
+        // The pointer may rest on a character.
+        play.stop();
+        hovered = null;
+        app.set({ char: String(moved) });
     });
     const place = (event) => {
         const box = canvas.getBoundingClientRect(), share = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -154,17 +159,17 @@ export function generatingView(app, json) {
     canvas.addEventListener("pointermove", (event) => {
         if (!generated) return;
         const [column, row] = place(event), position = shown(), size = json.contexts[position], at = column - (generated.widest - size), { layer, head } = headOf(names[row]);
-        if (at >= 0) said.textContent = `Head ${names[row]} attended to ${spoken(symbols[generated.start(position) + at])}, ${size - at} before: ${percent(weight(generated.row(position, layer, head)[at]))}.`;
+        if (at >= 0) canvas.title = `${names[row]} → ${spoken(symbols[generated.start(position) + at])}, ${size - at} before: ${percent(weight(generated.row(position, layer, head)[at]))}`;
     });
-    canvas.addEventListener("pointerleave", () => { if (generated) highlight(); });
     canvas.addEventListener("click", (event) => { if (generated) app.set({ head: names[place(event)[1]] }); });
 
-    root.append(title, controls, text, said, el("h3", {}, `Every head before this ${unit}`), strip,
-        el("p", { class: "note" }, `Each row is a head, each column a ${unit} of the context, the latest at the right; the colour goes with the square root of the attention, the same in the text. Recorded in the table generated_attention`, json.length > count ? `; of ${integer(json.length)} ${unit}s the first ${integer(count)} are on this page.` : "."));
+    root.append(title, controls, text, said, el("h3", {}, `Every head, for this ${unit}`), strip,
+        el("p", { class: "note" }, `Each row is a head, each column a ${unit} of the context, the latest at the right; the colour goes with the square root of the attention, the same in the text. Recorded in the table generated_attention`, json.length > last + 1 ? `; of ${integer(json.length)} ${unit}s the first ${integer(last + 1)} are on this page.` : "."));
     chunk(json.chunk).then((cells) => {
         generated = new Generated(json, cells);
+        buttons.forEach((button) => { button.disabled = false; });
         follow();
         root.dataset.ready = "true";
     });
-    return { root, update: () => { heads.querySelector("select").value = chosen().name; if (generated) follow(); }, leave: () => clearInterval(timer) };
+    return { root, update: () => { heads.querySelector("select").value = chosen().name; if (generated) follow(); }, leave: play.stop };
 }

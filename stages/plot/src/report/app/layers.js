@@ -1,7 +1,7 @@
 // The view "Layers": how alike the layers attend, at each snapshot.
 import { cssLevel, distinct, inkOn } from "./colour.js";
 import { lineChart, matrixChart } from "./chart.js";
-import { choice, el, empty, isDark } from "./dom.js";
+import { attached, choice, el, empty, isDark } from "./dom.js";
 import { exporter } from "./export.js";
 import { meanOf } from "./model.js";
 import { integer, short } from "./number.js";
@@ -91,7 +91,5 @@ export function beside(root, charts) {
         whole.append(copy, text);
         x += sizes[at][0] + 20;
     });
-    root.append(whole);
-    queueMicrotask(() => whole.remove());
-    return whole;
+    return attached(root, whole);
 }

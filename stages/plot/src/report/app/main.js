@@ -54,7 +54,7 @@ class App {
     choices() {
         const { dataset, training } = this.at(), { datasets } = this.study;
         const more = [];
-        if (datasets.length > 1) more.push(choice("Dataset", datasets.map((one) => [one.name, one.name]), dataset.name, (value) => this.set({ dataset: value, training: "0", seed: "", window: "", step: "", head: "", query: "", filter: "" })));
+        if (datasets.length > 1) more.push(choice("Dataset", datasets.map((one) => [one.name, one.name]), dataset.name, (value) => this.set({ dataset: value, training: "0", seed: "", window: "", step: "", head: "", query: "", char: "", filter: "" })));
         if (dataset.trainings.length > 1) more.push(choice("Training", dataset.trainings.map((one, at) => [String(at), one.label()]), String(dataset.trainings.indexOf(training)), (value) => this.set({ training: value, window: "", head: "" })));
         else if (training.runs.length > 1) more.push(el("p", { class: "said one" }, `${training.label()}: these runs share one training`));
         return more;
