@@ -7,21 +7,25 @@
 #                             stage of one's own; a model that nanoGPT could have saved, imported and exported; texts that people bring; the metrics on
 #                             datasets with a known structure; the page in a headless Chromium; the questions of docs/querying.md
 #                             in SQL, Python and Rust. `query` is built beside the checks in Python
+#   scripts/test.sh --models  the same with PyTorch and TransformerLens, which it installs (6 GB): checkpoints that PyTorch saves and
+#                             loads, and the recipes of docs/querying.md with both
 #   scripts/test.sh --quick   only the crates' tests
 #
 # Prints at the end which checks passed and how long they took, and the number of tests and checks that passed and failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+quick=false models=false
 case "${*:-}" in
-"") quick=false ;;
+"") ;;
+--models) models=true ;;
 --quick) quick=true ;;
 -h | --help)
     sed -n '2,/^set /{/^set /!s/^#\( \|$\)//p}' "$0"
     exit 0
     ;;
 *)
-    echo "error: unknown option \`$*\`; expected --quick or none" >&2
+    echo "error: unknown option \`$*\`; expected --models, --quick or none" >&2
     exit 2
     ;;
 esac
@@ -106,7 +110,16 @@ python() {
 }
 
 environment() {
-    python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check --requirement python/requirements.txt
+    if $models && ! wait "$libraries"; then
+        cat "$log.libraries"
+        echo "PyTorch and TransformerLens could not be installed: what needs them is not tested"
+    fi
+    pip_install --requirement python/requirements.txt
+}
+
+# Python packages in the environment of the checks.
+pip_install() {
+    python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check "$@"
 }
 
 # The README's Python blocks, on the tables of the smoke profile.
@@ -129,6 +142,11 @@ query_program_ended() {
     return "$status"
 }
 
+# Unpacking takes minutes, so it goes on while the crates are built.
+if $models; then
+    pip_install --requirement python/requirements.txt --requirement python/requirements-models.txt >"$log.libraries" 2>&1 &
+    libraries=$!
+fi
 check "the crates' tests" cargo_test
 if ! $quick; then
     if check "smoke profile, end to end" smoke; then
