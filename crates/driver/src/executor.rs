@@ -150,7 +150,11 @@ impl Executor<'_> {
         let path = missing.display();
         if let Some(file) = job.external_inputs.iter().find(|input| input.path == *missing) {
             let near = near_file(missing);
-            return Err(Fault::input(format!("{}: {path} is missing{near}; give the file's path", file.key)));
+            let steps = match file.key.starts_with("import.") {
+                true => ", or for a series the steps that have a file, as in --set snapshot.steps=50,100",
+                false => "",
+            };
+            return Err(Fault::input(format!("{}: {path} is missing{near}; give the file's path{steps}", file.key)));
         }
         let root = Path::new(&self.root);
         let writer = self.jobs.iter().find(|writer| writer.outputs.iter().any(|output| root.join(output) == *missing));

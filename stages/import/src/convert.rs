@@ -49,9 +49,14 @@ pub(crate) fn weights(checkpoint: &mut Checkpoint, symbols: usize) -> Result<(We
         return Err("has a weight that is NaN or infinite: its training diverged".to_owned());
     }
     let note = (vocab_size > symbols).then(|| {
+        // nanoGPT pads to a multiple of 64.
+        let doubt = match vocab_size == symbols.next_multiple_of(64) {
+            true => "",
+            false => "; that is more than padding explains: was it trained on a text with other symbols?",
+        };
         format!(
             "of its {vocab_size} rows of the token embedding the first {symbols} are used, those of the dataset's vocabulary: its \
-             probabilities are of these symbols alone"
+             probabilities are of these symbols alone{doubt}"
         )
     });
     Ok((weights, note))

@@ -157,6 +157,14 @@ impl Imported {
             val.mean
         )];
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        // Evaluations of nanoGPT are of random windows: a tenth is no chance.
+        if let Some(best) = self.best_val_loss.filter(|best| val.mean > 1.1 * best) {
+            lines.push(format!(
+                "warning: its validation loss was {best:.2} where it was trained, and is {:.2} here: is the dataset's text the one \
+                 that it was trained on, with its alphabet? Of a text of your own, --text FILE makes a dataset",
+                val.mean
+            ));
+        }
         // An untrained model is a little worse than guessing.
         let guess = (vocab_size as f64).ln();
         if vocab_size > 1 && val.mean > 1.1 * guess {
