@@ -35,9 +35,10 @@ def main():
     parser.add_argument("--profile", default="laptop", help="its profile (laptop)")
     parser.add_argument("--repeats", type=int, default=3, help="how often each measurement is repeated (3)")
     arguments = parser.parse_args()
+    arguments.artifacts = arguments.artifacts.resolve()
     executed = last_executions(arguments.artifacts)
     serial, crowded = measure(arguments, executed)
-    jobs = plan(arguments, executed)
+    jobs = plan(arguments, executed, links(arguments.artifacts))
     print_stages(executed, serial, crowded)
     print(f"\nWhile jobs ran, {occupied(executed):.0f} s went by on this machine's {os.cpu_count()} cores.\n")
     print("| cores | predicted time | of one core | cores busy |\n|---|---|---|---|")
@@ -51,9 +52,17 @@ def main():
 def last_executions(folder):
     """The last finished execution of each job, with its threads and its end."""
     lineage = pl.read_parquet(folder / "lineage" / "lineage.parquet")
-    done = lineage.filter(pl.col("status") == "done").sort("started_at_secs").unique("node", keep="last", maintain_order=True)
+    ours = pl.col("stage").is_in([program.name for program in PROGRAMS.iterdir()])
+    done = lineage.filter((pl.col("status") == "done") & ours).sort("started_at_secs").unique("node", keep="last", maintain_order=True)
     threads = pl.col("command").str.extract(r"--threads (\d+)").cast(pl.Int64)
     return done.with_columns(threads=threads, ended=pl.col("started_at_secs") + pl.col("wall_secs"))
+
+
+def links(folder):
+    """For each job that was linked or copied, the job whose tables it took."""
+    lineage = pl.read_parquet(folder / "lineage" / "lineage.parquet").sort("started_at_secs")
+    taken = lineage.filter(pl.col("status") == "linked")
+    return dict(zip(taken["node"], taken["command"].str.replace("^(linked to|copied from) ", "")))
 
 
 def occupied(executed):
@@ -67,7 +76,7 @@ def occupied(executed):
 
 def measure(arguments, executed):
     """The serial share of each stage, and how many times as long a training takes beside another."""
-    serial = {}
+    serial, crowded = {}, 1.0
     with tempfile.TemporaryDirectory(dir=arguments.artifacts.parent) as scratch:
         folder = Path(scratch) / "study"
         shutil.copytree(arguments.artifacts, folder, copy_function=os.link, ignore=shutil.ignore_patterns(".*"))
@@ -108,7 +117,7 @@ def timed(commands):
     return time.monotonic() - started
 
 
-def plan(arguments, executed):
+def plan(arguments, executed, links):
     """For each job of the study that ran: its stage, its seconds and threads, and the jobs it waits for, by name."""
     driver = [PROGRAMS / "driver", "graph", "--by", "job", "--profile", arguments.profile, "--artifacts", arguments.artifacts]
     dot = subprocess.run(driver, capture_output=True, text=True, check=True, cwd=ROOT).stdout
@@ -119,8 +128,10 @@ def plan(arguments, executed):
     ran = {row["node"]: row for row in executed.iter_rows(named=True)}
 
     def computed(name):
-        """What has to be done before a job can start: where a job was linked, what it waited for itself."""
-        return {name} if name in ran else {found for other in needs[name] for found in computed(other)}
+        """What has to be done before a job's tables are there: where they were linked, the job whose tables they are."""
+        if name in ran:
+            return {name}
+        return computed(links[name]) if name in links else {found for other in needs[name] for found in computed(other)}
 
     return {
         name: (row["stage"], row["wall_secs"], row["threads"], {found for other in needs.get(name, ()) for found in computed(other)})
@@ -137,7 +148,7 @@ def seconds_on(threads, stage, seconds, before, serial):
 
 def simulate(jobs, cores, serial, crowded):
     """Seconds until the last job ends, and the core-seconds that were used. Jobs were measured beside others, so alone they are
-    faster by `crowded`; what more than two jobs cost each other is not known, and taken to be what two do."""
+    faster by `crowded`; what more than two jobs cost each other is not known, and taken to be what two do. Memory and GPUs do not limit anything here."""
     cost = lambda name, threads: seconds_on(threads, jobs[name][0], jobs[name][1], jobs[name][2], serial)
     followers = {name: [other for other, (*_, needs) in jobs.items() if name in needs] for name in jobs}
     paths = {}
