@@ -33,7 +33,8 @@ esac
 target=${CARGO_TARGET_DIR:-target}
 artifacts=artifacts/smoke
 log=$(mktemp)
-trap 'rm -f "$log" "$log".*' EXIT
+libraries=
+trap '[ -z "$libraries" ] || kill "$libraries" 2>/dev/null; rm -f "$log" "$log".*' EXIT
 checks_passed=0 checks_failed=0 checks_skipped=0
 report=()
 
@@ -110,11 +111,12 @@ python() {
 }
 
 environment() {
-    if $models && ! wait "$libraries"; then
-        cat "$log.libraries"
-        echo "PyTorch and TransformerLens could not be installed: what needs them is not tested"
-    fi
     pip_install --requirement python/requirements.txt
+}
+
+# Waits for PyTorch and TransformerLens.
+libraries_installed() {
+    wait "$libraries" || { cat "$log.libraries" && return 1; }
 }
 
 # Python packages in the environment of the checks.
@@ -152,6 +154,7 @@ if ! $quick; then
     if check "smoke profile, end to end" smoke; then
         query_program >"$log.query" 2>&1 &
         query_program=$!
+        ! $models || check "PyTorch and TransformerLens" libraries_installed
         if check "Python environment" environment; then
             check "tables against the contract, by pyarrow, Polars, pandas and DuckDB" \
                 python python/check_tables.py --require-all "$artifacts"
