@@ -38,6 +38,10 @@ def verify_training(store, report, progress, keys, every_step):
         alone = f"only the last of {len(steps)} steps, {steps[-1]} (--every-step: all)"
         report.note(f"sample_attention, generated_attention and sample_layers of {where}: {alone}")
         steps = steps[-1:]
+    is_kept = (samples["sample"] < config_of["kept_samples"]) & ((samples["step"] == last) | (config_of["kept_steps"] == "snapshots"))
+    found, expected = (set(zip(rows["step"], rows["sample"])) for rows in (kept, samples[is_kept]))
+    if found != expected:
+        report.fail(f"generated_attention, {where}: it has the samples {sorted(found)[:5]} …, not {sorted(expected)[:5]} …")
     for step in map(int, steps):
         if not store.has("checkpoints", **keys, step=step):
             report.note(f"sample_attention of {where} step={step} is not verified: its checkpoint is not kept")
@@ -53,10 +57,8 @@ def verify_training(store, report, progress, keys, every_step):
             if source == "model":
                 pairs.append(adjacent.assign(sample=sample))
                 of_sample = kept[(kept["step"] == step) & (kept["sample"] == sample)]
-                if sample < config_of["kept_samples"] and (step == last or config_of["kept_steps"] == "snapshots"):
+                if (step, sample) in expected:
                     compare_kept(report, model, of_sample, (tokens, prompt, policy), f"{where} step={step} sample={sample}")
-                elif len(of_sample):
-                    report.fail(f"generated_attention, {where} step={step}: sample {sample} was not to be kept")
         names, tolerances = ["source", "sample", "layer", "head"], dict.fromkeys(METRICS, FLOAT32)
         report.compare_frames("sample_attention", of_step, pd.concat(frames), names, tolerances, f"{where} step={step}")
         if layers is not None:

@@ -1,6 +1,7 @@
 """Reads a folder of tables, a file at a time."""
 
 import functools
+import hashlib
 import json
 from pathlib import Path
 
@@ -56,16 +57,25 @@ class Store:
         return json.loads(self.file(table, **keys).metadata.metadata[b"config"])
 
     def own(self, table):
-        """The keys of each file of a table that is no link or copy: these are verified where they were written, or, if that file is
-        gone, at the first of them."""
-        found, known = [], []
+        """The keys of each file of a table, but of those that are links or copies of one another only the one that was written, or the
+        first if that one is gone or was replaced."""
+        found, known = [], {}
         for keys in self.partitions(table):
             run = json.loads(self.file(table, **keys).metadata.metadata[b"partition"]).get("run")
             written_for = {**keys, "run": run} if "run" in keys else keys
-            if written_for == keys or not (self.has(table, **written_for) or written_for in known):
+            if written_for == keys:
                 found.append(keys)
-                known.append(written_for)
+                continue
+            rows = self.rows_of(table, **keys)
+            is_there = self.has(table, **written_for) and self.rows_of(table, **written_for) == rows
+            if not is_there and known.setdefault((tuple(written_for.items()), rows), keys) is keys:
+                found.append(keys)
         return found
+
+    def rows_of(self, table, **keys):
+        """A hash of a file's bytes but the footer, which copies have in common."""
+        data = self.path(table, **keys).read_bytes()
+        return hashlib.blake2b(data[: len(data) - 8 - int.from_bytes(data[-8:-4], "little")]).digest()
 
     def trainings(self, *tables):
         """The trainings, as (key, value) pairs, of tables that are keyed by training, of which one is no link or copy."""

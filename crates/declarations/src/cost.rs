@@ -177,8 +177,12 @@ pub(crate) fn generate(parameters: &generate::Parameters, training: Option<&Trai
     } else {
         0.0
     };
-    // All that are kept of a step are held until it ends.
-    let held = if parameters.track { NUMBER * text * kept(last.max(parameters.samples)) } else { 0.0 };
+    // The kept samples of one step are in memory at a time, each row with its keys.
+    let at_once = match parameters.kept_steps {
+        Schedule::Last => kept(last),
+        Schedule::Snapshots => kept(last.max(parameters.samples)),
+    };
+    let held = if parameters.track { heads * length * (NUMBER * model.block + 64.0) * at_once } else { 0.0 };
     Cost {
         seconds: texts * passes * model.forward() / PER_SECOND,
         bytes: texts * length + weights,

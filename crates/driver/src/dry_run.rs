@@ -28,7 +28,7 @@ impl Executor<'_> {
                     format!("run: {reason}")
                 }
                 Forecast::Follows(dependency) => {
-                    // Of tables that are there already a link or a copy is made, and then it runs.
+                    // Tables that exist are linked or copied, so it is certain to run.
                     let (origin, _) = forecast::origin(*dependency, &forecasts);
                     let is_taken = matches!(forecasts[origin], Some(Forecast::UpToDate(_)));
                     match state.record(&name) {

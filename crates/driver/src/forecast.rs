@@ -147,8 +147,10 @@ impl Executor<'_> {
         let same_inputs = |other: &usize| {
             let is_known = |dependency: &usize| {
                 let (origin, _) = origin(*dependency, forecasts);
+                // Of jobs that do the same and are up to date, the tables are the same.
+                let is_same = |its: &usize| *its == origin || self.jobs[origin].duplicates.contains(its);
                 !forecast(origin).is_some_and(Forecast::may_change)
-                    && (origin == *dependency || self.jobs[*other].dependencies.contains(&origin))
+                    && (origin == *dependency || self.jobs[*other].dependencies.iter().any(is_same))
             };
             matches!(forecast(*other), Some(Forecast::UpToDate(_))) && job.dependencies.iter().all(is_known)
         };

@@ -39,6 +39,18 @@ pub(crate) fn is_shared(job: &Job, other: &Job, root: &Path) -> bool {
     renamed.zip(path).zip(footer).is_some_and(|((renamed, path), footer)| footer.belongs_at(&renamed.own(path)))
 }
 
+/// Refuses tables of `other` that are damaged, before they replace or stand for anything.
+///
+/// # Errors
+/// The checksum of a table is wrong.
+pub(crate) fn check(other: &Job, root: &Path) -> Result<(), Fault> {
+    let is_damaged = |path: &&PathBuf| Footer::read(&root.join(path)).is_some() && !Footer::is_whole(&root.join(path));
+    match other.outputs.iter().find(is_damaged) {
+        None => Ok(()),
+        Some(path) => Err(Fault::input(format!("{} is damaged: its checksum is wrong", path.display()))),
+    }
+}
+
 /// Makes links of what `other` wrote where `job` would write it, or copies where links cannot stand for it.
 ///
 /// # Errors

@@ -275,8 +275,10 @@ fn name_trainings(runs: &mut [Run]) {
                         && other.seeds[number].evaluations == seed.evaluations
                         && other.seeds[number].training_log == seed.training_log
                 };
+                // A run that takes trainings of others with some seeds is not what these are named after.
+                let holds = |other: &&Run| (0..other.seeds.len()).filter(|number| is_of(other, *number, of)).count();
                 let writer = runs.iter().filter(|other| other.name == of).find(is_same);
-                let first = writer.or_else(|| runs.iter().find(is_same))?;
+                let first = writer.or_else(|| runs.iter().filter(is_same).rev().max_by_key(holds))?;
                 (first.name != run.name).then(|| first.name.clone())
             };
             run.seeds.iter().enumerate().map(of_seed).collect()
@@ -378,5 +380,13 @@ mod tests {
         // The writer was trained anew since; or it is no longer part of the study.
         assert_eq!(named(&[("a", 2.0, None), ("b", 1.0, Some("a")), ("c", 1.0, Some("a"))]), [None, None, of("b")]);
         assert_eq!(named(&[("b", 1.0, Some("a")), ("c", 1.0, Some("a"))]), [None, of("b")]);
+        // The first run takes the training with one of two seeds only.
+        let seed = |of: Option<&str>| Seed { training_of: of.map(str::to_owned), ..Seed::default() };
+        let run = |name: &str, seeds| Run { name: name.to_owned(), seeds, ..Run::default() };
+        let [some, all] = [[None, Some("a")], [Some("a"); 2]].map(|of| of.map(seed).to_vec());
+        let mut runs = [run("b", some), run("c", all)];
+        name_trainings(&mut runs);
+        let names = runs.map(|run| run.seeds.into_iter().map(|seed| seed.training_of).collect::<Vec<_>>());
+        assert_eq!(names, [vec![None, of("c")], vec![None, None]]);
     }
 }

@@ -14,15 +14,15 @@ use schemas::tables::{
 };
 use schemas::{Artifacts, Partition, Table};
 
-/// Tables that a page can do without: conclusions over all seeds, and samples, which come last.
-const LATER: [&str; 7] = [
-    Results::NAME,
-    Findings::NAME,
-    Onsets::NAME,
-    HeadMatches::NAME,
-    Correlations::NAME,
-    Samples::NAME,
-    GeneratedAttention::NAME,
+/// Tables that a page can do without, in words: conclusions over all seeds, and samples, which come last.
+const LATER: [(&str, &str); 7] = [
+    (Samples::NAME, "generated samples"),
+    (GeneratedAttention::NAME, "attention while generating"),
+    (Results::NAME, "the table of results"),
+    (Findings::NAME, "findings"),
+    (Onsets::NAME, "onsets"),
+    (HeadMatches::NAME, "matched heads"),
+    (Correlations::NAME, "correlations"),
 ];
 
 /// Whether a table is not there yet, which only matters to a page of what there is so far.
@@ -199,7 +199,7 @@ impl Folder<'_> {
     fn has(&self, study: Study) -> bool {
         let parameters = Parameters { study, ..self.parameters.clone() };
         let inputs = Plot::inputs(&parameters, &Partition::study());
-        let mut needed = inputs.iter().filter(|path| !LATER.iter().any(|table| path.starts_with(table)));
+        let mut needed = inputs.iter().filter(|path| !LATER.iter().any(|(table, _)| path.starts_with(table)));
         needed.all(|path| self.root.join(path).is_file())
     }
 
@@ -218,15 +218,7 @@ impl Folder<'_> {
         let missing = Plot::inputs(parameters, &Partition::study());
         let missing: Vec<_> = missing.iter().filter(|path| !self.root.join(path).is_file()).collect();
         let lacks = |table: &str| missing.iter().any(|path| path.starts_with(table));
-        let words = [
-            (Samples::NAME, "generated samples"),
-            (Results::NAME, "the table of results"),
-            (Findings::NAME, "findings"),
-            (Onsets::NAME, "onsets"),
-            (HeadMatches::NAME, "matched heads"),
-            (Correlations::NAME, "correlations"),
-        ];
-        words.into_iter().filter(|(table, _)| lacks(table)).map(|(_, words)| words.to_owned()).collect()
+        LATER.into_iter().filter(|(table, _)| lacks(table)).map(|(_, words)| words.to_owned()).collect()
     }
 }
 

@@ -127,12 +127,15 @@ impl Scheduler<'_> {
     /// Links the tables of a job that does the same, which is done, in place of running this one.
     ///
     /// # Errors
-    /// A table cannot be linked or copied; then none is there.
+    /// A table is damaged, or cannot be linked or copied; then none is there, unless another execution has taken the job over.
     pub(super) fn link(&mut self, index: usize, other: usize, cache_key: CacheKey) -> Result<(), Fault> {
         let executor = self.executor;
         let (job, other) = (&executor.jobs[index], &executor.jobs[other]);
         let (root, name) = (Path::new(&executor.root), job.name());
-        Replaced::of(job, root).remove_outputs()?;
+        link::check(other, root)?;
+        if self.state.owns(&name) {
+            Replaced::of(job, root).remove_outputs()?;
+        }
         let verb = if link::can_link(job, &cache_key, other, root) { "linked to" } else { "copied from" };
         let artifacts = Artifacts::new(root).behind(self.state.fence(&name).cloned());
         if let Err(fault) = link::link(job, &cache_key, other, &artifacts) {
