@@ -98,7 +98,7 @@ fn view(id: &str, title: &str, inputs: &Inputs, figures: &[Rendered]) -> Markup 
         "findings" => each(title, inputs, |dataset| {
             html! {
                 (section(dataset, "findings", "Claims", findings::table(&dataset.findings)))
-                (section(dataset, "correlations", "Strongest correlations", correlations::table(&dataset.correlations)))
+                (section(dataset, "correlations", "Correlations with the lowest q", correlations::table(&dataset.correlations)))
                 (section(dataset, "uncertainty", "Uncertainty", uncertainty::table(dataset)))
                 (section(dataset, "limitations", "Limitations", Some(limitations::list(dataset))))
             }

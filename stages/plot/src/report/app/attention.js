@@ -446,6 +446,6 @@ export function mountAttention(root, app) {
             if (any("query", "shown")) highlight();
             if (any("filter") && app.state.filter === "") for (const input of limits.querySelectorAll("input")) input.value = "";
         },
-        leave: play.stop,
+        leave: play.leave,
     };
 }

@@ -55,7 +55,7 @@ export function symbolSpans(symbols, classOf) {
 /** Where a key moves a mark over a text from `at`, up to `last`; null for other keys. */
 export function movedBy(event, at, last) {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
-    if (by === undefined) return null;
+    if (by === undefined || event.altKey || event.ctrlKey || event.metaKey) return null;
     event.preventDefault();
     return Math.min(last, Math.max(0, at + by));
 }
@@ -77,7 +77,9 @@ export function player(label, pace, { begin, tick, end }) {
         show("▶", label);
         end?.();
     }
-    return { button, stop, playing: () => timer !== null };
+    /** Stops without `end`, as when the view is left. */
+    const leave = () => clearInterval(timer);
+    return { button, stop, leave, playing: () => timer !== null };
 }
 
 /** Puts an SVG into the page until it is saved, so that it has the page's style. */

@@ -11,6 +11,8 @@ import { spoken, visible } from "./text.js";
 
 /** Milliseconds between tokens while playing. */
 const PACE = 160;
+/** Pixels that a character of an axis needs. */
+const LEGIBLE = 6;
 
 /** A sample's tokens, the prompt first, and the attention behind each that was generated. */
 export class Generated {
@@ -52,7 +54,7 @@ export function generatingView(app, json) {
     text.append(...children);
     spans.slice(0, json.prompt).forEach((span) => span.setAttribute("title", "prompt"));
     const said = el("p", { class: "said", "aria-live": "polite" }), controls = el("div", { class: "controls" });
-    const canvas = el("canvas", { "aria-hidden": "true" }), axisHost = el("div", { class: "stripaxis" }), mark = el("i", { class: "stripmark" });
+    const canvas = el("canvas", { "aria-hidden": "true" }), cell = el("p", { class: "note" }, "\u00a0"), axisHost = el("div", { class: "stripaxis" }), mark = el("i", { class: "stripmark" });
     const labels = names.map((name) => el("button", { type: "button", "data-head": name, onclick: () => app.set({ head: name }) }, name));
     const strip = el("div", { class: "strip", style: `--rows:${names.length}` }, el("div", { class: "striplabels", role: "group", "aria-label": "Heads" }, labels), el("div", { class: "stripmap" }, canvas, mark), axisHost);
     let generated = null, hovered = null, played = null;
@@ -64,7 +66,7 @@ export function generatingView(app, json) {
     // Without a choice, the first token before which the context is full.
     const pinned = () => {
         const at = Number.parseInt(app.state.char, 10);
-        return Number.isNaN(at) ? json.contexts.indexOf(generated.widest) : Math.min(last, Math.max(0, at));
+        return Number.isNaN(at) ? json.contexts.indexOf(Math.max(...json.contexts)) : Math.min(last, Math.max(0, at));
     };
     const shown = () => hovered ?? played ?? pinned();
 
@@ -111,9 +113,12 @@ export function generatingView(app, json) {
         text.setAttribute("aria-valuetext", `${spoken(symbols[end])}, ${integer(position + 1)} of ${integer(json.length)}`);
         const size = json.contexts[position];
         drawRows(canvas, names.map((_, at) => generated.row(position, Math.floor(at / json.heads), at % json.heads)), generated.widest, colours);
-        axisHost.replaceChildren(axisOf([...Array(generated.widest - size).fill(null), ...symbols.slice(start, end)], canvas.clientWidth || 640, false));
+        // Characters that nobody could read are left out.
+        const wide = canvas.clientWidth || 640;
+        axisHost.replaceChildren(wide / generated.widest < LEGIBLE ? "" : axisOf([...Array(generated.widest - size).fill(null), ...symbols.slice(start, end)], wide, false));
         labels.forEach((label) => label.setAttribute("aria-pressed", String(label.dataset.head === name)));
         mark.style.setProperty("--row", names.indexOf(name));
+        cell.textContent = "\u00a0";
     }
 
     const rows = () => {
@@ -139,11 +144,14 @@ export function generatingView(app, json) {
     // There is nothing to play or to save before the cells are unpacked.
     const buttons = [play.button, ...saves.querySelectorAll("button")];
     buttons.forEach((button) => { button.disabled = true; });
-    spans.slice(json.prompt).forEach((span, position) => {
-        span.addEventListener("pointerenter", () => { if (generated && !play.playing()) { hovered = position; highlight(); } });
-        span.addEventListener("click", () => { play.stop(); hovered = null; app.set({ char: String(position) }); });
+    text.addEventListener("pointermove", (event) => {
+        // Text that scrolls under a pointer at rest is not pointed at.
+        if (!generated || play.playing() || (event.movementX === 0 && event.movementY === 0)) return;
+        const position = spans.indexOf(event.target.closest("span")) - json.prompt;
+        if (position >= 0 && position !== hovered) { hovered = position; highlight(); }
     });
-    text.addEventListener("pointerleave", () => { if (generated) { hovered = null; highlight(); } });
+    spans.slice(json.prompt).forEach((span, position) => span.addEventListener("click", () => { play.stop(); hovered = null; app.set({ char: String(position) }); }));
+    text.addEventListener("pointerleave", () => { if (generated && hovered !== null) { hovered = null; highlight(); } });
     text.addEventListener("keydown", (event) => {
         const moved = generated && movedBy(event, played ?? pinned(), last);
         if (moved === null) return;
@@ -159,17 +167,19 @@ export function generatingView(app, json) {
     canvas.addEventListener("pointermove", (event) => {
         if (!generated) return;
         const [column, row] = place(event), position = shown(), size = json.contexts[position], at = column - (generated.widest - size), { layer, head } = headOf(names[row]);
-        if (at >= 0) canvas.title = `${names[row]} → ${spoken(symbols[generated.start(position) + at])}, ${size - at} before: ${percent(weight(generated.row(position, layer, head)[at]))}`;
+        cell.textContent = at < 0 ? "\u00a0" : `${names[row]} → ${spoken(symbols[generated.start(position) + at])}, ${size - at} before: ${percent(weight(generated.row(position, layer, head)[at]))}`;
     });
+    canvas.addEventListener("pointerleave", () => { cell.textContent = "\u00a0"; });
     canvas.addEventListener("click", (event) => { if (generated) app.set({ head: names[place(event)[1]] }); });
 
-    root.append(title, controls, text, said, el("h3", {}, `Every head, for this ${unit}`), strip,
-        el("p", { class: "note" }, `Each row is a head, each column a ${unit} of the context, the latest at the right; the colour goes with the square root of the attention, the same in the text. Recorded in the table generated_attention`, json.length > last + 1 ? `; of ${integer(json.length)} ${unit}s the first ${integer(last + 1)} are on this page.` : "."));
+    text.setAttribute("aria-valuenow", pinned() + 1);
+    root.append(title, controls, text, said, el("h3", {}, `Every head, for this ${unit}`), strip, cell,
+        el("p", { class: "note" }, `What is pale in the text is not in the context: not generated yet, or beyond the block. Each row is a head, each column a ${unit} of the context, the latest at the right; the colour goes with the square root of the attention, the same in the text. Recorded in the table generated_attention`, json.length > last + 1 ? `; of ${integer(json.length)} ${unit}s the first ${integer(last + 1)} are on this page.` : "."));
     chunk(json.chunk).then((cells) => {
         generated = new Generated(json, cells);
         buttons.forEach((button) => { button.disabled = false; });
         follow();
         root.dataset.ready = "true";
     });
-    return { root, update: () => { heads.querySelector("select").value = chosen().name; if (generated) follow(); }, leave: play.stop };
+    return { root, update: () => { heads.querySelector("select").value = chosen().name; if (generated) follow(); }, leave: play.leave };
 }

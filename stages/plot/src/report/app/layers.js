@@ -31,7 +31,7 @@ export function mountLayers(root, app) {
         const { step } = app.at(), between = step === 0 || step === last ? Math.floor(last / 2) : step;
         return [...new Set([0, between, last])];
     };
-    const nameOf = (at) => (at === 0 ? "First snapshot" : at === last ? "Last snapshot" : at === app.at().step ? "Chosen snapshot" : "Halfway");
+    const nameOf = (at) => (at === 0 ? "First snapshot" : at === last ? "Last snapshot" : at === app.at().step ? "Chosen snapshot" : "Middle snapshot");
     const value = (at, a, b) => (a === b ? null : meanOf(training.seeds.map((_, seed) => training.pairValue(app.state.pair, seed, at, a, b))));
     let charts = [];
     function draw() {

@@ -95,7 +95,7 @@ export function mountTexts(root, app) {
         plotControls.replaceChildren(choice("Score", scores.map((one) => [one.name, one.label]), score.name, (value) => app.set({ y: value })), choice("Against", attention.map((one) => [one.name, one.label]), x.name, (value) => app.set({ x: value })),
             choice("Layer", [["", "all layers"], ...Array.from({ length: training.layers }, (_, layer) => [String(layer), `layer ${layer}`])], app.state.layer, (value) => app.set({ layer: value })));
         const tested = training.correlations.find(([scope, name, layer, of]) => scope === "generation" && name === x.name && of === score.name && (layer === null ? app.state.layer === "" : String(layer) === app.state.layer));
-        plotNote.textContent = `${points.length} samples of step ${integer(plottedStep())}.` + (tested ? ` At the last step, within seeds: Spearman ${short(tested[5])}, p ${short(tested[9])}, q ${short(tested[10])} over all tests of the run.` : " This pair was not tested.");
+        plotNote.textContent = `${points.length} samples of step ${integer(plottedStep())}.` + (tested && tested[9] === null ? " At the last step there are too few samples to test this pair." : tested ? ` At the last step, within seeds: Spearman ${short(tested[5])}, p ${short(tested[9])}, q ${short(tested[10])} over all tests of the run.` : " This pair was not tested.");
     }
 
     root.replaceChildren(controls, steps.element, host, note, generatingHost, below, el("h2", {}, "Scores over training, and against attention while generating"), plotControls,
