@@ -141,6 +141,11 @@ impl AttentionTables {
 }
 
 impl Dataset {
+    /// Whether its models were trained elsewhere.
+    pub fn is_imported(&self) -> bool {
+        self.sources.iter().any(|source| source.provenance.producer.starts_with("import "))
+    }
+
     /// The first, middle and last snapshot step.
     pub fn sample_steps(&self) -> Vec<u32> {
         self.study.steps.first_middle_last().iter().collect()

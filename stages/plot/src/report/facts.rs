@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::inputs::Dataset;
 
 pub(super) fn list(dataset: &Dataset, results: &[Results]) -> Markup {
-    let config = dataset.sources.iter().find(|source| source.provenance.producer.starts_with("train "));
+    let has_shape = |producer: &str| producer.starts_with("train ") || producer.starts_with("import ");
+    let config = dataset.sources.iter().find(|source| has_shape(&source.provenance.producer));
     let parameter = |name: &str| config.and_then(|source| source.provenance.config.get(name)).and_then(Value::as_u64);
     let of_dataset = results.iter().filter(|row| row.dataset == dataset.study.name);
     let best = of_dataset.min_by(|one, other| one.best_val_loss_mean.total_cmp(&other.best_val_loss_mean));

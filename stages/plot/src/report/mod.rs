@@ -145,10 +145,11 @@ fn overview(inputs: &Inputs) -> Markup {
             }
         }
         @let losses = splits::table(inputs);
+        @let imported = inputs.datasets.iter().all(Dataset::is_imported);
         @if !inputs.results.is_empty() || losses.is_some() {
             section #results {
                 h2 { "Results" }
-                @if !inputs.results.is_empty() { (results::table(&inputs.results, &inputs.units())) }
+                @if !inputs.results.is_empty() { (results::table(&inputs.results, &inputs.units(), imported)) }
                 @if let Some(losses) = losses { (losses) }
             }
         }

@@ -43,8 +43,9 @@ pub(super) fn table(dataset: &Dataset) -> Markup {
     html! {
         (scrolling_table("provenance", "Stages, runs and parameters", &["stage", "runs", "parameters"], &rows))
         p.note {
-            "Seeds " (seeds.join(", ")) "; snapshots at steps " (dataset.study.steps) "; evaluation every "
-            (dataset.study.eval_interval) " steps. Parameters as recorded for the first seed."
+            "Seeds " (seeds.join(", ")) "; snapshots at steps " (dataset.study.steps)
+            @if !dataset.is_imported() { "; evaluation every " (dataset.study.eval_interval) " steps" }
+            ". Parameters as recorded for the first seed."
         }
     }
 }

@@ -19,18 +19,27 @@ const COLUMNS: [Column; 6] = [
     ("inference (tokens/s)", |row| Some((row.inference_tokens_per_sec_mean, row.inference_tokens_per_sec_stderr))),
 ];
 
-/// The table, whose losses are per one of `units`. Columns that no row has are left out.
-pub(super) fn table(rows: &[Results], units: &[Unit]) -> Markup {
-    let columns: Vec<&Column> = COLUMNS.iter().filter(|(_, of)| rows.iter().any(|row| of(row).is_some())).collect();
+/// The table, whose losses are per one of `units`, of models that were trained here or imported. Columns that no row has are left
+/// out, and of imported models what only a training has.
+pub(super) fn table(rows: &[Results], units: &[Unit], imported: bool) -> Markup {
+    let of_trainings = |heading: &str| heading.starts_with("final training") || heading.starts_with("training time");
+    let is_shown =
+        |(heading, of): &&Column| rows.iter().any(|row| of(row).is_some()) && !(imported && of_trainings(heading));
+    let columns: Vec<&Column> = COLUMNS.iter().filter(is_shown).collect();
     let headings: Vec<&str> =
         ["dataset", "run", "seeds"].into_iter().chain(columns.iter().map(|(heading, _)| *heading)).collect();
     let markup: Vec<Markup> = rows.iter().map(|row| table_row(row, rows, &columns)).collect();
     html! {
         (scrolling_table("results", "Results by dataset and run", &headings, &markup))
         p.note {
-            "Mean ± standard error over seeds; losses in nats per " (per(units)) ". Final training loss: mean over the last tenth \
-             of the logged steps. Best validation loss: the lowest of those that were measured during training, each on random \
-             windows"
+            "Mean ± standard error over seeds; losses in nats per " (per(units)) ". "
+            @if imported {
+                "The models were trained elsewhere. Best validation loss: the lowest of the imported checkpoints, each on evenly \
+                 spaced windows"
+            } @else {
+                "Final training loss: mean over the last tenth of the logged steps. Best validation loss: the lowest of those that \
+                 were measured during training, each on random windows"
+            }
             (at_steps(rows)) "."
             @if columns.iter().any(|(heading, _)| heading.starts_with("loss over")) {
                 " Losses over whole splits: of the last checkpoint, every " (per(units)) " predicted once; compare models by these."
@@ -124,14 +133,19 @@ mod tests {
 
     #[test]
     fn results_have_errors_and_identical_losses_are_explained() {
-        let html = table(&[result("run_0", 1.9, 100.0), result("run_1", 1.8, 900.0)], &[Unit::Byte]).into_string();
+        let html =
+            table(&[result("run_0", 1.9, 100.0), result("run_1", 1.8, 900.0)], &[Unit::Byte], false).into_string();
         assert!(html.contains("nats per byte") && html.contains("(at steps 1900 to 2000)"));
         assert!(html.contains("loss over the validation split") && !html.contains("loss over the test split"));
         assert!(
             html.contains("<td class=\"number\">1.800</td>") && html.contains("<td class=\"number\">900 ± 10</td>")
         );
         assert!(html.contains("&lt;label&gt;") && !html.contains("learn the same weights"));
-        let html = table(&[result("run_0", 1.9, 1.0), result("run_1", 1.9, 1.0)], &[]).into_string();
+        let html = table(&[result("run_0", 1.9, 1.0), result("run_1", 1.9, 1.0)], &[], false).into_string();
         assert!(html.contains("learn the same weights"));
+        let html = table(&[result("run_0", 1.9, 1.0)], &[], true).into_string();
+        assert!(
+            html.contains("trained elsewhere") && !html.contains("training time") && !html.contains("random windows")
+        );
     }
 }
