@@ -100,6 +100,7 @@ test("the headline says what loss and entropy do", () => {
     assert.match(said, /falls from 4.20 to 1.90, attention narrows: its mean entropy goes from 1.00 to 0.550/);
     assert.match(headline(curve(4, 4.1), [curve(0.5, 0.5)]), /goes from 4.00 to 4.10, attention hardly changes/);
     assert.match(headline(curve(4, 3), [curve(0.5, 0.9)]), /attention spreads/);
+    assert.match(headline([[2000, 1.9]], [[[2000, 0.5]], [[2000, 0.7]]]), /^One checkpoint: its validation loss is 1.90, and the mean entropy of its attention 0.600/);
 });
 
 test("scales, colours and files", () => {

@@ -22,14 +22,15 @@ export function frames(count, wanted = FRAMES) {
 
 const foundFocused = new WeakMap();
 
-/** The head whose normalized entropy falls most from the first to the last snapshot of the first seed. */
+/** The head whose normalized entropy falls most from the first to the last snapshot of the first seed; of one snapshot, the lowest. */
 export function focused(training) {
     if (foundFocused.has(training)) return foundFocused.get(training);
     const last = training.steps.length - 1;
     let found = { fall: -Infinity, layer: 0, head: 0 };
     for (let layer = 0; layer < training.layers; layer += 1) {
         for (let head = 0; head < training.heads; head += 1) {
-            const [before, after] = [0, last].map((step) => training.headValue("normalized_entropy", 0, step, layer, head));
+            const at = (step) => training.headValue("normalized_entropy", 0, step, layer, head);
+            const [before, after] = [last === 0 ? 1 : at(0), at(last)];
             if (before - after > found.fall) found = { fall: before - after, layer, head };
         }
     }
@@ -71,6 +72,7 @@ function lossesAlone(root, dataset) {
 export function headline(loss, entropy) {
     const ends = (curve) => [curve[0], curve.at(-1)].map(([, mean]) => mean);
     const [high, low] = ends(loss), [before, after] = [0, -1].map((at) => meanOf(entropy.map((layer) => layer.at(at)[1]))[0]);
+    if (entropy[0].length === 1) return `One checkpoint: its validation loss is ${short(low)}, and the mean entropy of its attention ${short(after)}, where 1 is attention spread evenly over all that came before.`;
     const fell = low < high ? "falls" : "goes";
     const verb = after < before - 0.02 ? "attention narrows" : after > before + 0.02 ? "attention spreads" : "attention hardly changes";
     return `While the validation loss ${fell} from ${short(high)} to ${short(low)}, ${verb}: its mean entropy goes from ${short(before)} to ${short(after)}, where 1 is attention spread evenly over all that came before.`;
@@ -106,7 +108,7 @@ export async function mountStory(root, app) {
     const last = training.steps.length - 1, shares = await training.attendedBy(shown.seed), { tokens, uniform } = training.attended;
     const [most] = topAttended(shares, training.attendedAt(last, layer, head), uniform, "share", 1);
     const [far, even] = [training.headValue("mean_distance", shown.seed, last, layer, head), training.uniform.mean_distance];
-    const told = `Head ${name} narrows most. At step ${integer(training.steps[last])}, ${most && most.share >= NOTABLE * most.uniform
+    const told = `Head ${name} ${last === 0 ? "is the narrowest" : "narrows most"}. At step ${integer(training.steps[last])}, ${most && most.share >= NOTABLE * most.uniform
         ? `${percent(most.share)} of its attention goes to ${inSentence(dataset.vocabulary[tokens[most.at]])}; uniform attention would give it ${percent(most.uniform)}`
         : `it attends ${short(far)} ${dataset.unit}s back on average; uniform attention would ${short(even)}`}.`;
     const caption = `Curves: ${seeds}. Maps: head ${name}, seed ${training.seeds[shown.seed]}, the ${maps.side * maps.block} ${dataset.unit}s of window ${training.windows[shown.window].number}. Each row of a map is one ${dataset.unit}, and shows which earlier ones it attends to: the stronger the colour, the more. Choose a map to explore it.`;
