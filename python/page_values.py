@@ -111,12 +111,17 @@ def similarity(store, dataset, run, seeds, step):
     return [[int(a), int(b), float(value)] for (a, b), value in (sum(pairs) / len(pairs)).items()]
 
 
+def of_last_run(store, table, dataset, seed):
+    """The keys of a table of the last run that has it; none without any."""
+    runs = [keys["run"] for keys in store.partitions(table) if keys["dataset"] == dataset]
+    return {"dataset": dataset, "run": runs[-1], "seed": seed} if runs else None
+
+
 def sample(store, dataset, seed, step):
     """The first scored sample at a step, with its scores; none without scores."""
-    runs = [keys["run"] for keys in store.partitions("sample_scores") if keys["dataset"] == dataset]
-    if not runs:
+    keys = of_last_run(store, "sample_scores", dataset, seed)
+    if keys is None:
         return None
-    keys = {"dataset": dataset, "run": runs[-1], "seed": seed}
     texts, scores = store.read("samples", **keys), store.read("sample_scores", **keys)
     text = texts[(texts["step"] == step) & (texts["sample"] == 0)].iloc[0]
     row = scores[(scores["source"] == "model") & (scores["step"] == step) & (scores["sample"] == 0)].iloc[0]
@@ -131,10 +136,9 @@ def sample(store, dataset, seed, step):
 
 def generated(store, dataset, seed, vocabulary):
     """The last token of the first sample whose attention was kept, with the weights of each head; none without any."""
-    runs = [keys["run"] for keys in store.partitions("generated_attention") if keys["dataset"] == dataset]
-    if not runs:
+    keys = of_last_run(store, "generated_attention", dataset, seed)
+    if keys is None:
         return None
-    keys = {"dataset": dataset, "run": runs[-1], "seed": seed}
     rows, samples = store.read("generated_attention", **keys), store.read("samples", **keys)
     if rows.empty:
         return None
